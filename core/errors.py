@@ -1,0 +1,88 @@
+"""Every error a user can meet, as one tree.
+
+RetrievalLensError
+├── UserError            the input is at fault: one line of what, got, allowed, next; exit code 1
+│   ├── SpecError        a key or value of a spec file or of the command line
+│   ├── CorpusError      a corpus that cannot be used
+│   ├── ModelError       a model that cannot be loaded or is not known
+│   ├── SaeError         a dictionary that cannot be loaded, trained or that does not fit
+│   ├── ShapeMismatch    two arrays that do not belong together
+│   ├── VariantError     a chain of transforms that cannot be read or fitted
+│   ├── RunNotFound      no run (or more than one) of that name or key
+│   └── NotAvailable     an ingredient the run does not have, and the command that adds it
+└── CacheCorrupt         a folder of the cache that is not what its manifest says; exit code 1
+
+Anything else that escapes is a fault of ours: exit code 3.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Iterable
+
+
+class RetrievalLensError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UserError(RetrievalLensError):
+    """The user's input is at fault.
+
+    Args:
+        what: what failed, one clause.
+        got: what was given.
+        allowed: what would have been right.
+        todo: what to do next.
+    """
+
+    def __init__(self, what: str, *, got: object = None, allowed: object = None, todo: str | None = None) -> None:
+        self.what, self.got, self.allowed, self.todo = what, got, allowed, todo
+        parts = [what]
+        parts += [f"got {got}"] if got is not None else []
+        parts += [f"allowed: {allowed}"] if allowed is not None else []
+        parts += [f"next: {todo}"] if todo else []
+        super().__init__("; ".join(parts))
+
+
+class SpecError(UserError):
+    """A key or value of a spec file or of the command line."""
+
+
+class CorpusError(UserError):
+    """A corpus that cannot be used."""
+
+
+class ModelError(UserError):
+    """A model that cannot be loaded or is not known."""
+
+
+class SaeError(UserError):
+    """A dictionary that cannot be loaded, trained or that does not fit."""
+
+
+class ShapeMismatch(UserError):
+    """Two arrays that do not belong together."""
+
+
+class VariantError(UserError):
+    """A chain of transforms that cannot be read or fitted."""
+
+
+class RunNotFound(UserError):
+    """No run, or more than one, of that name or key."""
+
+
+class NotAvailable(UserError):
+    """An ingredient the run does not have, and the command that adds it."""
+
+
+class CacheCorrupt(UserError):
+    """A folder of the cache that is not what its manifest says."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The allowed words, the one nearest to `word` first: `'layers' (nearest), 'masks'`."""
+    known = sorted(known)
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    rest = [repr(k) for k in known if k not in close]
+    return ", ".join([f"{close[0]!r} (nearest)", *rest] if close else rest)
