@@ -1,0 +1,243 @@
+"""Frozen specs: what a run is made of.
+
+In: a TOML file or a plain mapping. Out: `RunSpec`, validated, with one canonical form (the one that is hashed).
+Validation only: no files are opened here except the spec itself, no device is asked, nothing is logged.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from core.errors import SpecError, nearest
+
+CorpusSource = Literal["mbeir", "coco-caption", "folder", "demo", "embeddings"]
+Pooling = Literal["mean", "last", "max", "min", "projected"]
+Mask = Literal["all", "no-image", "no-prompt", "text"]
+Preset = Literal["study", "chat"]
+SaeInput = Literal["raw", "normalised"]
+SaeData = Literal["tokens", "pooled", "mixture"]
+Statistics = Literal["per-side", "support", "shared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSpec:
+    source: CorpusSource
+    """Where the items come from."""
+    path: str | None = None
+    """Folder or file of the source; not used by `demo`."""
+    task: int = 4
+    """Task type 1-8 of M-BEIR (4: image -> text)."""
+    limit: int | None = None
+    """At most this many queries; None for all."""
+    max_bad_share: float = 0.05
+    """Share of bad rows, 0-1, above which nothing is encoded."""
+
+    def __post_init__(self) -> None:
+        _choice("corpus.source", self.source, CorpusSource)
+        _between("corpus.task", self.task, 1, 8)
+        _between("corpus.max_bad_share", self.max_bad_share, 0, 1)
+        if self.limit is not None:
+            _between("corpus.limit", self.limit, 1, None)
+        if self.source != "demo" and not self.path:
+            raise SpecError(
+                f"[corpus] source {self.source!r} needs a path", got="no path", todo='add path = "..." to [corpus]'
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    name: str
+    """A row of `retrieval-lens models`, a hub id or a local folder."""
+    revision: str | None = None
+    """Hub revision; None takes the table's pinned one, else `main`."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Compute type; auto: bfloat16 on a GPU, float32 on a CPU."""
+    preset: Preset = "study"
+    """Prompts: the study's, or the model's plain chat template around the bare item."""
+
+    def __post_init__(self) -> None:
+        _choice("model.dtype", self.dtype, Literal["auto", "float32", "bfloat16", "float16"])
+        _choice("model.preset", self.preset, Preset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSpec:
+    layers: tuple[int, ...] = (-1,)
+    """Indices into the model's `hidden_states`; -1 is the last, after the final norm."""
+    poolings: tuple[Pooling, ...] = ("mean",)
+    """How token states become one row."""
+    masks: tuple[Mask, ...] = ("all",)
+    """Which tokens are pooled."""
+    batch_tokens: int = 16384
+    """Padded tokens per batch."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("poolings", Pooling), ("masks", Mask)):
+            for value in getattr(self, name):
+                _choice(f"embedding.{name}", value, allowed)
+        for name in ("layers", "poolings", "masks"):
+            if not getattr(self, name):
+                raise SpecError(f"embedding.{name} is empty", allowed="at least one")
+        _between("embedding.batch_tokens", self.batch_tokens, 1, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaeSpec:
+    source: str = "train"
+    """`train`, `none`, a folder, or `hf:owner/name/file`."""
+    width: int = 32768
+    """Number of concepts."""
+    k: int = 50
+    """Active concepts per item (Top-K)."""
+    input: SaeInput = "raw"
+    """What is encoded: the pooled embedding as it is, or L2-normalised."""
+    data: SaeData = "tokens"
+    """What `train` learns from: token states (the study), pooled embeddings, or both in equal parts."""
+    steps: int = 4000
+    """Training steps of 4096 states."""
+    seed: int = 0
+    """Of the initial weights and the shuffling."""
+
+    def __post_init__(self) -> None:
+        _choice("sae.input", self.input, SaeInput)
+        _choice("sae.data", self.data, SaeData)
+        _between("sae.width", self.width, 2, None)
+        _between("sae.k", self.k, 1, self.width)
+        _between("sae.steps", self.steps, 1, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteningSpec:
+    beta: float = 0.1
+    """Shrinkage towards the scaled identity, 0-1 (Eq 11)."""
+    eps: float = 1e-5
+    """Added to each eigenvalue inside the square root (Eq 12)."""
+    statistics: Statistics = "per-side"
+    """Rows the mean and covariance come from."""
+
+    def __post_init__(self) -> None:
+        _between("whitening.beta", self.beta, 0, 1)
+        _between("whitening.eps", self.eps, 0, None)
+        _choice("whitening.statistics", self.statistics, Statistics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    corpus: CorpusSpec
+    model: ModelSpec
+    name: str | None = None
+    """Short name of the run; derived from model and corpus where it is left out."""
+    embedding: EmbeddingSpec = field(default_factory=EmbeddingSpec)
+    sae: SaeSpec = field(default_factory=SaeSpec)
+    whitening: WhiteningSpec = field(default_factory=WhiteningSpec)
+    variants: dict[str, str] = field(default_factory=dict)
+    """Named variants to keep with the run: name -> chain of steps, as in a URL."""
+
+    @property
+    def run_name(self) -> str:
+        """The name, or `<model>-<corpus>-task<n>`."""
+        corpus = Path(self.corpus.path).stem if self.corpus.path else self.corpus.source
+        return self.name or f"{Path(self.model.name).name}-{corpus}-task{self.corpus.task}".lower()
+
+    def canonical(self) -> dict[str, Any]:
+        """Plain mapping with every key, tuples as lists: `parse_spec` gives the same spec back."""
+        return asdict(self)
+
+
+SECTIONS: dict[str, type] = {
+    "corpus": CorpusSpec,
+    "model": ModelSpec,
+    "embedding": EmbeddingSpec,
+    "sae": SaeSpec,
+    "whitening": WhiteningSpec,
+}
+
+
+def load_spec(path: str | Path) -> RunSpec:
+    """Read a TOML spec file; a relative corpus path counts from the file's folder.
+
+    Raises:
+        SpecError: the file is missing, is not TOML, or has unknown keys or values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SpecError("no such spec file", got=path, todo="name a .toml file; README shows one")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not TOML", got=error, todo="mend that line") from error
+    return _resolve_paths(parse_spec(raw), path.parent)
+
+
+def parse_spec(raw: Mapping[str, Any]) -> RunSpec:
+    """Validate a plain mapping; unknown keys are refused with the nearest known one."""
+    _known("spec", raw, [*SECTIONS, "name", "variants"])
+    for required in ("corpus", "model"):
+        if not isinstance(raw.get(required), Mapping):
+            raise SpecError(f"[{required}] is missing", allowed="[corpus] and [model], the rest is optional")
+    sections = {name: _section(name, cls, raw[name]) for name, cls in SECTIONS.items() if name in raw}
+    name = raw.get("name")
+    return RunSpec(name=name, variants=dict(raw.get("variants", {})), **sections)
+
+
+def _section(name: str, cls: type, raw: Mapping[str, Any]) -> Any:
+    if not isinstance(raw, Mapping):
+        raise SpecError(f"[{name}] is not a table", got=repr(raw))
+    _known(f"[{name}]", raw, [f.name for f in fields(cls)])
+    missing = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING and f.name not in raw]
+    if missing:
+        raise SpecError(f"[{name}] lacks {missing[0]!r}", todo=f"add {missing[0]} = ...")
+    hints = get_type_hints(cls)
+    return cls(**{key: _typed(f"{name}.{key}", value, hints[key]) for key, value in raw.items()})
+
+
+def _typed(key: str, value: Any, hint: Any) -> Any:
+    """TOML value as the field's type; lists become tuples, whole numbers become floats where floats are asked for."""
+    if isinstance(value, list):
+        value = tuple(value)
+    text = str(hint)
+    if "float" in text and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    wrong = {
+        "int": hint is int and (not isinstance(value, int) or isinstance(value, bool)),
+        "float": hint is float and not isinstance(value, float),
+        "str": hint is str and not isinstance(value, str),
+        "a list": text.startswith("tuple") and not isinstance(value, tuple),
+    }
+    for wanted, bad in wrong.items():
+        if bad:
+            raise SpecError(f"{key} has the wrong type", got=repr(value), allowed=wanted)
+    return value
+
+
+def _resolve_paths(spec: RunSpec, base: Path) -> RunSpec:
+    from dataclasses import replace
+
+    if spec.corpus.path and not Path(spec.corpus.path).is_absolute() and ":" not in spec.corpus.path:
+        spec = replace(spec, corpus=replace(spec.corpus, path=str((base / spec.corpus.path).resolve())))
+    local_model = base / spec.model.name
+    if local_model.is_dir() and (local_model / "config.json").is_file():
+        spec = replace(spec, model=replace(spec.model, name=str(local_model.resolve())))
+    return spec
+
+
+def _known(where: str, raw: Mapping[str, Any], allowed: list[str]) -> None:
+    for key in raw:
+        if key not in allowed:
+            raise SpecError(f"unknown key in {where}", got=repr(key), allowed=nearest(key, allowed))
+
+
+def _choice(key: str, value: object, literal: Any) -> None:
+    if value not in get_args(literal):
+        raise SpecError(f"{key} is not known", got=repr(value), allowed=nearest(str(value), get_args(literal)))
+
+
+def _between(key: str, value: Any, low: float, high: float | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecError(f"{key} is not a number", got=repr(value))
+    if not (value >= low and (high is None or value <= high)):
+        raise SpecError(f"{key} is out of range", got=value, allowed=f">= {low}" if high is None else f"{low} to {high}")
