@@ -1,0 +1,143 @@
+"""Records that cross a stage. Plain frozen data; they know no models and no screens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Modality = Literal["text", "image", "image,text"]
+Side = Literal["query", "candidate"]
+Part = Literal["queries", "candidates", "support_queries", "support_candidates"]
+TokenRole = Literal["image", "text", "prompt", "template"]
+
+PARTS: tuple[Part, ...] = ("queries", "candidates", "support_queries", "support_candidates")
+MODALITIES: tuple[Modality, ...] = ("text", "image", "image,text")
+SIDE_OF_PART: dict[Part, Side] = {
+    "queries": "query",
+    "candidates": "candidate",
+    "support_queries": "query",
+    "support_candidates": "candidate",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a model encodes: a text, an image (RGB, upright), or both.
+
+    `task` and `side` choose the study's prompt for items that hold both (STUDY section 2).
+    """
+
+    id: str
+    modality: Modality
+    text: str | None = None
+    image: Image.Image | None = None
+    task: int = 4
+    side: Side = "query"
+
+
+@dataclass(frozen=True)
+class Qrels:
+    """Relevant pairs as row numbers of queries and candidates; only scores > 0.
+
+    `unknown` counts the pairs whose query or candidate id is in no table.
+    """
+
+    query_rows: np.ndarray
+    candidate_rows: np.ndarray
+    unknown: int = 0
+
+    def __len__(self) -> int:
+        return len(self.query_rows)
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """(n_pairs, 2) int64: query row, candidate row."""
+        return np.column_stack([self.query_rows, self.candidate_rows])
+
+    def relevant(self, query_row: int) -> np.ndarray:
+        """Candidate rows relevant to one query."""
+        return self.candidate_rows[self.query_rows == query_row]
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row of the source that was left out."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CorpusReport:
+    """What is in a corpus."""
+
+    items: int
+    queries: int
+    candidates: int
+    by_modality: dict[str, int]
+    bad: tuple[BadRow, ...]
+    usable: bool
+    why_not: str = ""
+    """Empty, or the reason it cannot be used, with what to do next."""
+
+
+@dataclass(frozen=True, order=True)
+class EmbeddingView:
+    """One way of making an embedding from hidden states."""
+
+    layer: int = -1
+    pooling: str = "mean"
+    mask: str = "all"
+
+    def __str__(self) -> str:
+        return f"layer{self.layer}-{self.pooling}-{self.mask}"
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """Hidden states of the tokens of several items at one layer, padding left out.
+
+    Attributes:
+        states: (n_tokens, d) float32.
+        item: (n_tokens,) row of the item within the call.
+        text: the token as it is written; "" for image tokens.
+        role: "image", "text" (the item's own words), "prompt" (the study's instruction) or "template".
+        grids: per item, (rows, columns) of its image tokens, or None.
+    """
+
+    states: np.ndarray
+    item: np.ndarray
+    text: list[str]
+    role: list[TokenRole]
+    grids: list[tuple[int, int] | None]
+
+
+@dataclass(frozen=True)
+class SaeRecord:
+    """A dictionary as every analysis sees it.
+
+    Attributes:
+        dictionary: (c, d) float32, rows of unit L2 norm.
+        k: active concepts per item.
+        input: "raw" or "normalised" (STUDY section 3).
+        source: where it came from, in words.
+        trained_on: what it learned from, in words; "unknown" where it does not say.
+        fidelity: named figures (see `core.sae.fidelity`), empty before codes exist.
+    """
+
+    dictionary: np.ndarray
+    k: int
+    input: str
+    source: str
+    trained_on: str
+    fidelity: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """Number of concepts c."""
+        return self.dictionary.shape[0]
