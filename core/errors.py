@@ -17,8 +17,8 @@ Anything else that escapes is a fault of ours: exit code 3.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Iterable
 
 
 class RetrievalLensError(Exception):

@@ -58,7 +58,14 @@ class RichProgress:
     @contextmanager
     def task(self, name: str, total: int | None = None) -> Iterator[Task]:
         """A bar with count, time used and time left."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             TextColumn("{task.description:<34}"),

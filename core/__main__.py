@@ -1,0 +1,5 @@
+"""`python -m core` is `retrieval-lens`."""
+
+from core.cli import main
+
+main()

@@ -1,0 +1,77 @@
+"""What every kind of model offers, and what is known of a model before its weights are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from core.records import EmbeddingView, Item, TokenStates
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = Literal["chat", "plain", "dual"]
+
+PROJECTED = EmbeddingView(layer=-1, pooling="projected", mask="all")
+"""The only view of a dual encoder: the embedding its training objective compared."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model as it will be run, without its weights.
+
+    Attributes:
+        name: row of the table, else name of the folder or hub id.
+        kind: "chat" (chat template), "plain" (prompt string with an image placeholder), "dual" (one tower per modality).
+        key: hash of weights and processor files (or hub id and commit), preset, dtype and adapter version.
+        source: local folder or hub id.
+        revision: hub commit; "" for a folder.
+        model_type: transformers' name of the architecture.
+        hidden_size: d, columns of an embedding.
+        layers: decoder layers; `hidden_states` has one more entry. 0 for a dual encoder.
+        dtype: compute type.
+        preset: "study" or "chat"; "" for a dual encoder, which has no prompts.
+    """
+
+    name: str
+    kind: Kind
+    key: str
+    source: str
+    revision: str
+    model_type: str
+    hidden_size: int
+    layers: int
+    dtype: str
+    preset: str
+
+
+class Adapter(Protocol):
+    """A loaded model. Calls from several threads are served one after the other."""
+
+    facts: ModelFacts
+    has_token_states: bool
+    can_generate: bool
+
+    @property
+    def hidden_size(self) -> int:
+        """d, columns of an embedding."""
+
+    def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+        """Pooled embeddings (n, d) float32 per view, rows in the order of `items`, not normalised.
+
+        Raises:
+            NotAvailable: a mask leaves no token of an item (there is never a NaN row and no silent other mask).
+        """
+
+    def lengths(self, items: Sequence[Item]) -> list[int]:
+        """Tokens of each item as the model sees it, image tokens included."""
+
+    def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
+        """Hidden states of every token (padding left out) at one layer."""
+
+    def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
+        """Tokens whose output-head rows have the largest inner product with each row of `directions` (n, d)."""
+
+    def generate(self, item: Item, prompt: str, max_new_tokens: int = 64) -> str:
+        """The model's greedy answer to the item followed by `prompt`."""

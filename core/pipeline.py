@@ -1,0 +1,127 @@
+"""Spec -> run: what is cached, what must be computed, in order, with progress.
+
+corpus -> encode (each part) -> sae -> codes (each part) -> run. Every arrow goes through the store, so a second call finds
+everything and an interrupted one goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from core.config import RunSpec
+from core.progress import NoProgress, Progress
+from core.records import PARTS, Part
+from core.run import Run
+from core.store import Draft, Folder, Store
+
+if TYPE_CHECKING:
+    from core.corpus import Corpus
+    from core.models import Adapter, ModelFacts
+
+
+def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
+    """Compute whatever of the run is not cached and open it.
+
+    Raises:
+        UserError: the corpus, model or SAE cannot be used; nothing already computed is lost.
+    """
+    from core.corpus import build_corpus
+    from core.models import describe
+
+    progress = progress or NoProgress()
+    corpus = build_corpus(spec.corpus, store, progress)
+    facts = describe(spec.model)
+    model = _LazyModel(spec)
+    encoded = _encode(spec, corpus, facts, model, store, progress)
+    sae = _sae(spec, corpus, facts, model, encoded, store, progress)
+    codes = _codes(sae, encoded, store, progress) if sae else {}
+    return Run(_write_run(spec, corpus, facts, encoded, sae, codes, store), store)
+
+
+class _LazyModel:
+    """The adapter, loaded the first time somebody needs it, through the same process-wide cache as `Run.adapter`."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._adapter: Adapter | None = None
+
+    def __call__(self) -> Adapter:
+        from core.models import load_model
+
+        if self._adapter is None:
+            self._adapter = load_model(self._spec.model)
+        return self._adapter
+
+
+def _encode(
+    spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress
+) -> dict[Part, Folder]:
+    from core.encode import encode_part, resolve_views
+
+    views = resolve_views(spec.embedding, facts)
+    return {
+        part: encode_part(corpus.items(part), facts, model, views, store, progress, spec.embedding.batch_tokens)
+        for part in PARTS
+        if corpus.has(part)
+    }
+
+
+def _sae(
+    spec: RunSpec,
+    corpus: Corpus,
+    facts: ModelFacts,
+    model: _LazyModel,
+    encoded: dict[Part, Folder],
+    store: Store,
+    progress: Progress,
+) -> Folder | None:
+    from core.encode import resolve_views
+    from core.sae import obtain
+
+    if spec.sae.source == "none":
+        return None
+    view = resolve_views(spec.embedding, facts)[0]
+    return obtain(spec.sae, corpus, facts, model, encoded, view, store, progress)
+
+
+def _codes(sae: Folder, encoded: dict[Part, Folder], store: Store, progress: Progress) -> dict[Part, Folder]:
+    from core.sae import encode_codes
+
+    return {part: encode_codes(sae, folder, _first_view(folder), store, progress) for part, folder in encoded.items()}
+
+
+def _first_view(folder: Folder) -> str:
+    return folder.facts["views"][0]
+
+
+def _write_run(
+    spec: RunSpec,
+    corpus: Corpus,
+    facts: ModelFacts,
+    encoded: dict[Part, Folder],
+    sae: Folder | None,
+    codes: dict[Part, Folder],
+    store: Store,
+) -> Folder:
+    from core.encode import resolve_views
+
+    def write(draft: Draft) -> None:
+        draft.facts |= {
+            "name": spec.run_name,
+            "model": facts.name,
+            "model_key": facts.key,
+            "corpus": corpus.key,
+            "views": [asdict(v) for v in resolve_views(spec.embedding, facts)],
+            "encode": {part: folder.key for part, folder in encoded.items()},
+            "sae": sae.key if sae else None,
+            "codes": {part: folder.key for part, folder in codes.items()},
+        }
+
+    parents = (
+        corpus.key,
+        *(f.key for f in encoded.values()),
+        *([sae.key] if sae else []),
+        *(f.key for f in codes.values()),
+    )
+    return store.build("run", spec.run_name, spec.canonical(), parents, write)

@@ -1,0 +1,199 @@
+"""A run: one corpus x one model x one embedding setting, with what was derived from it.
+
+In: a finished "run" folder of the cache. Out: lazy, read-only access to its parts. It computes nothing;
+`core.pipeline` makes runs, `core.questions` asks them.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.config import RunSpec, parse_spec
+from core.errors import CacheCorrupt, NotAvailable, RunNotFound
+from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord
+from core.store import Folder, Store
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from core.corpus import Corpus
+    from core.models import Adapter
+
+_ADAPTERS: dict[str, Any] = {}
+_ADAPTERS_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the cache, opened."""
+
+    folder: Folder
+    store: Store
+    _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def key(self) -> str:
+        return self.folder.key
+
+    @property
+    def name(self) -> str:
+        return self.folder.facts["name"]
+
+    @property
+    def model_name(self) -> str:
+        return self.folder.facts["model"]
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        return parse_spec(self.folder.manifest["spec"])
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        from core.corpus import open_corpus
+
+        return open_corpus(self._parent("corpus", self.folder.facts["corpus"]))
+
+    @property
+    def views(self) -> tuple[EmbeddingView, ...]:
+        """Ways of embedding that were stored; the first is the default."""
+        return tuple(EmbeddingView(**v) for v in self.folder.facts["views"])
+
+    @property
+    def view(self) -> EmbeddingView:
+        return self.views[0]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return tuple(p for p in PARTS if p in self.folder.facts["encode"])
+
+    @property
+    def has_support(self) -> bool:
+        """Whether there are support pairs (queries and candidates with qrels)."""
+        return "support_queries" in self.parts and "support_candidates" in self.parts
+
+    def embeddings(self, part: Part, view: EmbeddingView | None = None) -> np.ndarray:
+        """(n, d) fp32 raw pooled embeddings of a part, a read-only memmap."""
+        view = view or self.view
+        if view not in self.views:
+            raise NotAvailable(
+                f"run {self.name!r} has no embeddings of {view}",
+                allowed=", ".join(map(str, self.views)),
+                todo=f"add layer {view.layer}, pooling {view.pooling!r}, mask {view.mask!r} to [embedding] and run it again",
+            )
+        return self.encode_folder(part).array(str(view))
+
+    def encode_folder(self, part: Part) -> Folder:
+        """The folder that holds the embeddings of a part."""
+        return self._parent("encode", self._of_part("encode", part))
+
+    def codes(self, part: Part) -> csr_matrix:
+        """(n, c) sparse codes of a part in embedding units with unit dictionary rows (STUDY section 3)."""
+        from core.sae import load_codes
+
+        key = self._of_part("codes", part)
+        if ("codes", part) not in self._memo:
+            self._memo["codes", part] = load_codes(self._parent("codes", key))
+        return self._memo["codes", part]
+
+    def offset(self, part: Part) -> np.ndarray:
+        """(1, d) or (n, d): what the codes do not carry, h = z D + u + e."""
+        return self._parent("codes", self._of_part("codes", part)).array("offset")
+
+    @cached_property
+    def sae(self) -> SaeRecord | None:
+        """The dictionary, or None for a run without one."""
+        key = self.folder.facts["sae"]
+        if key is None:
+            return None
+        folder = self._parent("sae", key)
+        facts = folder.facts
+        return SaeRecord(folder.array("dictionary"), facts["k"], facts["input"], facts["source"], facts["trained_on"])
+
+    @property
+    def sae_folder(self) -> Folder:
+        """The folder of the SAE."""
+        if self.folder.facts["sae"] is None:
+            raise self.no_sae()
+        return self._parent("sae", self.folder.facts["sae"])
+
+    def need_sae(self) -> SaeRecord:
+        """The dictionary; NotAvailable where the run was made without one."""
+        if self.sae is None:
+            raise self.no_sae()
+        return self.sae
+
+    def no_sae(self) -> NotAvailable:
+        return NotAvailable(
+            f"run {self.name!r} has no SAE",
+            got='[sae] source = "none"',
+            todo='set [sae] source = "train" and run it again',
+        )
+
+    def qrels(self, split: str = "test") -> Qrels:
+        """Relevant pairs as rows; split "test" or "support"."""
+        if ("qrels", split) not in self._memo:
+            self._memo["qrels", split] = self.corpus.qrels(split)
+        return self._memo["qrels", split]
+
+    def adapter(self) -> Adapter:
+        """The model, loaded once per process and shared by all runs that use it."""
+        from core.models import load_model
+
+        key = self.folder.facts["model_key"]
+        with _ADAPTERS_LOCK:
+            if key not in _ADAPTERS:
+                _ADAPTERS[key] = load_model(self.spec.model)
+            return _ADAPTERS[key]
+
+    def _of_part(self, stage: str, part: Part) -> str:
+        found = self.folder.facts[stage].get(part)
+        if found is None and stage == "codes" and self.folder.facts["sae"] is None:
+            raise self.no_sae()
+        if found is None:
+            raise NotAvailable(f"run {self.name!r} has no {part.replace('_', ' ')}", allowed=", ".join(self.parts))
+        return found
+
+    def _parent(self, stage: str, key: str) -> Folder:
+        if (stage, key) not in self._memo:
+            folder = self.store.find(stage, key)
+            if folder is None:
+                raise CacheCorrupt(
+                    f"run {self.name!r} needs {stage}/*--{key}, which is missing or not whole",
+                    todo=f"make the run again; `retrieval-lens verify {self.name}` says what is broken",
+                )
+            self._memo[stage, key] = folder
+        return self._memo[stage, key]
+
+
+def list_runs(store: Store) -> list[Run]:
+    """All runs of the cache, newest first."""
+    return [Run(folder, store) for folder in store.folders("run")]
+
+
+def open_run(name: str, store: Store) -> Run:
+    """The run of that name, key, or unique prefix of a key (4 digits or more); the newest where a name is used twice.
+
+    Raises:
+        RunNotFound: none or several fit; the message lists the names there are.
+    """
+    runs = list_runs(store)
+    if named := [r for r in runs if r.name == name]:
+        return named[0]
+    keyed = [r for r in runs if len(name) >= 4 and re.fullmatch("[0-9a-f]+", name) and r.key.startswith(name)]
+    if len(keyed) == 1:
+        return keyed[0]
+    if keyed:
+        raise RunNotFound("several runs fit", got=repr(name), allowed=", ".join(f"{r.key} ({r.name})" for r in keyed))
+    known = ", ".join(sorted({r.name for r in runs})) or "none yet"
+    raise RunNotFound(
+        "no such run",
+        got=repr(name),
+        allowed=known,
+        todo="`retrieval-lens runs` lists them, `retrieval-lens demo` makes some",
+    )
