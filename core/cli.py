@@ -159,9 +159,7 @@ def run(
     if json_:
         _emit(facts)
     else:
-        typer.echo(
-            f"{made.name} ({made.key}): {facts['parts']}\nnext: retrieval-lens evaluate {made.name}; retrieval-lens serve"
-        )
+        typer.echo(f"{made.name} ({made.key}): {facts['parts']}\nnext: retrieval-lens evaluate {made.name}; retrieval-lens serve")
 
 
 @command()
@@ -181,9 +179,7 @@ def corpus(
         _emit({k: v for k, v in asdict(report).items() if k != "why_not"})
     else:
         counts = ", ".join(f"{n} {m}" for m, n in report.by_modality.items())
-        typer.echo(
-            f"{report.items} items ({counts}); {report.queries} queries, {report.candidates} candidates; {len(report.bad)} bad"
-        )
+        typer.echo(f"{report.items} items ({counts}); {report.queries} queries, {report.candidates} candidates; {len(report.bad)} bad")
         for bad in report.bad:
             typer.echo(f"  {bad.where}: {bad.reason}")
     if not report.usable:
@@ -210,18 +206,10 @@ def evaluate(
     transform: Annotated[Transform, typer.Option(help="Whitening.")] = "none",
     beta: Annotated[float | None, typer.Option(help="Shrinkage of realign, 0-1; default: the run's.")] = None,
     eps: Annotated[float | None, typer.Option(help="Added to eigenvalues; default: the run's.")] = None,
-    statistics: Annotated[
-        StatisticsChoice | None, typer.Option(help="Rows the statistics come from; default: the run's.")
-    ] = None,
-    remove_top: Annotated[
-        float | None, typer.Option(help="Remove the subspace of this top share (0-1) by attribution.")
-    ] = None,
-    rank: Annotated[
-        int | None, typer.Option(help="Directions removed; default: 99% of the squared singular values.")
-    ] = None,
-    variant: Annotated[
-        str | None, typer.Option(help="A variant by name or expression, instead of the options.")
-    ] = None,
+    statistics: Annotated[StatisticsChoice | None, typer.Option(help="Rows the statistics come from; default: the run's.")] = None,
+    remove_top: Annotated[float | None, typer.Option(help="Remove the subspace of this top share (0-1) by attribution.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Directions removed; default: 99% of the squared singular values.")] = None,
+    variant: Annotated[str | None, typer.Option(help="A variant by name or expression, instead of the options.")] = None,
     json_: Json = False,
 ) -> None:
     """Retrieval of a run under one variant: recall, MRR, nDCG, 95% intervals."""
@@ -245,9 +233,7 @@ def evaluate(
 @command()
 def concepts(
     run_: RunName,
-    sort: Annotated[
-        Literal["energy", "modality", "bridge", "attribution"], typer.Option(help="Order, largest first.")
-    ] = "energy",
+    sort: Annotated[Literal["energy", "modality", "bridge", "attribution"], typer.Option(help="Order, largest first.")] = "energy",
     top: Annotated[int, typer.Option(min=1, help="Rows shown.")] = 20,
     json_: Json = False,
 ) -> None:

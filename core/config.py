@@ -43,9 +43,7 @@ class CorpusSpec:
         if self.limit is not None:
             _between("corpus.limit", self.limit, 1, None)
         if self.source != "demo" and not self.path:
-            raise SpecError(
-                f"[corpus] source {self.source!r} needs a path", got="no path", todo='add path = "..." to [corpus]'
-            )
+            raise SpecError(f"[corpus] source {self.source!r} needs a path", got="no path", todo='add path = "..." to [corpus]')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,9 +186,7 @@ def _section(name: str, cls: type, raw: Mapping[str, Any]) -> Any:
     if not isinstance(raw, Mapping):
         raise SpecError(f"[{name}] is not a table", got=repr(raw))
     _known(f"[{name}]", raw, [f.name for f in fields(cls)])
-    missing = [
-        f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING and f.name not in raw
-    ]
+    missing = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING and f.name not in raw]
     if missing:
         raise SpecError(f"[{name}] lacks {missing[0]!r}", todo=f"add {missing[0]} = ...")
     hints = get_type_hints(cls)
@@ -242,6 +238,4 @@ def _between(key: str, value: Any, low: float, high: float | None) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecError(f"{key} is not a number", got=repr(value))
     if not (value >= low and (high is None or value <= high)):
-        raise SpecError(
-            f"{key} is out of range", got=value, allowed=f">= {low}" if high is None else f"{low} to {high}"
-        )
+        raise SpecError(f"{key} is out of range", got=value, allowed=f">= {low}" if high is None else f"{low} to {high}")

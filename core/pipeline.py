@@ -54,9 +54,7 @@ class _LazyModel:
         return self._adapter
 
 
-def _encode(
-    spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress
-) -> dict[Part, Folder]:
+def _encode(spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress) -> dict[Part, Folder]:
     from core.encode import encode_part, resolve_views
 
     views = resolve_views(spec.embedding, facts)

@@ -27,9 +27,7 @@ def answer(run: Run, question: str, arguments: Mapping[str, Any], write: Callabl
     return run.store.build("answer", f"{run.name}-{question}", spec, (run.key,), write)
 
 
-def cached_table(
-    run: Run, question: str, arguments: Mapping[str, Any], compute: Callable[[], pd.DataFrame]
-) -> pd.DataFrame:
+def cached_table(run: Run, question: str, arguments: Mapping[str, Any], compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """A table answer; its `attrs` (plain JSON) are kept with it."""
 
     def write(draft: Draft) -> None:

@@ -35,9 +35,7 @@ def expression(
     return "+".join(steps) or "none"
 
 
-def _parameters(
-    defaults: WhiteningSpec, transform: str, beta: float | None, eps: float | None, statistics: str | None
-) -> str:
+def _parameters(defaults: WhiteningSpec, transform: str, beta: float | None, eps: float | None, statistics: str | None) -> str:
     values: dict[str, object] = {}
     if transform == "realign":
         values["beta"] = defaults.beta if beta is None else beta
@@ -58,6 +56,4 @@ def _parameters(
 
 def _only_with(transform: str, option: str, value: object, allowed: tuple[str, ...]) -> None:
     if value is not None and transform not in allowed:
-        raise UserError(
-            f"{option} does nothing with --transform {transform}", allowed=f"--transform {' | '.join(allowed)}"
-        )
+        raise UserError(f"{option} does nothing with --transform {transform}", allowed=f"--transform {' | '.join(allowed)}")

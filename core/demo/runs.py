@@ -1,0 +1,61 @@
+"""The six runs of the embedded demo and their summary.
+
+Two models x three tasks: `demo` (demo-mllm, image -> text), `demo-task1`, `demo-task7`, and `demo-clip`, `demo-clip-task1`,
+`demo-clip-task7` beside them. Everything goes through the same pipeline as any other run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec, SaeSpec
+from core.progress import Progress
+from core.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.run import Run
+
+TASKS = {4: "", 1: "-task1", 7: "-task7"}
+MODELS = {"demo-mllm": "demo", "demo-clip": "demo-clip"}
+SUMMARY_COLUMNS = ("run", "model", "task", "queries", "candidates", "R@1 before", "R@1 after", "R@5 before", "R@5 after")
+TASK_WORDS = {1: "text -> image", 4: "image -> text", 7: "image+text -> image"}
+
+
+def demo_specs() -> list[RunSpec]:
+    """The specs of the six runs, the main one first."""
+    return [_spec(model, name + suffix, task) for task, suffix in TASKS.items() for model, name in MODELS.items()]
+
+
+def _spec(model: str, name: str, task: int) -> RunSpec:
+    return RunSpec(
+        name=name,
+        corpus=CorpusSpec(source="demo", task=task),
+        model=ModelSpec(name=model),
+        embedding=EmbeddingSpec(),
+        sae=SaeSpec(source="shipped"),
+    )
+
+
+def make_demo(store: Store, progress: Progress) -> pd.DataFrame:
+    """Make all six runs (or find them), evaluate each raw and with ReAlign; returns the summary table."""
+    import pandas as pd
+
+    from core import pipeline
+
+    rows = []
+    for spec in demo_specs():
+        progress.say(f"[bold]{spec.run_name}[/bold]: {spec.model.name}, {TASK_WORDS[spec.corpus.task]}")
+        rows.append(_summary(pipeline.run(spec, store, progress)))
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+
+
+def _summary(run: Run) -> tuple[object, ...]:
+    from core.questions import concepts, retrieval
+
+    concepts.table(run)  # the measures, so that no page waits for them
+    before, after = retrieval.evaluate(run, "none"), retrieval.evaluate(run, "realign")
+    percent = [f"{100 * e.evaluation.recall[k]:.1f}" for k in (1, 5) for e in (before, after)]
+    sizes = before.evaluation.queries, before.evaluation.candidates
+    return run.name, run.model_name, TASK_WORDS[run.spec.corpus.task], *sizes, *percent

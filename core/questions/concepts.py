@@ -1,0 +1,202 @@
+"""The concepts of a run: the table of all, and one concept in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis import concepts as science
+from core.analysis.labels import agreement
+from core.errors import NotAvailable, UserError
+from core.questions.answers import cached_table, item_frame
+from core.questions.labels import TEST_PARTS, attributes, has_truth, label_all, test_codes
+from core.records import Item, Part
+from core.run import Run
+
+SORTS = {"energy": "energy", "modality": "modality_score", "bridge": "bridge", "attribution": "attribution"}
+BINS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptCard:
+    """One concept in full; see `concept` for the columns."""
+
+    concept: int
+    label: str
+    figures: dict[str, float]
+    images: pd.DataFrame
+    texts: pd.DataFrame
+    histogram: pd.DataFrame
+    co_firing: pd.DataFrame
+    truth: pd.DataFrame
+    n_items: int
+    n_firing: int
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """Where in one item a concept comes from.
+
+    `grid` (rows, cols) per image patch, or None; `tokens` (text, role, value) of every token that is not an image patch.
+    `mean` over all tokens is the SAE's pre-activation of the mean-pooled item (an identity, since the encoder is linear before its ReLU).
+    """
+
+    grid: np.ndarray | None
+    tokens: list[tuple[str, str, float]]
+    mean: float
+
+
+def table(run: Run) -> pd.DataFrame:
+    """All c concepts: concept, energy, energy_image, energy_text, modality_score, bridge, attribution, frequency, label.
+
+    Energy, modality and frequency over queries and candidates (Eqs 3, 4); bridge and attribution over the test pairs (Eqs 5, 6).
+    """
+
+    def compute() -> pd.DataFrame:
+        frame = science.concept_table(
+            run.codes("queries"),
+            run.codes("candidates"),
+            run.corpus.items("queries").modality,
+            run.corpus.items("candidates").modality,
+            run.qrels("test").pairs,
+            run.need_sae().dictionary,
+        )
+        return frame.assign(label=label_all(run))
+
+    run.need_sae()
+    if "concept_table" not in run._memo:
+        run._memo["concept_table"] = cached_table(run, "concepts", {}, compute)
+    return run._memo["concept_table"]
+
+
+def top(run: Run, sort: str = "energy", n: int = 20) -> pd.DataFrame:
+    """The first `n` concepts by energy, modality, bridge or attribution, largest first; undefined values last, ties by index."""
+    frame = table(run)
+    return frame.sort_values(SORTS[sort], ascending=False, kind="stable", na_position="last").head(n).reset_index(drop=True)
+
+
+def concept(run: Run, k: int, n_items: int = 24) -> ConceptCard:
+    """Everything shown of concept `k`.
+
+    images, texts: DataFrame[part, row, id, modality, text, activation], the items that fire most, of either test part.
+    histogram: DataFrame[left, right, modality, count] of activations above zero, in embedding units.
+    co_firing: DataFrame[concept, label, together, jaccard]; truth: DataFrame[attribute, kind, precision, recall, f1].
+
+    Raises:
+        UserError: no such concept.
+    """
+    check_concept(run, k)
+    frame = table(run)
+    codes = test_codes(run)
+    column = codes[:, [k]].toarray()[:, 0]
+    row = frame.iloc[k]
+    figures = {name: float(row[name]) for name in frame.columns if name not in ("concept", "label")}
+    modality = np.concatenate([np.asarray(run.corpus.items(p).modality, dtype=str) for p in TEST_PARTS])
+    return ConceptCard(
+        concept=k,
+        label=str(row["label"]),
+        figures=figures | _ranks(frame, k),
+        images=_firing(run, column, np.char.find(modality, "image") >= 0, n_items),
+        texts=_firing(run, column, modality == "text", n_items),
+        histogram=_histogram(column, modality),
+        co_firing=_co_firing(codes, k, frame),
+        truth=_truth(run, codes, k),
+        n_items=len(column),
+        n_firing=int((column > 0).sum()),
+    )
+
+
+def check_concept(run: Run, k: int) -> None:
+    """UserError unless 0 <= k < c."""
+    width = run.need_sae().width
+    if not 0 <= k < width:
+        raise UserError("no such concept", got=k, allowed=f"0 to {width - 1}")
+
+
+def _ranks(frame: pd.DataFrame, k: int) -> dict[str, float]:
+    return {f"{name}_rank": float(frame[column].rank(ascending=False, method="min").iloc[k]) for name, column in SORTS.items()}
+
+
+def _firing(run: Run, column: np.ndarray, keep: np.ndarray, n: int) -> pd.DataFrame:
+    """The n items with the highest activation among `keep`, each text and image once."""
+    order = np.argsort(-np.where(keep, column, 0.0), kind="stable")[:n]
+    order = order[column[order] > 0]
+    n_queries = len(run.corpus.items("queries"))
+    frames = []
+    for at in order:
+        part, row = _locate(int(at), n_queries)
+        frames.append(item_frame(run, part, [row]).assign(part=part, activation=float(column[at])))
+    columns = ["part", "row", "id", "modality", "text", "activation"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _locate(at: int, n_queries: int) -> tuple[Part, int]:
+    return ("queries", at) if at < n_queries else ("candidates", at - n_queries)
+
+
+def _histogram(column: np.ndarray, modality: np.ndarray) -> pd.DataFrame:
+    columns = ["left", "right", "modality", "count"]
+    if not (column > 0).any():
+        return pd.DataFrame(columns=columns)
+    edges = np.linspace(0, float(column.max()), BINS + 1)
+    rows: list[tuple[Any, ...]] = []
+    for name in sorted(set(modality)):
+        counts, _ = np.histogram(column[(modality == name) & (column > 0)], bins=edges)
+        rows += [(a, b, name, int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _co_firing(codes: Any, k: int, frame: pd.DataFrame) -> pd.DataFrame:
+    found = science.co_firing(codes, k, top=12)
+    labels = frame["label"].to_numpy()[found.concepts]
+    return pd.DataFrame({"concept": found.concepts, "label": labels, "together": found.items, "jaccard": found.jaccard})
+
+
+def _truth(run: Run, codes: Any, k: int, n: int = 8) -> pd.DataFrame:
+    columns = ["attribute", "kind", "precision", "recall", "f1"]
+    if not has_truth(run):
+        return pd.DataFrame(columns=columns)
+    known = attributes(run)
+    match = agreement(codes[:, [k]], known)
+    best = np.argsort(-match.f1[0], kind="stable")[:n]
+    parts = [known.names[i].partition(":") for i in best if match.f1[0, i] > 0]
+    best = best[match.f1[0, best] > 0]
+    figures = [m[0, best] for m in (match.precision, match.recall, match.f1)]
+    return pd.DataFrame(dict(zip(columns, ([p[2] for p in parts], [p[0] for p in parts], *figures), strict=True)))
+
+
+def top_tokens(run: Run, k: int, n: int = 10) -> list[tuple[str, float]]:
+    """Tokens of the model's own output head with the largest inner product with dictionary row D_k (the logit lens).
+
+    Raises:
+        NotAvailable: the model has no output head.
+    """
+    check_concept(run, k)
+    return run.adapter().top_tokens(np.asarray(run.need_sae().dictionary[k : k + 1]), n)[0]
+
+
+def heat(run: Run, k: int, part: Part, row: int) -> Heat:
+    """Per patch and per token: the SAE's pre-activation of concept `k` on that token's own hidden state, before the Top-K.
+
+    Raises:
+        NotAvailable: own embeddings without a model.
+    """
+    from core.sae import encoder_row
+
+    check_concept(run, k)
+    item: Item = run.corpus.items(part).item(row)
+    adapter = run.adapter()
+    if not adapter.has_token_states:
+        raise NotAvailable(f"{run.model_name} gives no token states", todo="choose a run of a model with tokens")
+    found = adapter.token_states([item], layer=run.view.layer)
+    weight, bias = encoder_row(run.sae_folder, k)
+    values = found.states.astype(np.float64) @ weight + bias
+    is_patch = np.array([role == "image" for role in found.role])
+    grid = found.grids[0]
+    patches = values[is_patch]
+    fits = grid is not None and grid[0] * grid[1] == len(patches)
+    words = [(t, r, float(v)) for t, r, v in zip(found.text, found.role, values, strict=True) if r != "image"]
+    return Heat(patches.reshape(grid) if fits else None, words, float(values.mean()))

@@ -1,0 +1,66 @@
+"""Both sides of a run in the plane: UMAP of the unit rows under a variant, cached."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from core.fingerprint import stage_key
+from core.questions.answers import cached_table, item_frame, transformed, variant_of
+from core.questions.labels import TEST_PARTS
+from core.run import Run
+
+MOST_POINTS = 5000
+NEIGHBOURS, SEED = 15, 0
+
+
+def points(run: Run, variant: str = "none") -> pd.DataFrame:
+    """DataFrame[part, row, id, modality, x, y, group, background, text]: queries and candidates, at most 5,000 in all.
+
+    Larger runs are sampled evenly; `attrs` says how many are shown of how many. UMAP (umap-learn) with 15 neighbours on cosine
+    distance, seeded, so the same every time; distances between far clusters mean nothing.
+    """
+    name = str(variant_of(run, variant))
+
+    def compute() -> pd.DataFrame:
+        rows = {part: _even(len(run.corpus.items(part)), run) for part in TEST_PARTS}
+        unit = np.concatenate([transformed(run, name, part)[rows[part]] for part in TEST_PARTS])
+        frame = pd.concat([_items(run, part, rows[part]) for part in TEST_PARTS], ignore_index=True)
+        frame[["x", "y"]] = _umap(unit)
+        frame.attrs = {"shown": len(frame), "of": sum(len(run.corpus.items(p)) for p in TEST_PARTS), "variant": name}
+        return frame
+
+    return cached_table(run, "map", {"variant": name, "neighbours": NEIGHBOURS, "seed": SEED, "most": MOST_POINTS}, compute)
+
+
+def is_cached(run: Run, variant: str = "none") -> bool:
+    """Whether `points` would answer from the cache."""
+    arguments = {"variant": str(variant_of(run, variant)), "neighbours": NEIGHBOURS, "seed": SEED, "most": MOST_POINTS}
+    return run.store.find("answer", stage_key("answer", {"question": "map", "arguments": arguments}, (run.key,))) is not None
+
+
+def _even(n: int, run: Run) -> np.ndarray:
+    """Rows spread evenly over a part, so that both parts together stay below MOST_POINTS."""
+    total = sum(len(run.corpus.items(part)) for part in TEST_PARTS)
+    keep = n if total <= MOST_POINTS else max(1, n * MOST_POINTS // total)
+    return np.linspace(0, n - 1, keep).round().astype(int)
+
+
+def _items(run: Run, part: str, rows: np.ndarray) -> pd.DataFrame:
+    frame = item_frame(run, part, rows).assign(part=part)
+    truths = [run.corpus.items(part).truth(int(row)) or {} for row in rows]
+    frame["group"] = [(t.get("groups") or [""])[0] for t in truths]
+    frame["background"] = [t.get("background", "") for t in truths]
+    return frame
+
+
+def _umap(unit: np.ndarray) -> np.ndarray:
+    import umap
+
+    neighbours = min(NEIGHBOURS, len(unit) - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # umap warns that a seed makes it single-threaded, which is wanted
+        fitted = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=SEED, init="pca").fit_transform(unit)
+    return np.asarray(fitted, dtype=np.float64)
