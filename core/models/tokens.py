@@ -24,7 +24,7 @@ class Labels:
 
 def label(
     ids: Sequence[int], plain_ids: Sequence[int], offsets: Sequence[tuple[int, int]], rendered: str, prompt: Prompt,
-    image_ids: frozenset[int],
+    image_ids: frozenset[int], tail: int = 0,
 ) -> Labels:  # fmt: skip
     """Label the tokens of one item.
 
@@ -33,11 +33,12 @@ def label(
         plain_ids: tokens of `rendered` with its single placeholder, same special tokens.
         offsets: characters of `rendered` each of `plain_ids` covers.
         image_ids: ids that stand for image content.
+        tail: characters the template puts behind the user's words.
     """
-    spans = _spans(rendered, prompt)
+    spans = _spans(rendered, prompt, len(rendered) - tail)
     roles: list[TokenRole] = ["image" if i in image_ids else "template" for i in ids]
     texts = [""] * len(ids)
-    written = _written(offsets, rendered)
+    written = written_form(offsets, rendered)
     for at, plain_at in _align(ids, plain_ids):
         if roles[at] != "image":
             roles[at] = _role(offsets[plain_at], rendered, spans)
@@ -53,7 +54,7 @@ def _align(ids: Sequence[int], plain: Sequence[int]) -> list[tuple[int, int]]:
     return [(i, i) for i in range(head)] + [(len(ids) - i, len(plain) - i) for i in range(tail, 0, -1)]
 
 
-def _written(offsets: Sequence[tuple[int, int]], rendered: str) -> list[str]:
+def written_form(offsets: Sequence[tuple[int, int]], rendered: str) -> list[str]:
     """Stretch of `rendered` up to the end of each token, so that the texts put together give it back."""
     texts, done = [], 0
     for _, end in offsets:
@@ -62,10 +63,9 @@ def _written(offsets: Sequence[tuple[int, int]], rendered: str) -> list[str]:
     return texts
 
 
-def _spans(rendered: str, prompt: Prompt) -> list[tuple[TokenRole, int, int]]:
+def _spans(rendered: str, prompt: Prompt, end: int) -> list[tuple[TokenRole, int, int]]:
     """Where the item's words and the instruction stand in the rendered string; a template may have stripped them."""
     spans: list[tuple[TokenRole, int, int]] = []
-    end = len(rendered)
     for role, words in (("prompt", prompt.instruction), ("text", prompt.text)):
         for form in (words, words.strip()):
             at = rendered.rfind(form, 0, end) if form else -1

@@ -1,0 +1,284 @@
+"""What chat and plain models share: a transformers image-text-to-text model whose decoder states are pooled.
+
+Steps of `embed`: (1) items with and without an image go apart, since a processor call has images for all its texts or for none;
+(2) the processor tokenises and pads on the right; (3) the inner model runs without its vocabulary head; hooks keep the layers asked
+for and no others; (4) each view is pooled in float32 over its tokens. Layers are counted as in transformers' `hidden_states`: 0 is the
+decoder's input, i the output of layer i, the last one (-1) is taken after the final norm.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.errors import ModelError, NotAvailable
+from core.models.base import ModelFacts
+from core.models.pooling import MASKED_ROLES, POOLINGS
+from core.models.prompts import Prompt, prompt_of
+from core.models.tokens import Labels, label
+from core.records import EmbeddingView, Item, TokenStates
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class DecoderAdapter:
+    """Embeddings, token states, logit lens and generation of one loaded model."""
+
+    has_token_states = True
+    can_generate = True
+
+    def __init__(self, facts: ModelFacts, model: Any, processor: Any) -> None:
+        self.facts, self.model, self.processor = facts, model, processor
+        self.tokenizer = processor.tokenizer
+        self.tokenizer.padding_side = "right"
+        self.lock = threading.RLock()
+        self._image_ids = _image_ids(processor, model.config)
+        self._inner = model.base_model
+        self._layers = _decoder_layers(model)
+
+    @property
+    def hidden_size(self) -> int:
+        return self.facts.hidden_size
+
+    # What a kind decides -------------------------------------------------------------------------------------------------
+
+    def render(self, item: Item, prompt: Prompt, answer: bool = False) -> str:
+        """The string the tokenizer sees, with one placeholder for the image; `answer` opens the model's turn."""
+        raise NotImplementedError
+
+    def process(self, items: Sequence[Item], rendered: list[str]) -> Any:
+        """Model inputs of items that all have, or all lack, an image; padded on the right."""
+        raise NotImplementedError
+
+    def image_tokens(self, item: Item) -> int:
+        """Tokens that replace the item's placeholder."""
+        found = self.processor._get_num_multimodal_tokens(image_sizes=[item.image.size[::-1]])
+        return int(found["num_image_tokens"][0])
+
+    def plain(self, rendered: list[str]) -> Any:
+        """The rendered strings tokenised as they stand, with offsets."""
+        return self.tokenizer(rendered, add_special_tokens=self.adds_special(rendered), return_offsets_mapping=True)
+
+    def adds_special(self, rendered: list[str]) -> bool:
+        """Whether the tokenizer should add its own special tokens; not where the template wrote them already."""
+        bos = self.tokenizer.bos_token
+        return not (bos and rendered[0].startswith(bos))
+
+    def tail(self) -> int:
+        """Characters that follow the user's words in a rendered string."""
+        return 0
+
+    # The adapter protocol ------------------------------------------------------------------------------------------------
+
+    def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+        """See `Adapter.embed`."""
+        import torch
+
+        rows = {view: np.empty((len(items), self.hidden_size), np.float32) for view in views}
+        with self.lock, torch.inference_mode():
+            for members in self._groups(items):
+                pooled = self._embed_group([items[i] for i in members], views)
+                for view, values in pooled.items():
+                    rows[view][members] = values
+        return rows
+
+    def lengths(self, items: Sequence[Item]) -> list[int]:
+        """See `Adapter.lengths`; no pixel is read."""
+        rendered, _ = self._turns(items)
+        counts = [len(ids) for ids in self.plain(rendered)["input_ids"]] if rendered else []
+        return [n + (self.image_tokens(i) - 1 if self.feeds_image(i) else 0) for n, i in zip(counts, items, strict=True)]
+
+    def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
+        """See `Adapter.token_states`."""
+        import torch
+
+        found: dict[int, tuple[np.ndarray, Labels]] = {}
+        with self.lock, torch.inference_mode():
+            for members in self._groups(items):
+                group = [items[i] for i in members]
+                inputs, labels = self._labelled(group)
+                states = self._states(inputs, [layer])[layer].float().cpu().numpy()
+                lengths = inputs["attention_mask"].sum(1).tolist()
+                grids = self._grids(inputs, group)
+                for at, member in enumerate(members):
+                    found[member] = (states[at, : lengths[at]], labels[at], grids[at])
+        return _token_states([found[i] for i in range(len(items))], self.hidden_size)
+
+    def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
+        """See `Adapter.top_tokens`. Nothing but the unembedding is applied: no final norm, no soft cap, no bias."""
+        import torch
+
+        head = self.model.get_output_embeddings().weight
+        with self.lock, torch.inference_mode():
+            scores = torch.as_tensor(np.array(directions)).to(head) @ head.T
+            best = scores.float().topk(k, dim=1)
+        decode = self.tokenizer.decode
+        return [
+            [(decode([i]), v) for i, v in zip(ids, values, strict=True)]
+            for ids, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+    def generate(self, item: Item, prompt: str, max_new_tokens: int = 64) -> str:
+        """See `Adapter.generate`."""
+        import torch
+
+        own = prompt_of(item, "chat")
+        asked = Prompt((*own.parts, prompt), own.text, prompt)
+        with self.lock, torch.inference_mode():
+            inputs = self._on_device(self.process([item], [self.render(item, asked, answer=True)]))
+            ids = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
+        return self.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+
+    # Steps ---------------------------------------------------------------------------------------------------------------
+
+    def feeds_image(self, item: Item) -> bool:
+        """Whether the model is given an image for this item."""
+        return item.modality != "text"
+
+    def _groups(self, items: Sequence[Item]) -> list[list[int]]:
+        apart = {flag: [i for i, item in enumerate(items) if self.feeds_image(item) == flag] for flag in (False, True)}
+        return [members for members in apart.values() if members]
+
+    def _embed_group(self, items: list[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+        if any(view.mask != "all" for view in views):
+            inputs, labels = self._labelled(items)
+        else:
+            inputs, labels = self._inputs(items)[0], []
+        states = self._states(inputs, sorted({view.layer for view in views}))
+        keep = {mask: self._keep(mask, inputs, labels, items) for mask in {view.mask for view in views}}
+        return {
+            view: POOLINGS[view.pooling](states[view.layer], keep[view.mask]).cpu().numpy()
+            for view in views
+        }  # fmt: skip
+
+    def _inputs(self, items: list[Item]) -> tuple[Any, list[str], list[Prompt]]:
+        rendered, prompts = self._turns(items)
+        return self._on_device(self.process(items, rendered)), rendered, prompts
+
+    def _turns(self, items: Sequence[Item]) -> tuple[list[str], list[Prompt]]:
+        prompts = [prompt_of(self._harmless(item), self.facts.preset) for item in items]
+        return [self.render(item, prompt) for item, prompt in zip(items, prompts, strict=True)], prompts
+
+    def _labelled(self, items: list[Item]) -> tuple[Any, list[Labels]]:
+        inputs, rendered, prompts = self._inputs(items)
+        plain, tail = self.plain(rendered), self.tail()
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        labels = [
+            label(
+                inputs["input_ids"][i, : lengths[i]].tolist(), plain["input_ids"][i], plain["offset_mapping"][i],
+                rendered[i], prompts[i], self._image_ids, tail,
+            )
+            for i in range(len(items))
+        ]  # fmt: skip
+        return inputs, labels
+
+    def _keep(self, mask: str, inputs: Any, labels: list[Labels], items: list[Item]) -> Tensor:
+        import torch
+
+        attended = inputs["attention_mask"].bool()
+        if mask == "all":
+            return attended
+        keep = torch.zeros_like(attended)
+        for row, one in enumerate(labels):
+            kept = [role in MASKED_ROLES[mask] for role in one.roles]
+            if not any(kept):
+                raise NotAvailable(
+                    f"mask {mask!r} leaves no token of item {items[row].id!r}", got=f"an item of modality {items[row].modality}",
+                    todo="leave this mask out of [embedding] masks, or these items out of the corpus",
+                )  # fmt: skip
+            keep[row, : len(kept)] = torch.tensor(kept, device=keep.device)
+        return keep
+
+    def _states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
+        wanted = {layer: layer % (len(self._layers) + 1) for layer in layers}
+        with self._recording({at for at in wanted.values() if at < len(self._layers)}) as kept:
+            output = self._inner(**inputs, use_cache=False, return_dict=True)
+        kept[len(self._layers)] = output.last_hidden_state
+        return {layer: kept[at] for layer, at in wanted.items()}
+
+    @contextmanager
+    def _recording(self, wanted: set[int]) -> Iterator[dict[int, Any]]:
+        kept: dict[int, Any] = {}
+
+        def before(_module: Any, args: Any, kwargs: Any) -> None:
+            kept[0] = args[0] if args else kwargs["hidden_states"]
+
+        def after(at: int) -> Any:
+            def hook(_module: Any, _args: Any, output: Any) -> None:
+                kept[at] = output[0] if isinstance(output, tuple) else output
+
+            return hook
+
+        handles = [self._layers[at - 1].register_forward_hook(after(at)) for at in wanted if at]
+        if 0 in wanted:
+            handles.append(self._layers[0].register_forward_pre_hook(before, with_kwargs=True))
+        try:
+            yield kept
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _on_device(self, inputs: Any) -> Any:
+        import torch
+
+        dtype, device = self.model.dtype, self.model.device
+        named = {k: v for k, v in inputs.items() if k != "labels" and v is not None}
+        return {
+            k: v.to(device, dtype) if torch.is_tensor(v) and v.is_floating_point() else v.to(device) if torch.is_tensor(v) else v
+            for k, v in named.items()
+        }
+
+    def _harmless(self, item: Item) -> Item:
+        """The item with a broken-up image placeholder where its own text spells one: it would count as an image."""
+        from dataclasses import replace
+
+        token = getattr(self.processor, "image_token", None)
+        if token and item.text and token in item.text:
+            return replace(item, text=item.text.replace(token, f"{token[0]} {token[1:]}"))
+        return item
+
+    def _grids(self, inputs: Any, items: list[Item]) -> list[tuple[int, int] | None]:
+        if "image_grid_thw" in inputs:
+            merge = self.processor.image_processor.merge_size
+            return [(h // merge, w // merge) for _, h, w in inputs["image_grid_thw"].tolist()]
+        return [self._square(ids, item) for ids, item in zip(inputs["input_ids"].tolist(), items, strict=True)]
+
+    def _square(self, ids: list[int], item: Item) -> tuple[int, int] | None:
+        count = sum(i in self._image_ids for i in ids)
+        side = int(count**0.5)
+        return (side, side) if item.modality != "text" and side and side * side == count else None
+
+
+def _image_ids(processor: Any, config: Any) -> frozenset[int]:
+    named = (
+        getattr(processor, "image_token_id", None),
+        getattr(config, "image_token_id", None),
+        getattr(config, "image_token_index", None),
+    )
+    ids = frozenset(int(i) for i in named if i is not None)
+    if not ids:
+        raise ModelError("the processor names no image token", got=type(processor).__name__, allowed="an image-text-to-text processor")
+    return ids
+
+
+def _decoder_layers(model: Any) -> Any:
+    decoder = model.get_decoder()
+    if not hasattr(decoder, "layers"):
+        raise ModelError("the decoder's layers were not found", got=type(decoder).__name__, allowed="a decoder with `.layers`")
+    return decoder.layers
+
+
+def _token_states(parts: list[tuple[np.ndarray, Labels, tuple[int, int] | None]], width: int) -> TokenStates:
+    counts = [len(states) for states, _, _ in parts]
+    return TokenStates(
+        states=np.concatenate([np.empty((0, width), np.float32), *(states for states, _, _ in parts)]),
+        item=np.repeat(np.arange(len(parts)), counts),
+        text=[t for _, labels, _ in parts for t in labels.texts],
+        role=[r for _, labels, _ in parts for r in labels.roles],
+        grids=[grid for _, _, grid in parts],
+    )

@@ -1,0 +1,159 @@
+"""Dual encoders (CLIP and SigLIP classes): one tower per modality, compared by their projected embeddings.
+
+An item with image and text is the sum of its two L2-normalised embeddings (UniIR's score fusion; how the study did it is not stated).
+Patch and token states are an approximation: such a model projects one pooled state only, so each state is sent through the
+same final norm and projection on its own (for SigLIP's attention pooling: through its head as if it were the only patch).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.errors import NotAvailable
+from core.models.base import PROJECTED, ModelFacts
+from core.models.tokens import written_form
+from core.records import EmbeddingView, Item, TokenRole, TokenStates
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FUSION = "sum of the two L2-normalised embeddings"
+
+
+class DualAdapter:
+    """Projected embeddings of one loaded dual encoder."""
+
+    has_token_states = True
+    can_generate = False
+
+    def __init__(self, facts: ModelFacts, model: Any, processor: Any) -> None:
+        self.facts, self.model, self.processor = facts, model, processor
+        self.tokenizer = processor.tokenizer
+        self.lock = threading.RLock()
+        self._siglip = facts.model_type.startswith("siglip")
+        self._text_length = model.config.text_config.max_position_embeddings
+
+    @property
+    def hidden_size(self) -> int:
+        return self.facts.hidden_size
+
+    def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView] = (PROJECTED,)) -> dict[EmbeddingView, np.ndarray]:
+        """See `Adapter.embed`; the only view there is, is `PROJECTED`."""
+        import torch
+
+        if any(view != PROJECTED for view in views):
+            raise NotAvailable(f"{self.facts.name} has only its projected embedding", got=", ".join(map(str, views)), allowed=PROJECTED)
+        with self.lock, torch.inference_mode():
+            rows = self._fused(items)
+        return dict.fromkeys(views, rows)
+
+    def lengths(self, items: Sequence[Item]) -> list[int]:
+        """See `Adapter.lengths`: text tokens plus patches."""
+        texts = [item.text or "" if item.modality != "image" else "" for item in items]
+        counts = [len(ids) for ids in self._tokenize(texts)["input_ids"]] if items else []
+        return [
+            (0 if item.modality == "image" else count) + (0 if item.modality == "text" else self._patches)
+            for item, count in zip(items, counts, strict=True)
+        ]
+
+    def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
+        """See `Adapter.token_states`; projected states (module docstring), `layer` must be -1."""
+        import torch
+
+        if layer != -1:
+            raise NotAvailable(f"{self.facts.name} projects its last layer only", got=f"layer {layer}", allowed=-1)
+        with self.lock, torch.inference_mode():
+            parts = [self._item_states(item) for item in items]
+        counts = [len(states) for states, _, _ in parts]
+        return TokenStates(
+            states=np.concatenate([np.empty((0, self.hidden_size), np.float32), *(states for states, _, _ in parts)]),
+            item=np.repeat(np.arange(len(parts)), counts),
+            text=[text for _, texts, _ in parts for text in texts],
+            role=[role for _, _, roles in parts for role in roles],
+            grids=[self._grid if item.modality != "text" else None for item in items],
+        )
+
+    def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
+        """A dual encoder has no output head."""
+        raise NotAvailable(f"{self.facts.name} has no output head", got=f"kind {self.facts.kind}", allowed="chat and plain models")
+
+    def generate(self, item: Item, prompt: str, max_new_tokens: int = 64) -> str:
+        """A dual encoder does not generate."""
+        raise NotAvailable(f"{self.facts.name} does not generate", got=f"kind {self.facts.kind}", allowed="chat and plain models")
+
+    # Steps ---------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        config = self.model.config.vision_config
+        side = config.image_size // config.patch_size
+        return side, side
+
+    @property
+    def _patches(self) -> int:
+        return self._grid[0] * self._grid[1] + (0 if self._siglip else 1)
+
+    def _fused(self, items: Sequence[Item]) -> np.ndarray:
+        """(n, d) float32: one modality as projected, two as `FUSION`."""
+        rows = np.zeros((len(items), self.hidden_size), np.float32)
+        both = np.array([item.modality == "image,text" for item in items], bool)
+        for modality, tower in (("text", self._texts), ("image", self._images)):
+            members = [i for i, item in enumerate(items) if modality in item.modality.split(",")]
+            if members:
+                found = tower([items[i] for i in members]).float().cpu().numpy()
+                unit = found / np.linalg.norm(found, axis=1, keepdims=True)
+                rows[members] += np.where(both[members, None], unit, found)
+        return rows
+
+    def _texts(self, items: list[Item]) -> Tensor:
+        return self.model.get_text_features(**self._text_inputs(items)).pooler_output
+
+    def _images(self, items: list[Item]) -> Tensor:
+        return self.model.get_image_features(pixel_values=self._pixels(items)).pooler_output
+
+    def _pixels(self, items: list[Item]) -> Tensor:
+        found = self.processor.image_processor([item.image for item in items], return_tensors="pt")["pixel_values"]
+        return found.to(self.model.device, self.model.dtype)
+
+    def _tokenize(self, texts: list[str], **more: Any) -> Any:
+        return self.tokenizer(texts, truncation=True, max_length=self._text_length, **more)
+
+    def _text_inputs(self, items: list[Item]) -> dict[str, Tensor]:
+        padding = "max_length" if self._siglip else True
+        found = self._tokenize([item.text or "" for item in items], padding=padding, return_tensors="pt")
+        kept = ("input_ids",) if self._siglip else ("input_ids", "attention_mask")  # SigLIP was trained attending to padding
+        return {name: found[name].to(self.model.device) for name in kept}
+
+    def _item_states(self, item: Item) -> tuple[np.ndarray, list[str], list[TokenRole]]:
+        states: list[np.ndarray] = []
+        texts: list[str] = []
+        roles: list[TokenRole] = []
+        if item.modality != "text":
+            patches = self._patch_states(item).float().cpu().numpy()
+            states, texts, roles = [patches], [""] * len(patches), ["image"] * len(patches)
+        if item.modality != "image":
+            words, written = self._word_states(item)
+            states.append(words.float().cpu().numpy())
+            texts += written
+            roles += ["text" if text.strip() else "template" for text in written]
+        return np.concatenate(states), texts, roles
+
+    def _patch_states(self, item: Item) -> Tensor:
+        tower = self.model.vision_model
+        hidden = tower(pixel_values=self._pixels([item])).last_hidden_state[0]
+        if self._siglip:
+            return tower.head(hidden[:, None])
+        return self.model.visual_projection(tower.post_layernorm(hidden[1:]))  # without the class token
+
+    def _word_states(self, item: Item) -> tuple[Tensor, list[str]]:
+        tower = self.model.text_model
+        inputs = self._text_inputs([item])
+        text = item.text or ""
+        plain = self._tokenize([text], return_offsets_mapping=True)
+        written = written_form(plain["offset_mapping"][0], text)
+        hidden = tower(**inputs).last_hidden_state[0, : len(written)]
+        return (tower.head if self._siglip else self.model.text_projection)(hidden), written
