@@ -1,0 +1,166 @@
+"""Corpora: read from any source into one folder of the cache, then looked up without the source.
+
+    corpus = build_corpus(CorpusSpec(source="demo"), Store.default(), NoProgress())
+    corpus.items("queries").item(0)         # the whole item, its image read again from the source
+    corpus.items("queries").thumbnail(0)    # from the cache
+    corpus.qrels().pairs                    # query row, candidate row
+
+A corpus folder holds, per part, `<part>.parquet` and thumbnails (see `tables.py`); `qrels.parquet`, `support_qrels.parquet`, `bad.parquet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.config import CorpusSpec
+from core.corpus.ingest import Pairs, Tally, ingest
+from core.corpus.readers import ImageReader
+from core.corpus.rows import Source, Split
+from core.corpus.sources import open_source
+from core.corpus.tables import ItemTable, PartCounter, PartWriter
+from core.errors import CorpusError
+from core.progress import NoProgress, Progress
+from core.records import PARTS, BadRow, CorpusReport, Part, Qrels
+from core.store import Draft, Folder, Store
+
+QRELS_FILES: dict[Split, str] = {"test": "qrels.parquet", "support": "support_qrels.parquet"}
+BAD_FILE = "bad.parquet"
+STAGE = "corpus"
+
+
+class Corpus:
+    """A corpus of the cache. Safe to share between threads."""
+
+    def __init__(self, folder: Folder, max_bad_share: float = 1.0) -> None:
+        self.folder = folder
+        self.key = folder.key
+        self.name: str = folder.facts["name"]
+        self.task: int = folder.facts["task"]
+        root = folder.facts["root"]
+        self._reader = ImageReader(None if root is None else Path(root))
+        self._max_bad_share = max_bad_share
+        self._tables = {p: ItemTable(folder, p, self._reader, self.task) for p in PARTS if self.has(p)}
+
+    def has(self, part: Part) -> bool:
+        """Whether the part exists and holds items."""
+        return self.folder.facts["parts"].get(part, {"rows": 0})["rows"] > 0
+
+    def items(self, part: Part) -> ItemTable:
+        """The items of a part.
+
+        Raises:
+            CorpusError: the corpus has no such part.
+        """
+        if part not in self._tables:
+            raise CorpusError(f"corpus {self.name!r} has no {part}", allowed=", ".join(self._tables))
+        return self._tables[part]
+
+    def qrels(self, split: Split = "test") -> Qrels:
+        """Relevant pairs as row numbers; empty where the split has none."""
+        path = self.folder.path / QRELS_FILES[split]
+        if not path.is_file():
+            return Qrels(np.empty(0, np.int64), np.empty(0, np.int64))
+        table = pq.read_table(path, columns=["query_row", "candidate_row"])
+        columns = (table.column(i).to_numpy() for i in range(2))
+        return Qrels(*columns, unknown=self.folder.facts["unknown_pairs"][split])
+
+    @cached_property
+    def report(self) -> CorpusReport:
+        """Counts, bad rows with reasons, and whether it can be used."""
+        rows = pq.read_table(self.folder.path / BAD_FILE).to_pylist()
+        return _report(self.folder.facts, tuple(BadRow(**row) for row in rows), self._max_bad_share)
+
+
+def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = None) -> Corpus:
+    """The corpus of a spec, from the cache or read now.
+
+    Raises:
+        CorpusError: the source is missing or cannot be used, or has more bad rows than the spec allows.
+    """
+    source, progress = open_source(spec), progress or NoProgress()
+    key_spec = {"source": spec.source, "task": spec.task, "limit": spec.limit, "path": _plain(source.root)}
+    key_spec["content"] = dict(source.fingerprint)
+    folder = store.build(STAGE, source.name, key_spec, (), lambda draft: _write(source, spec.task, draft, progress))
+    corpus = Corpus(folder, spec.max_bad_share)
+    if not corpus.report.usable:
+        raise CorpusError(corpus.report.why_not, got=_examples(corpus.report.bad))
+    return corpus
+
+
+def open_corpus(folder: Folder) -> Corpus:
+    """A corpus of the cache, as it is."""
+    return Corpus(folder)
+
+
+def inspect_corpus(spec: CorpusSpec, progress: Progress | None = None) -> CorpusReport:
+    """Read everything, decode every image, write nothing."""
+    source = open_source(spec)
+    tally = ingest(source, lambda part: PartCounter(part, spec.task), progress or NoProgress())
+    return _report(_facts(source, spec.task, tally), tuple(tally.bad), spec.max_bad_share)
+
+
+def _write(source: Source, task: int, draft: Draft, progress: Progress) -> None:
+    tally = ingest(source, lambda part: PartWriter(part, task, draft.path), progress)
+    for split, pairs in tally.pairs.items():
+        pq.write_table(_pair_table(pairs), draft.path / QRELS_FILES[split])
+    rows = {"where": [b.where for b in tally.bad], "reason": [b.reason for b in tally.bad]}
+    pq.write_table(pa.table(rows, schema=pa.schema([("where", pa.string()), ("reason", pa.string())])), draft.path / BAD_FILE)
+    draft.facts.update(_facts(source, task, tally))
+
+
+def _pair_table(pairs: Pairs) -> pa.Table:
+    return pa.table({"query_row": pairs.query_rows, "candidate_row": pairs.candidate_rows, "score": pairs.scores})
+
+
+def _facts(source: Source, task: int, tally: Tally) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "task": task,
+        "root": _plain(source.root),
+        "parts": {part: asdict(facts) for part, facts in tally.parts.items()},
+        "pairs": {split: len(pairs.query_rows) for split, pairs in tally.pairs.items()},
+        "unknown_pairs": {split: pairs.unknown for split, pairs in tally.pairs.items()},
+        "read": dict(tally.read),
+        "failed": dict(tally.failed),
+    }
+
+
+def _report(facts: Mapping[str, Any], bad: tuple[BadRow, ...], max_bad_share: float) -> CorpusReport:
+    by_modality: dict[str, int] = {}
+    sizes = {part: facts["parts"].get(part, {"rows": 0})["rows"] for part in ("queries", "candidates")}
+    for part in sizes:
+        for modality, count in facts["parts"].get(part, {"by_modality": {}})["by_modality"].items():
+            by_modality[modality] = by_modality.get(modality, 0) + count
+    why_not = _why_not(facts, sizes, max_bad_share)
+    return CorpusReport(sum(sizes.values()), *sizes.values(), by_modality, bad, not why_not, why_not)
+
+
+def _why_not(facts: Mapping[str, Any], sizes: Mapping[str, int], max_bad_share: float) -> str:
+    """Empty, or why the corpus cannot be used. The share of bad rows counts per table: the worst table decides."""
+    if not sum(sizes.values()):
+        return "there is no usable item in it"
+    shares = {table: facts["failed"].get(table, 0) / n for table, n in facts["read"].items() if n}
+    worst = max(shares, key=lambda table: shares[table])
+    if shares[worst] > max_bad_share:
+        counts = f"{facts['failed'][worst]} of {facts['read'][worst]} rows of its {worst.replace('_', ' ')} are bad"
+        return f"{counts}, {max_bad_share:.1%} allowed; mend them or raise --max-bad-share (max_bad_share in [corpus])"
+    if all(sizes.values()) and not facts["pairs"].get("test"):
+        return "no query has a relevant candidate in the pool; check that the ids of the qrels are those of the two tables"
+    return ""
+
+
+def _examples(bad: tuple[BadRow, ...]) -> str | None:
+    shown = [f"{b.where}: {b.reason}" for b in bad[:3]]
+    return " | ".join([*shown, f"and {len(bad) - 3} more"] if len(bad) > 3 else shown) or None
+
+
+def _plain(path: Path | None) -> str | None:
+    return None if path is None else str(path)
