@@ -1,0 +1,37 @@
+"""Retrieval as one import: exact ranking (ranking.py), metrics and paired tests (evaluation.py). Holds no code of its own."""
+
+from core.analysis.evaluation import (
+    METRICS,
+    Changes,
+    Evaluation,
+    Metric,
+    PairedDifference,
+    bootstrap_means,
+    evaluate,
+    fixed_and_broken,
+    mcnemar_exact,
+    paired_difference,
+    per_query,
+    sign_flip,
+)
+from core.analysis.ranking import Ranked, TopK, first_relevant_rank, rank_relevant, rank_top_k
+
+__all__ = [
+    "METRICS",
+    "Changes",
+    "Evaluation",
+    "Metric",
+    "PairedDifference",
+    "Ranked",
+    "TopK",
+    "bootstrap_means",
+    "evaluate",
+    "first_relevant_rank",
+    "fixed_and_broken",
+    "mcnemar_exact",
+    "paired_difference",
+    "per_query",
+    "rank_relevant",
+    "rank_top_k",
+    "sign_flip",
+]
