@@ -19,7 +19,11 @@ CHAMELEON_SIDE = 224
 
 
 class PaliGemmaAdapter(DecoderAdapter):
-    """`<image><bos>text\\n`; the prefix is attended to in both directions."""
+    """`<image><bos>text\\n`.
+
+    The model was trained to attend to such a prefix in both directions, which `token_type_ids` turn on. The released code does not pass
+    them, so the `study` preset attends causally; the `chat` preset and `generate` do what the model was trained for.
+    """
 
     def render(self, item: Item, prompt: Prompt, answer: bool = False) -> str:
         words = "".join(part for part in prompt.parts if part is not None)
@@ -30,6 +34,12 @@ class PaliGemmaAdapter(DecoderAdapter):
         texts = [self.processor.image_token + r[len(opening) : -1] for r in rendered]  # the processor adds <bos> and \n itself
         images = [[item.image if item.modality != "text" else self._dummy] for item in items]
         return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
+
+    def _inputs(self, items: list[Item]) -> tuple[Any, list[str], list[Prompt]]:
+        inputs, rendered, prompts = super()._inputs(items)
+        if self.facts.preset == "study":
+            inputs.pop("token_type_ids", None)
+        return inputs, rendered, prompts
 
     def adds_special(self, rendered: list[str]) -> bool:
         return False

@@ -67,7 +67,7 @@ def _spans(rendered: str, prompt: Prompt, end: int) -> list[tuple[TokenRole, int
     """Where the item's words and the instruction stand in the rendered string; a template may have stripped them."""
     spans: list[tuple[TokenRole, int, int]] = []
     for role, words in (("prompt", prompt.instruction), ("text", prompt.text)):
-        for form in (words, words.strip()):
+        for form in (words, words.rstrip(), words.lstrip(), words.strip()):
             at = rendered.rfind(form, 0, end) if form else -1
             if at >= 0:
                 spans.append((role, at, at + len(form)))  # type: ignore[arg-type]

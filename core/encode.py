@@ -1,0 +1,214 @@
+"""Items x model -> pooled embeddings: one pass for all views, batched by length, resumable, bounded in memory.
+
+In: the item table of one part, a model, views. Out: a folder of stage "encode" with one (n, d) float32 array per view, named `str(view)`,
+rows in the order of the table, not normalised; and `n_tokens` (n,) int32.
+
+Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first; (3) batches are
+filled up to `batch_tokens` padded tokens, and images are read for the batch at hand only; (4) a finished window is flushed and noted, so an
+interrupted run goes on with the next one. The batch size changes no embedding beyond rounding, so it is not part of the key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.config import EmbeddingSpec
+from core.errors import SpecError
+from core.models.base import PROJECTED, Adapter, ModelFacts
+from core.progress import Progress, Task
+from core.records import EmbeddingView, Item
+from core.store import Draft, Folder, Store
+
+if TYPE_CHECKING:
+    from core.corpus import ItemTable
+
+WINDOW = 1024
+"""Rows between two points an interrupted run can go on from."""
+
+_JOURNAL = "windows.json"
+
+
+def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
+    """Every layer x pooling x mask of the spec, the first of each first; a dual encoder has its projected embedding only.
+
+    Raises:
+        SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling or mask of a
+            dual encoder other than the defaults.
+    """
+    if facts.kind == "dual":
+        return _projected(spec, facts)
+    if "projected" in spec.poolings:
+        allowed = "'mean', 'last', 'max', 'min'"
+        raise SpecError(f"{facts.name} has no projected embedding", got="embedding.poolings = 'projected'", allowed=allowed)
+    for layer in spec.layers:
+        if not -facts.layers - 1 <= layer <= facts.layers:
+            allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
+            raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
+    return tuple(EmbeddingView(*view) for view in dict.fromkeys(product(spec.layers, spec.poolings, spec.masks)))
+
+
+def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
+    default = EmbeddingSpec()
+    for name in ("layers", "poolings", "masks"):
+        if getattr(spec, name) not in (getattr(default, name), (PROJECTED.pooling,)):
+            todo = f"leave embedding.{name} out"
+            raise SpecError(f"{facts.name} is a dual encoder", got=f"embedding.{name}", allowed="its projected embedding", todo=todo)
+    return (PROJECTED,)
+
+
+def encode_part(
+    table: ItemTable,
+    facts: ModelFacts,
+    adapter: Callable[[], Adapter],
+    views: Sequence[EmbeddingView],
+    store: Store,
+    progress: Progress,
+    batch_tokens: int = EmbeddingSpec().batch_tokens,
+) -> Folder:
+    """Embeddings of every item of a table in every view; found in the cache or computed.
+
+    Args:
+        adapter: called only where something must be computed.
+
+    Raises:
+        ModelError: the model cannot be loaded. NotAvailable: a mask leaves no token of some item.
+    """
+    spec = {"content": table.content, "model": facts.key, "views": [str(view) for view in views], "dtype": "float32"}
+
+    def write(draft: Draft) -> None:
+        _Encoding(table, adapter(), tuple(views), draft, progress, batch_tokens).run()
+        draft.facts |= {"model": facts.name, "compute": facts.dtype, "preset": facts.preset, "hidden_size": facts.hidden_size}
+
+    return store.build("encode", facts.name, spec, (), write)
+
+
+@dataclass
+class _Journal:
+    """What an interrupted run has finished."""
+
+    windows: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens: int = 0
+    padded: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> _Journal:
+        return cls(**json.loads(path.read_text())) if path.is_file() else cls()
+
+    def write(self, path: Path) -> None:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self)))
+        os.replace(temporary, path)
+
+
+@dataclass
+class _Encoding:
+    table: ItemTable
+    adapter: Adapter
+    views: tuple[EmbeddingView, ...]
+    draft: Draft
+    progress: Progress
+    batch_tokens: int
+
+    def run(self) -> None:
+        """All windows that are not finished yet; then the facts."""
+        path = self.draft.path / _JOURNAL
+        journal, rows = _Journal.read(path), len(self.table)
+        arrays = {str(view): self._open(str(view), (rows, self.adapter.hidden_size), np.float32) for view in self.views}
+        counts = self._open("n_tokens", (rows,), np.int32)
+        with self.progress.task(f"encode with {self.adapter.facts.name}", rows) as bar:
+            for start in range(0, rows, WINDOW):
+                window = range(start, min(start + WINDOW, rows))
+                if start in journal.windows:
+                    bar.advance(len(window))
+                    continue
+                self._window(window, arrays, counts, journal, bar)
+                for array in (*arrays.values(), counts):
+                    array.flush()
+                journal.windows.append(start)
+                journal.write(path)
+        path.unlink(missing_ok=True)
+        self.draft.facts |= _facts(rows, self.views, journal)
+
+    def _open(self, name: str, shape: tuple[int, ...], dtype: type) -> np.memmap:
+        """The array of an interrupted run, or a new one."""
+        path = self.draft.path / f"{name}.npy"
+        if shape[0] == 0:
+            self.draft.save(name, np.empty(shape, dtype))
+            return np.memmap(path, dtype, "r+", shape=(1,))  # nothing is written to it
+        mode = "r+" if path.is_file() else "w+"
+        return np.lib.format.open_memmap(path, mode, None if mode == "r+" else np.dtype(dtype), None if mode == "r+" else shape)
+
+    def _window(self, window: range, arrays: dict[str, np.memmap], counts: np.memmap, journal: _Journal, bar: Task) -> None:
+        for rows, items, lengths in self._batches(window):
+            started = time.perf_counter()
+            for view, values in embed_halving(self.adapter, items, self.views, self.progress).items():
+                arrays[str(view)][rows] = values
+            counts[rows] = lengths
+            journal.seconds += time.perf_counter() - started
+            journal.tokens += sum(lengths)
+            journal.padded += max(lengths) * len(lengths)
+            bar.advance(len(rows))
+            bar.note(f"{journal.tokens / max(journal.seconds, 1e-9):,.0f} tokens/s")
+
+    def _batches(self, window: range) -> Iterator[tuple[list[int], list[Item], list[int]]]:
+        """Rows, items and token counts; a batch's longest item times its size stays within `batch_tokens`."""
+        for group in self._sorted_groups(window):
+            rows: list[int] = []
+            items: list[Item] = []
+            lengths: list[int] = []
+            for row in group:
+                item = self.table.item(row)
+                length = self.adapter.lengths([item])[0]
+                if rows and max(length, *lengths) * (len(rows) + 1) > self.batch_tokens:
+                    yield rows, items, lengths
+                    rows, items, lengths = [], [], []
+                rows.append(row)
+                items.append(item)
+                lengths.append(length)
+            if rows:
+                yield rows, items, lengths
+
+    def _sorted_groups(self, window: range) -> list[list[int]]:
+        """Texts, then images, then items with both; each by the length of its text, longest first."""
+        modality, texts = self.table.modality, self.table.texts
+        groups = [[row for row in window if modality[row] == one] for one in ("text", "image", "image,text")]
+        return [sorted(group, key=lambda row: -len(texts[row] or "")) for group in groups if group]
+
+
+def embed_halving(
+    adapter: Adapter, items: list[Item], views: Sequence[EmbeddingView], progress: Progress
+) -> dict[EmbeddingView, np.ndarray]:
+    """`adapter.embed`; where a batch does not fit into the accelerator's memory, its halves one after the other."""
+    import torch
+
+    try:
+        return adapter.embed(items, views)
+    except torch.OutOfMemoryError:
+        if len(items) == 1:
+            raise
+        torch.cuda.empty_cache()
+    middle = len(items) // 2
+    progress.say(f"out of memory with {len(items)} items in a batch; going on with {middle}")
+    halves = [embed_halving(adapter, half, views, progress) for half in (items[:middle], items[middle:])]
+    return {view: np.concatenate([half[view] for half in halves]) for view in views}
+
+
+def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:
+    return {
+        "items": rows,
+        "views": [str(view) for view in views],
+        "tokens": journal.tokens,
+        "padded_tokens": journal.padded,
+        "seconds": round(journal.seconds, 3),
+        "items_per_second": round(rows / journal.seconds, 2) if journal.seconds else 0.0,
+    }
