@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from core.analysis import retrieval as science
-from core.questions.answers import answer, fitted, transformed, variant_of
+from core.analysis.variants import apply_variant, fit_variant
+from core.analysis.variants import gain_split as gain_split_variants
+from core.errors import UserError
+from core.questions.answers import answer, cached_table, fit_data, fitted, item_frame, transformed, variant_of
 from core.run import Run
 from core.store import Draft
 
 BETAS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
-METRICS = ("recall@1", "recall@5", "recall@10", "mrr", "ndcg@10")
+STEP_LABELS = ("raw cosine", "+ centring per side", "+ scaling", "+ rotation (full whitening)", "+ shrinkage (ReAlign)")
 Kind = Literal["all", "failing", "fixed", "broken"]
 
 
@@ -50,7 +53,7 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """The top candidates of one query before and after."""
+    """The top candidates of one query before and after: rank, row, id, modality, text, similarity, relevant, rank_other."""
 
     before: pd.DataFrame
     after: pd.DataFrame
@@ -58,19 +61,180 @@ class Rankings:
 
 def evaluate(run: Run, variant: str = "none") -> Evaluated:
     """Recall@1/5/10, MRR, nDCG@10 with 95% bootstrap intervals over queries (STUDY section 7)."""
-    name = str(variant_of(run, variant))
+    spec = variant_of(run, variant)
+    memo = run._memo.setdefault("evaluations", {})
+    if str(spec) not in memo:
+        memo[str(spec)] = _evaluate(run, str(spec), spec.explicit())
+    return memo[str(spec)]
 
+
+def _evaluate(run: Run, name: str, explicit: str) -> Evaluated:
     def write(draft: Draft) -> None:
         started = time.perf_counter()
-        queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
+        queries, candidates = transformed(run, name, "queries"), transformed(run, name, "candidates")
         ranked = science.rank_relevant(queries, candidates, run.qrels("test").pairs)
-        draft.facts |= {"notes": list(fitted(run, variant).notes), "seconds": time.perf_counter() - started}
+        draft.facts |= {"notes": list(fitted(run, name).notes), "seconds": time.perf_counter() - started}
         for key, values in ranked.arrays().items():
             draft.save(key, values)
 
-    folder = answer(run, "evaluate", {"variant": name}, write)
+    folder = answer(run, "evaluate", {"variant": explicit}, write)
     ranked = science.Ranked.from_arrays(folder.array)
-    memo = run._memo.setdefault("evaluations", {})
-    if name not in memo:
-        memo[name] = science.evaluate(ranked)
-    return Evaluated(name, memo[name], ranked.first, tuple(folder.facts["notes"]), folder.facts["seconds"])
+    return Evaluated(name, science.evaluate(ranked), ranked.first, tuple(folder.facts["notes"]), folder.facts["seconds"])
+
+
+def compare(run: Run, before: str = "none", after: str = "realign", k: int = 1) -> Comparison:
+    """Two variants, paired query by query.
+
+    `table`: DataFrame[metric, before, before_low, before_high, after, after_low, after_high, difference, difference_low,
+    difference_high, p_value, test, n]; intervals are 95% bootstrap, p is McNemar's exact test (recall) or random sign flips.
+    """
+    a, b = evaluate(run, before), evaluate(run, after)
+    changes = science.fixed_and_broken(a.ranks, b.ranks, k)
+    rows = [_compared(metric, a.evaluation, b.evaluation) for metric in science.METRICS]
+    return Comparison(a, b, pd.DataFrame(rows), changes.fixed, changes.broken, k)
+
+
+def _compared(metric: science.Metric, a: science.Evaluation, b: science.Evaluation) -> dict[str, Any]:
+    paired = science.paired_difference(a, b, metric)
+    return {
+        "metric": metric,
+        "before": a.value(metric),
+        "before_low": a.ci95[metric][0],
+        "before_high": a.ci95[metric][1],
+        "after": b.value(metric),
+        "after_low": b.ci95[metric][0],
+        "after_high": b.ci95[metric][1],
+        "difference": paired.difference,
+        "difference_low": paired.low,
+        "difference_high": paired.high,
+        "p_value": paired.p_value,
+        "test": paired.test,
+        "n": paired.n,
+    }
+
+
+def gain_split(run: Run) -> pd.DataFrame:
+    """Where whitening's gain comes from: none -> center -> scale-dims -> zca -> realign, each against the one before.
+
+    DataFrame[variant, label, recall@1, recall@1_low, recall@1_high, recall@5, recall@10, mrr, gain, gain_low, gain_high, p_value];
+    gain is the paired recall@1 difference to the row before, NaN in the first.
+    """
+    whitening = run.spec.whitening
+    chain = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
+    evaluated = [evaluate(run, str(spec)) for spec in chain]
+    rows = []
+    for i, (label, found) in enumerate(zip(STEP_LABELS, evaluated, strict=True)):
+        paired = science.paired_difference(evaluated[i - 1].evaluation, found.evaluation) if i else None
+        rows.append({"variant": found.variant, "label": label} | _recalls(found.evaluation) | _gain(paired))
+    return pd.DataFrame(rows)
+
+
+def _recalls(e: science.Evaluation) -> dict[str, float]:
+    low, high = e.ci95["recall@1"]
+    recalls = {f"recall@{k}": value for k, value in e.recall.items()}
+    return recalls | {"recall@1_low": low, "recall@1_high": high, "mrr": e.mrr}
+
+
+def _gain(paired: science.PairedDifference | None) -> dict[str, float]:
+    if paired is None:
+        return {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan, "p_value": np.nan}
+    return {"gain": paired.difference, "gain_low": paired.low, "gain_high": paired.high, "p_value": paired.p_value}
+
+
+def beta_sweep(run: Run, statistics: str = "per-side") -> pd.DataFrame:
+    """Figure 6: recall against shrinkage beta, at the run's eps. DataFrame[beta, recall@1, recall@5, recall@10, recall@1_low, ..., mrr]."""
+    eps = run.spec.whitening.eps
+
+    def compute() -> pd.DataFrame:
+        return pd.DataFrame([{"beta": beta} | _sweep_point(run, beta, eps, statistics) for beta in BETAS])
+
+    return cached_table(run, "beta-sweep", {"statistics": statistics, "eps": eps, "betas": list(BETAS)}, compute)
+
+
+def _sweep_point(run: Run, beta: float, eps: float, statistics: str) -> dict[str, float]:
+    variant = fit_variant(f"realign(beta={beta},eps={eps},statistics={statistics})", fit_data(run))
+    both = apply_variant(variant, fit_data(run))
+    return _recalls(science.evaluate(science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)))
+
+
+def query_list(
+    run: Run, before: str = "none", after: str = "realign", kind: Kind = "all", search: str = "", limit: int = 200
+) -> pd.DataFrame:
+    """Queries with their ranks before and after: DataFrame[row, id, modality, text, rank_before, rank_after].
+
+    kind: all; failing (missed at 1 after); fixed / broken (hit at 1 changed). `search` filters by text, id or a relevant candidate's
+    text. attrs["total"] says how many there are before `limit`.
+    """
+    a, b = evaluate(run, before), evaluate(run, after)
+    changes = science.fixed_and_broken(a.ranks, b.ranks)
+    rows = {"all": np.arange(len(a.ranks)), "failing": np.flatnonzero(b.ranks != 1), "fixed": changes.fixed, "broken": changes.broken}
+    if kind not in rows:
+        raise UserError("unknown kind of queries", got=repr(kind), allowed=", ".join(rows))
+    found = [r for r in rows[kind] if not search or search.lower() in _haystack(run, int(r))]
+    frame = item_frame(run, "queries", found[:limit])
+    frame["rank_before"], frame["rank_after"] = a.ranks[found[:limit]], b.ranks[found[:limit]]
+    frame.attrs = {"total": len(found)}
+    return frame
+
+
+def _haystack(run: Run, row: int) -> str:
+    queries, candidates = run.corpus.items("queries"), run.corpus.items("candidates")
+    partners = " ".join(candidates.texts[c] or "" for c in run.qrels("test").relevant(row))
+    return f"{queries.ids[row]} {queries.texts[row] or ''} {partners}".lower()
+
+
+def rankings(run: Run, query_row: int, before: str = "none", after: str = "realign", top: int = 10) -> Rankings:
+    """The top candidates of one query under both variants, side by side; `rank_other` is the candidate's rank in the other list."""
+    queries = len(run.corpus.items("queries"))
+    if not 0 <= query_row < queries:
+        raise UserError("no such query", got=query_row, allowed=f"0 to {queries - 1}")
+    similarity = {v: _similarities(run, v, query_row) for v in (before, after)}
+    ranks = {v: _ranks(s) for v, s in similarity.items()}
+    relevant = set(run.qrels("test").relevant(query_row).tolist())
+    return Rankings(
+        _ranking(run, similarity[before], ranks[before], ranks[after], relevant, top),
+        _ranking(run, similarity[after], ranks[after], ranks[before], relevant, top),
+    )
+
+
+def _similarities(run: Run, variant: str, query_row: int) -> np.ndarray:
+    query = transformed(run, variant, "queries")[query_row].astype(np.float64)
+    return (transformed(run, variant, "candidates") @ query).astype(np.float32)
+
+
+def _ranks(similarity: np.ndarray) -> np.ndarray:
+    """Rank of every candidate, 1 = best; equal scores by candidate order."""
+    ranks = np.empty(len(similarity), dtype=np.int64)
+    ranks[np.argsort(-similarity, kind="stable")] = np.arange(1, len(similarity) + 1)
+    return ranks
+
+
+def _ranking(run: Run, similarity: np.ndarray, mine: np.ndarray, other: np.ndarray, relevant: set[int], top: int) -> pd.DataFrame:
+    rows = np.argsort(mine)[:top]
+    frame = item_frame(run, "candidates", rows)
+    frame.insert(0, "rank", mine[rows])
+    return frame.assign(similarity=similarity[rows].astype(float), relevant=[int(r) in relevant for r in rows], rank_other=other[rows])
+
+
+def payload(run: Run, variant: str) -> dict[str, Any]:
+    """What `evaluate --json` prints."""
+    spec, found = variant_of(run, variant), evaluate(run, variant)
+    whitening = next((step for step in reversed(spec.steps) if step.kind.stage == "affine"), None)
+    options = dict(whitening.options) if whitening else {}
+    return {
+        "run": run.name,
+        "transform": whitening.name if whitening else "none",
+        "beta": options.get("beta"),
+        "eps": options.get("eps"),
+        "variant": found.variant,
+        "statistics": options.get("statistics"),
+        **found.evaluation.to_json(),
+        "notes": list(found.notes),
+    }
+
+
+def payload_table(payload: dict[str, Any]) -> pd.DataFrame:
+    """The same as a table: metric, value, 95% interval; ratios 0-1."""
+    values = {f"recall@{k}": v for k, v in payload["recall"].items()} | {m: payload[m] for m in ("mrr", "ndcg@10")}
+    rows = [(name, value, *payload["ci95"][name]) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["metric", "value", "ci95 low", "ci95 high"])

@@ -1,0 +1,141 @@
+"""Why two items are similar: contributions that sum to the score, margins, and what removal of the top contributors does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from core.analysis import attribution as science
+from core.analysis import retrieval
+from core.analysis.variants import apply_variant, fit_variant, parse_variant
+from core.questions.answers import cached_table, fit_data, fitted, side_of, variant_of
+from core.questions.concepts import table
+from core.records import Part
+from core.run import Run
+
+SHARES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
+CONTROL_SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A similarity (or a difference of two) as a sum: table contributions + rest + offset + errors = similarity.
+
+    `table`: DataFrame[concept, label, contribution, query_activation, candidate_activation, modality_score], largest |contribution| first.
+    `rest` sums the `rest_count` other concepts; `residual` = similarity - sum of all parts, rounding only.
+    For a margin, candidate_activation is that of the first candidate.
+    """
+
+    variant: str
+    similarity: float
+    table: pd.DataFrame
+    rest: float
+    rest_count: int
+    offset: float
+    query_error: float
+    candidate_error: float
+    residual: float
+    centred_codes: bool
+
+
+def pair(run: Run, query_row: int, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
+    """The cosine of a query and a candidate under a variant, concept by concept (STUDY section 4; exact)."""
+    query, candidate = _state(run, "queries", query_row, variant), _state(run, "candidates", candidate_row, variant)
+    found = science.contributions(query, candidate, run.need_sae().dictionary)
+    terms = (found.offset, found.query_error, found.candidate_error)
+    return _explain(run, variant, found.similarity, found.concepts, found.values, terms, (query, candidate), top, found.centred_codes)
+
+
+def margin(run: Run, query_row: int, candidate_row: int, rival_row: int, variant: str = "none", top: int = 12) -> Explanation:
+    """similarity(candidate) - similarity(rival), term by term: positive terms speak for the candidate."""
+    query = _state(run, "queries", query_row, variant)
+    first, second = (_state(run, "candidates", row, variant) for row in (candidate_row, rival_row))
+    found = science.margin(query, first, second, run.need_sae().dictionary)
+    terms = (found.offset, found.query_error, found.candidate_error)
+    return _explain(run, variant, found.margin, found.concepts, found.values, terms, (query, first), top, found.first.centred_codes)
+
+
+def _state(run: Run, part: Part, row: int, variant: str) -> science.SideState:
+    codes = sp.csr_array(run.codes(part))[[row]]
+    offset = run.offset(part)
+    return science.SideState(
+        h=np.asarray(run.embeddings(part)[row], dtype=np.float64),
+        concepts=codes.indices.astype(np.int64),
+        activations=codes.data.astype(np.float64),
+        transform=side_of(fitted(run, variant), part),
+        offset=np.asarray(offset[row if len(offset) > 1 else 0], dtype=np.float64),
+    )
+
+
+def _explain(
+    run: Run,
+    variant: str,
+    total: float,
+    concepts: np.ndarray,
+    values: np.ndarray,
+    terms: tuple[float, float, float],
+    states: tuple[science.SideState, science.SideState],
+    top: int,
+    centred: bool,
+) -> Explanation:
+    order = np.argsort(-np.abs(values), kind="stable")[:top]
+    shown, frame = concepts[order], table(run)
+    activations = [dict(zip(s.concepts.tolist(), s.activations.tolist(), strict=True)) for s in states]
+    listed = pd.DataFrame(
+        {
+            "concept": shown,
+            "label": frame["label"].to_numpy()[shown],
+            "contribution": values[order],
+            "query_activation": [activations[0].get(int(k), 0.0) for k in shown],
+            "candidate_activation": [activations[1].get(int(k), 0.0) for k in shown],
+            "modality_score": frame["modality_score"].to_numpy()[shown],
+        }
+    )
+    rest = float(values.sum() - values[order].sum())
+    residual = total - float(values.sum()) - sum(terms)
+    rest_count = int(np.count_nonzero(values)) - int(np.count_nonzero(values[order]))
+    return Explanation(str(variant_of(run, variant)), total, listed, rest, rest_count, *terms, residual, centred)
+
+
+def removal_curve(run: Run, then: str = "none") -> pd.DataFrame:
+    """Recall against the share of concepts removed, top by attribution beside random concepts of equal number (Eqs 8-10, Table 2).
+
+    DataFrame[share, concepts, kind, seed, rank, recall@1, recall@5, recall@10]; share 0 is no removal. `then` is a step applied
+    afterwards ("none", "center", "realign"). attrs["fitted_on"]: the pairs attribution was measured on, "support" or "test".
+    """
+    parse_variant(then)
+    data = fit_data(run)
+
+    def compute() -> pd.DataFrame:
+        width = run.need_sae().width
+        rows = [_removal_point(run, 0.0, 0, "none", 0, then)]
+        for share in SHARES:
+            count = max(1, round(share * width))
+            rows.append(_removal_point(run, share, count, f"remove-top(share={share})", 0, then))
+            rows += [_removal_point(run, share, count, f"remove-random(count={count},seed={s})", s, then) for s in CONTROL_SEEDS]
+        frame = pd.DataFrame(rows)
+        frame.attrs = {"fitted_on": data.pair_codes().source, "queries": len(data.queries)}
+        return frame
+
+    run.need_sae()
+    return cached_table(run, "removal", {"then": then, "shares": list(SHARES), "seeds": list(CONTROL_SEEDS)}, compute)
+
+
+def _removal_point(run: Run, share: float, count: int, removal: str, seed: int, then: str) -> dict[str, object]:
+    chain = "+".join(step for step in (removal, then) if step != "none") or "none"
+    variant = fit_variant(parse_variant(chain), fit_data(run))
+    both = apply_variant(variant, fit_data(run))
+    ranked = retrieval.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
+    recall = {k: float(retrieval.per_query(ranked, f"recall@{k}").mean()) for k in (1, 5, 10)}
+    basis = variant.query.removed_basis
+    return {
+        "share": share,
+        "concepts": count,
+        "kind": "random concepts" if removal.startswith("remove-random") else "top attribution",
+        "seed": seed,
+        "rank": 0 if basis is None else len(basis),
+        **{f"recall@{k}": value for k, value in recall.items()},
+    }
