@@ -1,0 +1,164 @@
+"""The only bridge from the pages to `core`, and the only user of `st.cache_*`.
+
+Pages ask questions by name, `ask("retrieval.gain_split", run)`: the name is a module and function of `core.questions`, the run is given by
+its key, arguments are scalars. Nothing large is hashed or pickled: arrays stay in the opened run, which all sessions share.
+Users' errors (`core.errors.UserError`) pass through; `widgets.guard` shows them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import streamlit as st
+
+from core.errors import UserError
+from core.run import Run, list_runs, open_run
+from core.store import Store, cache_root
+
+
+@dataclass(frozen=True)
+class RunChoice:
+    """A run as the picker shows it; `name` is unique among the choices."""
+
+    name: str
+    key: str
+    model: str
+
+
+@dataclass(frozen=True)
+class ItemView:
+    """An item ready to be shown; `image` is a data URI of its thumbnail."""
+
+    part: str
+    row: int
+    id: str
+    modality: str
+    text: str
+    image: str | None
+    truth: dict[str, Any] | None
+
+
+def root() -> str:
+    """The cache folder in use."""
+    return str(cache_root())
+
+
+def runs() -> list[RunChoice]:
+    """The runs of the cache, the demo's own first; where a name is used twice, older ones go by their key."""
+    return _runs(root())
+
+
+def run(key: str) -> Run:
+    """An opened run; shared by all sessions."""
+    return _open(root(), key)
+
+
+def ask(question: str, key: str, /, *arguments: Any, **named: Any) -> Any:
+    """The answer of `core.questions.<module>.<function>(run, ...)`; scalars only."""
+    assert all(isinstance(a, (str, int, float, bool, type(None))) for a in (*arguments, *named.values()))
+    return _ask(root(), key, question, arguments, tuple(sorted(named.items())))
+
+
+def fresh(question: str, key: str, /, *arguments: Any) -> Any:
+    """Like `ask`, computed anew each time: for questions about the state of the cache."""
+    return _call(question, run(key), arguments, {})
+
+
+def story(key: str, other: str | None) -> Any:
+    """What the overview tells."""
+    return _story(root(), key, other)
+
+
+def table() -> Any:
+    """All runs with sizes and settings."""
+    return import_module("core.questions.cache").runs(Store.default())
+
+
+def items(key: str, part: str, rows: list[int]) -> list[ItemView]:
+    """Items of one part, with thumbnails."""
+    return [item(key, part, int(row)) for row in rows]
+
+
+def item(key: str, part: str, row: int) -> ItemView:
+    """One item, with its thumbnail."""
+    return _item(root(), key, part, row)
+
+
+def size(key: str, part: str) -> int:
+    """Number of items of a part."""
+    return len(run(key).corpus.items(part))
+
+
+def thumbnail(key: str, part: str, row: int) -> Any:
+    """The item's thumbnail as a picture, or None."""
+    return run(key).corpus.items(part).thumbnail(row)
+
+
+def variant_error(expression: str) -> UserError | None:
+    """Why the expression is no variant; None when it is one."""
+    from core.analysis.variants import parse_variant
+
+    try:
+        parse_variant(expression)
+    except UserError as error:
+        return error
+    return None
+
+
+def canonical(expression: str) -> str:
+    """The expression as core writes it."""
+    from core.analysis.variants import parse_variant
+
+    return str(parse_variant(expression))
+
+
+@st.cache_data(ttl=5, max_entries=8, show_spinner=False)
+def _runs(root: str) -> list[RunChoice]:
+    found, names = [], set()
+    for opened in list_runs(Store.default()):
+        found.append(RunChoice(opened.key if opened.name in names else opened.name, opened.key, opened.model_name))
+        names.add(opened.name)
+    return sorted(found, key=lambda choice: (not choice.name.startswith("demo"), choice.name))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _open(root: str, key: str) -> Run:
+    return open_run(key, Store.default())
+
+
+@st.cache_data(max_entries=512, show_spinner="Computing; the answer is kept …")
+def _ask(root: str, key: str, question: str, arguments: tuple[Any, ...], named: tuple[tuple[str, Any], ...]) -> Any:
+    return _call(question, _open(root, key), arguments, dict(named))
+
+
+def _call(question: str, opened: Run, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    module, function = question.split(".")
+    return getattr(import_module(f"core.questions.{module}"), function)(opened, *arguments, **named)
+
+
+@st.cache_data(max_entries=64, show_spinner="Computing the story; the answer is kept …")
+def _story(root: str, key: str, other: str | None) -> Any:
+    from core.questions.overview import story as tell
+
+    return tell(_open(root, key), _open(root, other) if other else None)
+
+
+@st.cache_data(max_entries=8192, show_spinner=False)
+def _item(root: str, key: str, part: str, row: int) -> ItemView:
+    table = _open(root, key).corpus.items(part)
+    picture = table.thumbnail(row) if "image" in table.modality[row] else None
+    return ItemView(part, row, str(table.ids[row]), str(table.modality[row]), table.texts[row] or "", data_uri(picture), table.truth(row))
+
+
+def data_uri(picture: Any) -> str | None:
+    """A picture as a PNG (small) or JPEG data URI."""
+    if picture is None:
+        return None
+    buffer = io.BytesIO()
+    kind = "PNG" if max(picture.size) <= 96 else "JPEG"
+    picture.convert("RGB").save(buffer, kind, **({} if kind == "PNG" else {"quality": 85}))
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

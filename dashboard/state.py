@@ -1,0 +1,237 @@
+"""What the user has chosen: the only file that touches `st.session_state` and `st.query_params`.
+
+Choices live in one dict of the session and are mirrored in the URL, so that every view is a link. Order of a script run:
+
+1. `begin()` adopts the URL where it is not the one written last (a link, a reload, the back button).
+2. Pages make widgets through `pick`, `number`, `text`, `toggle`, which read and write choices by name.
+3. `end()` writes the choices that this page used into the URL, in one step. Inside a fragment the widget does it at once.
+
+Defaults stay out of the URL, the run always stands in it. A value that cannot be is replaced and said so (`notices`).
+Why not `bind="query-params"`: with a bound widget in the frame `st.switch_page` raises and `st.page_link` doubles the parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+FRAME = ("run", "other", "variant")
+"""Choices of the frame: they stand in the URL of every page."""
+
+UNSAID = {("other", "none"), ("variant", "none")}
+"""Defaults of the frame, left out of the URL."""
+
+CHOICES = "lens_choices"
+PUBLISHED = "lens_published"
+USED = "lens_used"
+NOTICES = "lens_notices"
+RUNNING = "lens_running"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choices every page shares. Runs are keys; rows count within queries or candidates; None: not chosen."""
+
+    run: str | None
+    other: str | None
+    variant: str
+    concept: int | None
+    query: int | None
+    candidate: int | None
+    rival: int | None
+
+
+# -- one script run --------------------------------------------------------------------------------------------------
+
+
+def begin() -> None:
+    """Adopt the URL where it differs from the one written last. An empty one on another page keeps everything."""
+    session = st.session_state
+    session.setdefault(CHOICES, {})
+    incoming = st.query_params.to_dict()
+    if incoming != session.get(PUBLISHED):
+        known = set(session.get(USED, ())) | set(FRAME) if incoming else set()
+        for name in known - incoming.keys():
+            session[CHOICES].pop(name, None)
+        session[CHOICES] |= incoming
+    session[USED], session[NOTICES], session[RUNNING] = set(FRAME), [], True
+
+
+def end() -> None:
+    """Write this page's choices into the URL."""
+    st.session_state[RUNNING] = False
+    _publish()
+
+
+def notices() -> list[str]:
+    """What was replaced in this run, one sentence each."""
+    return list(st.session_state.get(NOTICES, []))
+
+
+def notice(sentence: str) -> None:
+    """Say that something was replaced; shown by the frame above the page, at once inside a fragment."""
+    found = st.session_state.setdefault(NOTICES, [])
+    if sentence not in found:
+        found.append(sentence)
+        if not st.session_state.get(RUNNING):
+            st.warning(sentence, icon=":material/info:")
+
+
+def current() -> Selection:
+    """The shared choices; rows and concepts are whole numbers here, the page checks their range with `number`."""
+    resolved = {name: _whole(name) for name in ("concept", "query", "candidate", "rival")}
+    return Selection(get("run_key"), get("other_key"), get("variant") or "none", **resolved)
+
+
+# -- reading and changing --------------------------------------------------------------------------------------------
+
+
+def get(name: str, default: Any = None) -> Any:
+    """One choice as it stands (a string where it came from a link)."""
+    value = st.session_state.get(CHOICES, {}).get(name)
+    return default if value is None else value
+
+
+def put(**choices: Any) -> None:
+    """Change choices; None forgets. Call it from a callback, or before the widget of that name is made."""
+    for name, value in choices.items():
+        if value is None:
+            st.session_state[CHOICES].pop(name, None)
+        else:
+            st.session_state[CHOICES][name] = value
+
+
+def go(page: str, **choices: Any) -> None:
+    """Change choices and switch to a page by its file name: `go("concepts", concept=812)`."""
+    put(**choices)
+    st.switch_page(f"views/{page}.py", query_params=address(**choices))
+
+
+def link(page: str, label: str, icon: str | None = None, help: str | None = None, **choices: Any) -> None:
+    """A link to a page with changed choices; opens in a new tab as any link does."""
+    st.page_link(f"views/{page}.py", label=label, icon=icon, help=help, query_params=address(**choices))
+
+
+def address(**choices: Any) -> dict[str, str]:
+    """Query parameters of the frame's choices with the given ones changed."""
+    frame = {name: get(name) for name in FRAME}
+    return {n: _written(v) for n, v in (frame | choices).items() if v is not None and (n, v) not in UNSAID}
+
+
+# -- widgets ---------------------------------------------------------------------------------------------------------
+
+
+def pick(kind: Callable[..., Any], name: str, label: str, options: Sequence[Any], default: Any = None, **more: Any) -> Any:
+    """A choice among options, by any of Streamlit's option widgets (`st.selectbox`, `st.segmented_control`, ...)."""
+    default = options[0] if default is None else default
+    named = {_written(option): option for option in options}
+    value = get(name)
+    if value is not None and _written(value) not in named:
+        notice(f"There is no {label.lower()} “{value}” here; showing “{default}” instead.")
+        value = None
+    chosen = default if value is None else named[_written(value)]
+    key = _prepare(name, chosen)
+    if kind in (st.segmented_control, st.pills):
+        more.setdefault("required", kind is st.segmented_control)
+    result = kind(label, options, key=key, on_change=_take, args=(name,), **more)
+    return _settle(name, chosen if result is None else result, default)
+
+
+def number(name: str, label: str, low: Any, high: Any, default: Any, kind: Callable[..., Any] | None = None, **more: Any) -> Any:
+    """A number between low and high; `kind` is `st.number_input` (default) or `st.slider`."""
+    value = within(name, label, low, high, default)
+    key = _prepare(name, value)
+    widget = kind or st.number_input
+    return _settle(name, widget(label, low, high, key=key, on_change=_take, args=(name,), **more), default)
+
+
+def within(name: str, label: str, low: Any, high: Any, default: Any) -> Any:
+    """The chosen number without a widget, replaced by the default where it cannot be."""
+    raw = get(name)
+    if raw is None:
+        return _settle(name, default, default)
+    try:
+        value = type(low)(raw)
+        if low <= value <= high:
+            return _settle(name, value, default)
+    except (TypeError, ValueError):
+        pass
+    st.session_state[CHOICES].pop(name, None)
+    notice(f"There is no {label.lower()} {raw} here (allowed: {low} to {high}); showing {default} instead.")
+    return _settle(name, default, default)
+
+
+def text(name: str, label: str, default: str = "", **more: Any) -> str:
+    """A line of text."""
+    key = _prepare(name, str(get(name, default)))
+    return _settle(name, st.text_input(label, key=key, on_change=_take, args=(name,), **more), default)
+
+
+def toggle(name: str, label: str, default: bool = False, **more: Any) -> bool:
+    """A switch; in the URL as `true` or `false`."""
+    key = _prepare(name, str(get(name, default)).lower() == "true")
+    return _settle(name, st.toggle(label, key=key, on_change=_take, args=(name,), **more), default)
+
+
+def tabs(name: str, labels: Sequence[str], **more: Any) -> list[Any]:
+    """Lazy tabs: a body runs only under `if tab.open:`."""
+    chosen = get(name) if get(name) in labels else labels[0]
+    key = _prepare(name, chosen)
+    made = st.tabs(labels, key=key, on_change=_take, args=(name,), **more)
+    _settle(name, chosen, labels[0])
+    return list(made)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _prepare(name: str, value: Any) -> str:
+    """Put the value under the widget's key before the widget is made."""
+    key = f"w-{name}"
+    st.session_state[key] = value  # always: on another page the same key is a new widget, which would start at its default
+    return key
+
+
+def _take(name: str) -> None:
+    """The user moved the widget: its value is the choice."""
+    value = st.session_state[f"w-{name}"]
+    if value is not None:
+        st.session_state[CHOICES][name] = value
+
+
+def _settle(name: str, value: Any, default: Any) -> Any:
+    """Remember what is shown and that this page shows it; a default needs no place in the URL."""
+    choices = st.session_state.setdefault(CHOICES, {})
+    if value == default and name not in FRAME:
+        choices.pop(name, None)
+    else:
+        choices[name] = value
+    st.session_state.setdefault(USED, set()).add(name)
+    if not st.session_state.get(RUNNING):
+        _publish()
+    return value
+
+
+def _publish() -> None:
+    used: Iterable[str] = st.session_state.get(USED, FRAME)
+    values = {n: get(n) for n in sorted(used, key=lambda n: (n not in FRAME, n))}
+    wanted = {n: _written(v) for n, v in values.items() if v not in (None, "") and (n, v) not in UNSAID}
+    if wanted != st.query_params.to_dict():
+        st.query_params.from_dict(wanted)
+    st.session_state[PUBLISHED] = wanted
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _whole(name: str) -> int | None:
+    try:
+        return int(get(name))
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,5 @@
+"""Concepts: what each fires on."""
+
+from dashboard import widgets
+
+widgets.heading("concepts")

@@ -1,0 +1,3 @@
+from dashboard import widgets
+
+widgets.heading("map")

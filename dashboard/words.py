@@ -1,0 +1,244 @@
+"""Every label, unit and definition on screen, and how numbers are written.
+
+Ratios are 0-1 in `core`; only here they become percent. Equation numbers are those of the study.
+"""
+
+# ruff: noqa: E501 (a definition is one string)
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan
+
+STUDY = "Feng et al., “Generative Giants, Retrieval Weaklings”, Findings of ACL 2026 (arXiv 2512.19115)"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A name for one number: what it is called, how it is written, what it means."""
+
+    label: str
+    meaning: str
+    unit: str = ""
+    """"%" for ratios, "" for plain numbers, else the unit's name."""
+    equation: str = ""
+    digits: int = 1
+
+    @property
+    def help(self) -> str:
+        return self.meaning + (f" ({self.equation} of the study.)" if self.equation else "")
+
+    def write(self, value: float | None) -> str:
+        if value is None or (isinstance(value, float) and isnan(value)):
+            return "undefined"
+        if self.unit == "%":
+            return percent(value, self.digits)
+        if isinstance(value, int):
+            return count(value)
+        return f"{value:.{self.digits}f}" + (f" {self.unit}" if self.unit else "")
+
+
+WORDS: dict[str, Word] = {
+    "recall@1": Word(
+        "Recall@1",
+        "Share of queries whose best-ranked candidate is relevant. M-BEIR's definition: a hit rate, one relevant candidate is enough.",
+        "%",
+    ),
+    "recall@5": Word(
+        "Recall@5", "Share of queries with at least one relevant candidate among the five best-ranked (hit rate, as in M-BEIR).", "%"
+    ),
+    "recall@10": Word(
+        "Recall@10", "Share of queries with at least one relevant candidate among the ten best-ranked (hit rate, as in M-BEIR).", "%"
+    ),
+    "mrr": Word("MRR", "Mean reciprocal rank: the average over queries of 1 / rank of the first relevant candidate. 1 is best.", digits=3),
+    "ndcg@10": Word(
+        "nDCG@10",
+        "Normalised discounted cumulative gain over the ten best-ranked candidates; 1 means all relevant candidates stand on top.",
+        digits=3,
+    ),
+    "interval": Word(
+        "95% interval", "Bootstrap interval over queries: redrawing the queries 95 times in 100 gives a value in this range.", "%"
+    ),
+    "p_value": Word(
+        "p",
+        "Paired randomisation test over queries: how often chance alone gives a difference this large. Small means the difference is real.",
+        digits=4,
+    ),
+    "rank": Word("Rank", "Place of the first relevant candidate in the query's ranking; 1 is best. Ties count against the query."),
+    "similarity": Word("Similarity", "Cosine between the embeddings of query and candidate under the chosen variant, -1 to 1.", digits=3),
+    "energy": Word(
+        "Energy",
+        "Mean activation of the concept over all queries and candidates, each item once, in embedding units.",
+        equation="Eq 3",
+        digits=3,
+    ),
+    "energy_image": Word("Energy, images", "Mean activation over the items that are an image only.", equation="Eq 3", digits=3),
+    "energy_text": Word("Energy, texts", "Mean activation over the items that are a text only.", equation="Eq 3", digits=3),
+    "modality_score": Word(
+        "Modality score",
+        "Mean activation on texts divided by the sum of the mean activations on texts and on images. 1: texts only; 0: images only; undefined where the concept never fires.",
+        equation="Eq 4",
+        digits=2,
+    ),
+    "bridge": Word(
+        "Bridge score",
+        "How strongly the concept fires on both sides of matching pairs: the mean over pairs of the product of its two activations (diagonal of the bridge matrix; the study leaves the per-concept choice open).",
+        equation="Eq 5",
+        digits=3,
+    ),
+    "attribution": Word(
+        "Attribution",
+        "Share of the concept in the similarity of matching pairs, averaged over pairs. All concepts sum to twice the mean similarity of the decoded pairs.",
+        equation="Eq 6",
+        digits=3,
+    ),
+    "frequency": Word("Frequency", "Share of queries and candidates on which the concept fires at all.", "%", digits=2),
+    "share_text": Word("Text concepts", "Share of the concepts that fire whose modality score is above 0.9.", "%", "Eq 4"),
+    "share_image": Word("Image concepts", "Share of the concepts that fire whose modality score is below 0.1.", "%", "Eq 4"),
+    "energy_share_text": Word(
+        "Energy in text concepts", "Share of all energy held by concepts with a modality score above 0.9.", "%", "Eqs 3, 4"
+    ),
+    "energy_share_image": Word(
+        "Energy in image concepts", "Share of all energy held by concepts with a modality score below 0.1.", "%", "Eqs 3, 4"
+    ),
+    "alive": Word(
+        "Concepts that fire",
+        "Concepts active on at least one query or candidate of this run. The others are dead here and have no modality score.",
+    ),
+    "share_for_99": Word("Concepts for 99% of energy", "Smallest share of all concepts that together hold 99% of the energy.", "%", "Eq 3"),
+    "overlap": Word(
+        "Overlap of the top 1%",
+        "Jaccard overlap: concepts in all the top sets, divided by concepts in any of them. Each set holds the top 1% of all concepts by one measure.",
+        "%",
+        "Eq 7",
+    ),
+    "explained_variance": Word(
+        "Explained variance",
+        "Share of the variance of the pooled embeddings that the SAE reconstructs, averaged over dimensions (R² per dimension).",
+        "%",
+    ),
+    "l0": Word("Active concepts", "Mean number of concepts active on an item (L0)."),
+    "dead": Word("Dead concepts", "Share of concepts that fire on no item of this run.", "%"),
+    "share": Word("Share removed", "Share of all concepts whose decoder directions are projected out of every embedding.", "%", "Eqs 8-10"),
+    "beta": Word(
+        "Shrinkage β",
+        "0 whitens fully (ZCA); 1 only centres each side. In between, the covariance is mixed with a multiple of the identity.",
+        equation="Eq 11",
+        digits=2,
+    ),
+    "contribution": Word(
+        "Contribution",
+        "What one concept adds to this similarity. Concepts, offset and the two SAE errors sum to the similarity exactly.",
+        digits=4,
+    ),
+    "activation": Word("Activation", "How strongly the concept fires on the item, in embedding units with unit dictionary rows.", digits=2),
+    "bytes": Word("Size", "Bytes on disk of the run and everything it was made from; parts shared between runs count in each."),
+    "seconds": Word("Time", "Seconds it took to compute, as the cache recorded it."),
+    "items": Word("Items", "Queries plus candidates of the run."),
+    "queries": Word("Queries", "Items searched with."),
+    "candidates": Word("Candidates", "Items searched among."),
+    "hubness": Word(
+        "Hubness",
+        "Skewness of how often each candidate stands in the ten best; large means a few candidates crowd every ranking.",
+        digits=2,
+    ),
+}
+
+PAGES: dict[str, tuple[str, str, str]] = {
+    "overview": ("Overview", ":material/auto_stories:", "The study's four claims, each with this run's own numbers."),
+    "concepts": ("Concepts", ":material/bubble_chart:", "What each SAE concept fires on: images and captions together."),
+    "modality": ("Modality", ":material/contrast:", "Which concepts speak text, which speak image, and where the energy is."),
+    "similarity": ("Similarity", ":material/balance:", "Why two items are similar, concept by concept, to the last digit."),
+    "retrieval": ("Retrieval", ":material/manage_search:", "What whitening repairs, what it breaks, query by query."),
+    "map": ("Map", ":material/scatter_plot:", "All items in two dimensions, before and after."),
+    "runs": ("Runs", ":material/inventory_2:", "What is cached, how it was made, and whether it is intact."),
+}
+"""File name of a page -> title, icon, one sentence."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "The story": ("overview",),
+    "Explore": ("concepts", "modality", "similarity", "retrieval", "map"),
+    "Housekeeping": ("runs",),
+}
+
+VARIANTS: dict[str, str] = {
+    "none": "Raw embeddings",
+    "center": "Centred per side",
+    "realign": "ReAlign whitening",
+    "zca": "Full whitening (ZCA)",
+    "remove-top": "Top 1% concepts removed",
+    "remove-top+realign": "Removed, then ReAlign",
+}
+"""Presets of the variant picker: expression -> name."""
+
+VARIANT_HELP = (
+    "What is done to the embeddings before they are compared. A variant is a chain of steps joined by “+”: "
+    "`center`, `realign(beta=0.1)`, `zca`, `remove-top(share=0.01)`, `set(12=0)` (switch concept 12 off), `none`."
+)
+
+PARTS = {"queries": "query", "candidates": "candidate", "support_queries": "support query", "support_candidates": "support candidate"}
+
+MODALITY = {"text": "text", "image": "image", "image,text": "image and text"}
+
+TASKS = {
+    1: "text → image", 2: "text → text", 3: "text → image + text", 4: "image → text",
+    5: "image → image", 6: "image + text → text", 7: "image + text → image", 8: "image + text → image + text",
+}  # fmt: skip
+
+
+def word(name: str) -> Word:
+    """The word for a number; columns like `recall@1_low` take their base's."""
+    return WORDS.get(name) or WORDS[name.removesuffix("_low").removesuffix("_high")]
+
+
+def percent(ratio: float | None, digits: int = 1) -> str:
+    """0.1234 -> `12.3%`; None or NaN -> `undefined`."""
+    if ratio is None or isnan(ratio):
+        return "undefined"
+    return f"{100 * ratio:.{digits}f}%"
+
+
+def points(difference: float, digits: int = 1) -> str:
+    """A difference of two ratios in percentage points: 0.0123 -> `+1.2 points`."""
+    return f"{100 * difference:+.{digits}f} points"
+
+
+def count(number: float) -> str:
+    """12345 -> `12,345`."""
+    return f"{int(number):,}"
+
+
+def size(number: float) -> str:
+    """Bytes in the largest unit that keeps it above one."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024 or unit == "GiB":
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    raise AssertionError("unreachable")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `0.4 s`, `12 s` or `3 min 20 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def interval(low: float, high: float, digits: int = 1) -> str:
+    """`23.1–29.4%`."""
+    return f"{100 * low:.{digits}f}–{100 * high:.{digits}f}%"
+
+
+def variant_name(expression: str) -> str:
+    """The preset's name, or the expression itself."""
+    return VARIANTS.get(expression, expression)
+
+
+def sample(number: int, what: str) -> str:
+    """`n = 1,000 queries`."""
+    return f"n = {count(number)} {what}"
+
+
+def explain(name: str, n: int | None = None, what: str = "") -> str:
+    """Tooltip of a number: definition and sample size."""
+    return word(name).help + (f" {sample(n, what).capitalize()}." if n is not None else "")
