@@ -72,6 +72,14 @@ class Corpus:
         columns = (table.column(i).to_numpy() for i in range(2))
         return Qrels(*columns, unknown=self.folder.facts["unknown_pairs"][split])
 
+    def own_embeddings(self, part: Part) -> np.ndarray | None:
+        """(n, d) float32 vectors that came with the items, in row order; None where they are to be encoded by a model."""
+        from core.corpus import embeddings
+
+        table = self.items(part)
+        root = self._reader.root
+        return embeddings.own_embeddings(table, root) if root and embeddings.is_own(table) else None
+
     @cached_property
     def report(self) -> CorpusReport:
         """Counts, bad rows with reasons, and whether it can be used."""

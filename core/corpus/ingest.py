@@ -108,18 +108,21 @@ def _take(
 
 def _fault(row: RawRow, decoded: Decoded, known: dict[str, int]) -> str | None:
     """Why a row cannot be used, or None."""
-    if not row.id:
-        return "empty id"
-    if row.id in known:
-        return f"duplicate id {row.id!r}"
-    if "text" in row.modality:
-        if not (row.text or "").strip():
-            return "empty text"
-        if not _encodable(row.text or ""):
-            return "text that is not valid Unicode"
+    if not row.id or row.id in known:
+        return f"duplicate id {row.id!r}" if row.id else "empty id"
+    if row.fault or row.digest is not None:
+        return row.fault
+    if "text" in row.modality and (reason := _text_fault(row.text or "")):
+        return reason
     if "image" in row.modality and row.image is None:
         return "no image"
     return str(decoded) if isinstance(decoded, BadImage) else None
+
+
+def _text_fault(text: str) -> str | None:
+    if not text.strip():
+        return "empty text"
+    return None if _encodable(text) else "text that is not valid Unicode"
 
 
 def _encodable(text: str) -> bool:
@@ -135,7 +138,7 @@ def _decoded(rows: Iterable[RawRow | BadRow], reader: ImageReader) -> Iterator[t
     window: deque[tuple[RawRow | BadRow, Future[Decoded] | None]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
         for row in rows:
-            needs = isinstance(row, RawRow) and row.image is not None
+            needs = isinstance(row, RawRow) and row.image is not None and row.digest is None
             window.append((row, pool.submit(_decode, row, reader) if needs else None))
             if len(window) >= WINDOW:
                 yield _finished(*window.popleft())
@@ -144,7 +147,7 @@ def _decoded(rows: Iterable[RawRow | BadRow], reader: ImageReader) -> Iterator[t
 
 
 def _finished(row: RawRow | BadRow, work: Future[Decoded] | None) -> tuple[RawRow | BadRow, Decoded]:
-    return row, (None, b"") if work is None else work.result()
+    return row, (getattr(row, "digest", None), b"") if work is None else work.result()
 
 
 def _decode(row: RawRow, reader: ImageReader) -> Decoded:

@@ -26,8 +26,9 @@ class ImageRef:
     """Where an image is, so that it can be read again at any time.
 
     Attributes:
-        source: `file:<path below the root>`, `parquet:<path below the root>` or `scene:<split>`.
-        entry: row of the parquet file, or number of the scene.
+        source: `file:<path below the root>`, `parquet:<path below the root>`, `scene:<split>`, or `embedding:<path below the root>` for an
+            item that is known by its embedding only.
+        entry: row of the parquet file or of the embeddings, or number of the scene.
         data: the encoded bytes, where the source has them at hand anyway.
     """
 
@@ -44,6 +45,8 @@ class RawRow:
         where: where it stands in the source, for the report.
         partner: id of the image this row belongs to; the row is left out with it when that image is bad.
         truth: ground truth, plain JSON (demo world only).
+        digest: of the item's own embedding, where that is all there is of it; text and image are not asked for then.
+        fault: why the row cannot be used, where the source itself has found out.
     """
 
     where: str
@@ -53,6 +56,8 @@ class RawRow:
     image: ImageRef | None = None
     partner: str | None = None
     truth: Mapping[str, Any] | None = None
+    digest: bytes | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)

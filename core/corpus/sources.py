@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -30,19 +31,39 @@ def open_source(spec: CorpusSpec) -> Source:
 
 
 def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
-    """The spec that a bare path most likely means: `demo`, a folder of parquet files, a folder of images, or a listing.
+    """The spec that a bare path most likely means: `demo`, `mbeir:NAME`, or what a folder holds.
+
+    A folder: M-BEIR tables (the task as their modalities say), own embeddings, captioned images in parquet, image files.
 
     Raises:
         CorpusError: nothing of the kind is there.
     """
-    from core.corpus import composed
+    from core.corpus import hub
 
-    if path == "demo":
-        return CorpusSpec(source="demo", max_bad_share=max_bad_share)
-    given = Path(path).expanduser()
+    if path in {"demo", "demo-task1", "demo-task4", "demo-task7"}:
+        source, task = "demo", int(path[-1]) if path != "demo" else 4
+    elif hub.is_hub(path):
+        named = re.search(r"task[-_]?([1-8])", path)
+        source, task = "mbeir", int(named[1]) if named else 4
+    else:
+        source, task = _guess_folder(Path(path).expanduser())
+    return CorpusSpec(source=source, path=None if source == "demo" else path, task=task, max_bad_share=max_bad_share)
+
+
+def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
+    """Source and task of what lies on disk."""
+    from core.corpus import coco_caption, composed, mbeir
+
     if not given.exists():
-        raise CorpusError("no such corpus", got=path, allowed="demo, a folder, or a listing of captions")
+        raise CorpusError("no such corpus", got=given, allowed="demo, a folder, or a listing of captions")
+    if given.is_dir():
+        tables = mbeir.layout(given, "test")
+        if (given / "queries.npy").is_file() or not tables.query and (given / "candidates.npy").is_file():
+            return "embeddings", 4
+        if tables.query and tables.corpus:
+            return "mbeir", mbeir.implied_task(tables) or 4
+    if (given.is_dir() or given.suffix == ".parquet") and coco_caption.find(given):
+        return "coco-caption", 4
     root = given if given.is_dir() else given.parent
     captioned = any(root.glob("captions.*")) or any(root.rglob("*.txt"))
-    task = 7 if composed.find(root) and not captioned else 4
-    return CorpusSpec(source="folder", path=path, task=task, max_bad_share=max_bad_share)
+    return "folder", 7 if composed.find(root) and not captioned else 4

@@ -197,6 +197,11 @@ class ItemTable:
         except KeyError:
             raise CorpusError(f"no item of that id among the {self.part}", got=repr(item_id)) from None
 
+    def sources(self) -> tuple[np.ndarray, np.ndarray]:
+        """Per row: where its image (or its own embedding) comes from, and the entry there; "" and -1 for pure texts."""
+        names = self._columns["image_source"].fill_null("").to_numpy(zero_copy_only=False)
+        return names, self._columns["image_entry"].fill_null(-1).to_numpy()
+
     def item(self, row: int) -> Item:
         """The whole item, its image read again from the source (upright RGB).
 
@@ -247,7 +252,7 @@ class ItemTable:
 
     def _ref(self, row: int) -> ImageRef | None:
         source = self._value("image_source", row)
-        return None if source is None else ImageRef(source, self._value("image_entry", row))
+        return None if source is None or source.startswith("embedding:") else ImageRef(source, self._value("image_entry", row))
 
     def _image(self, row: int) -> Image.Image | None:
         ref = self._ref(row)

@@ -1,0 +1,169 @@
+"""Own embeddings: any retriever's vectors, without its model.
+
+A folder with, for `queries` and `candidates` (and, where there are any, `support_queries` and `support_candidates`):
+- `<part>.npy` (n, d), or `<part>.parquet` with a column `embedding` (lists of one length);
+- ids from `<part>.parquet` / `.jsonl` / `.csv` / `.tsv` (column id; modality and text if there) or `<part>_ids.txt`, one per line; without
+  any of these the row numbers are the ids;
+- `qrels.parquet` / `.tsv` / `.csv` / `.txt` / `.jsonl` (`support_qrels.*` likewise).
+This is also what `retrieval-lens export` writes. A modality that is not given is that of the spec's task. Rows that are not finite or all
+zero are bad. `own_embeddings` gives the vectors of a corpus in its row order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.config import CorpusSpec
+from core.corpus import listings, parquet
+from core.corpus.files import fingerprint
+from core.corpus.mbeir import TASKS
+from core.corpus.qrels import SUFFIXES as QRELS_SUFFIXES
+from core.corpus.qrels import read_pairs
+from core.corpus.readers import digest
+from core.corpus.rows import ImageRef, RawRow, Source, Split
+from core.corpus.tables import ItemTable
+from core.errors import CorpusError
+from core.records import MODALITIES, PARTS, SIDE_OF_PART, BadRow, Modality, Part
+
+COLUMN = "embedding"
+BLOCK = 4096
+
+
+def read(spec: CorpusSpec) -> Source:
+    """A folder of embeddings as a source.
+
+    Raises:
+        CorpusError: queries or candidates are missing, or their widths differ.
+    """
+    root = Path(spec.path or "").expanduser().resolve()
+    if not root.is_dir():
+        raise CorpusError("no such folder of embeddings", got=root, todo="check path in [corpus]")
+    parts = {part: path for part in PARTS if (path := _vectors_file(root, part))}
+    for part in ("queries", "candidates"):
+        if part not in parts:
+            raise CorpusError(f"no embeddings of the {part}", got=root, allowed=f"{part}.npy, or {part}.parquet with {COLUMN}")
+    vectors = {part: load(path) for part, path in parts.items()}
+    widths = {part: v.shape[1] for part, v in vectors.items()}
+    if len(set(widths.values())) > 1:
+        raise CorpusError("the embeddings differ in width", got=widths, allowed="one width")
+    rows: dict[Part, Callable] = {p: partial(_rows, root, p, parts[p], v, spec) for p, v in vectors.items()}
+    names = {"test": "qrels", "support": "support_qrels"}
+    qrels: dict[Split, tuple[Path, ...]] = {s: f for s, name in names.items() if (f := _qrels(root, name))}
+    pairs: dict[Split, Callable] = {split: partial(read_pairs, files) for split, files in qrels.items()}
+    used = [p for p in sorted(root.iterdir()) if p.is_file() and p.stem.removesuffix("_ids") in {*PARTS, *names.values()}]
+    mark = fingerprint(root, (p.name for p in used), ())
+    sizes: dict[Part, int] = {part: len(v) for part, v in vectors.items()}
+    cut = spec.limit is not None
+    return Source(f"{root.name}-task{spec.task}", root, mark, rows, pairs, cut=cut, sizes=sizes)
+
+
+def own_embeddings(table: ItemTable, root: Path) -> np.ndarray:
+    """(n, d) float32 vectors of a part, in row order.
+
+    Raises:
+        CorpusError: the file is gone or has fewer rows than it had.
+    """
+    sources, entries = table.sources()
+    if not is_own(table):
+        raise CorpusError("these items have no embeddings of their own", got=table.part, todo="encode them with a model")
+    vectors = load(root / str(sources[0]).removeprefix("embedding:"))
+    if entries.max() >= len(vectors):
+        raise CorpusError("the embeddings have changed since the corpus was read", got=root, todo="run the spec again")
+    whole = len(entries) == len(vectors) and vectors.dtype == np.float32
+    return vectors if whole else np.asarray(vectors[entries], dtype=np.float32)
+
+
+def is_own(table: ItemTable) -> bool:
+    """Whether these items came with embeddings."""
+    return len(table) > 0 and str(table.sources()[0][0]).startswith("embedding:")
+
+
+def load(path: Path) -> np.ndarray:
+    """(n, d) vectors of a file; a `.npy` as a memmap.
+
+    Raises:
+        CorpusError: not two-dimensional, not numbers, or unreadable.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix == ".npy" else _from_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise CorpusError(f"{path.name} holds no embeddings", got=error, allowed="(n, d) numbers") from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
+        raise CorpusError(f"{path.name} holds no embeddings", got=f"{array.dtype} {array.shape}", allowed="(n, d) numbers")
+    return array
+
+
+def _from_parquet(path: Path) -> np.ndarray:
+    column = pq.read_table(path, columns=[COLUMN]).column(0).combine_chunks()
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), -1).astype(np.float32)
+
+
+def _vectors_file(root: Path, part: Part) -> Path | None:
+    if (path := root / f"{part}.npy").is_file():
+        return path
+    path = root / f"{part}.parquet"
+    return path if path.is_file() and COLUMN in parquet.columns_of(path) else None
+
+
+def _qrels(root: Path, name: str) -> tuple[Path, ...]:
+    return tuple(path for suffix in QRELS_SUFFIXES if (path := root / f"{name}{suffix}").is_file())[:1]
+
+
+def _rows(root: Path, part: Part, path: Path, vectors: np.ndarray, spec: CorpusSpec) -> Iterator[RawRow | BadRow]:
+    number = min(len(vectors), spec.limit or len(vectors)) if part == "queries" else len(vectors)
+    usual = next(pair for pair, task in TASKS.items() if task == spec.task)[SIDE_OF_PART[part] == "candidate"]
+    described = _descriptions(root, part, len(vectors))
+    for n, values in enumerate(islice(described, number)):
+        if n % BLOCK == 0:
+            block = np.asarray(vectors[n : n + BLOCK], dtype=np.float32)
+            sound = np.isfinite(block).all(axis=1) & block.any(axis=1)
+        yield _row(f"{path.name} row {n}", n, values, usual, block[n % BLOCK], path.name, bool(sound[n % BLOCK]))
+
+
+def _row(
+    where: str, n: int, values: Mapping[str, Any], usual: Modality, vector: np.ndarray, name: str, sound: bool
+) -> RawRow | BadRow:
+    modality = values.get("modality") or usual
+    if modality not in MODALITIES:
+        return BadRow(where, f"unknown modality {modality!r}")
+    fault = None if sound else "all zero" if not vector.any() else "NaN or infinity in it"
+    text = values.get("text")
+    text = text if isinstance(text, str) and text else None
+    item_id = str(n if values.get("id") is None else values["id"])
+    ref = ImageRef(f"embedding:{name}", n)
+    return RawRow(where, item_id, modality, text, ref, digest=digest(vector.tobytes()), fault=fault)
+
+
+def _descriptions(root: Path, part: Part, number: int) -> Iterator[Mapping[str, Any]]:
+    """Id, modality and text per row, as far as they are given.
+
+    Raises:
+        CorpusError: there are more or fewer of them than embeddings.
+    """
+    found = _described_in(root, part)
+    if found is None:
+        return ({} for _ in range(number))
+    path, records = found
+    if len(records) != number:
+        raise CorpusError(f"{path.name} does not fit the {part}", got=f"{len(records)} rows", allowed=f"{number} embeddings")
+    return iter(records)
+
+
+def _described_in(root: Path, part: Part) -> tuple[Path, list[Mapping[str, Any]]] | None:
+    if (path := root / f"{part}.parquet").is_file():
+        names = [c for c in ("id", "modality", "text") if c in parquet.columns_of(path)]
+        return path, pq.read_table(path, columns=names).to_pylist() if names else [{}] * parquet.count([path])
+    if listed := listings.find_listing(root, part):
+        return listed, [r.values if isinstance(r, listings.Record) else {} for r in listings.read_listing(listed)]
+    if (path := root / f"{part}_ids.txt").is_file():
+        return path, [{"id": line.strip()} for line in path.read_text(encoding="utf-8").splitlines()]
+    return None
