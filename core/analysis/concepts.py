@@ -18,6 +18,8 @@ from scipy.sparse import csr_array, vstack
 from core.analysis.arrays import Codes
 from core.errors import UserError
 
+Labels = Sequence[str] | np.ndarray
+Ids = Sequence[int] | np.ndarray
 PAIR_BLOCK = 64
 """Pairs per block of `attribution`: with K = 50 and d = 4096 about 100 MiB in the worst case."""
 CONCEPT_BLOCK = 512
@@ -110,12 +112,12 @@ def top_share(values: Float[np.ndarray, " c"], share: float) -> Int[np.ndarray, 
     return np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")[:count]
 
 
-def jaccard(a: Sequence[int] | np.ndarray, b: Sequence[int] | np.ndarray) -> float:
+def jaccard(a: Ids, b: Ids) -> float:
     """|A n B| / |A u B|, 0-1. NaN for two empty sets."""
     return _overlap(set(map(int, a)), set(map(int, b)))
 
 
-def triple_overlap(e: Sequence[int] | np.ndarray, n: Sequence[int] | np.ndarray, a: Sequence[int] | np.ndarray) -> float:
+def triple_overlap(e: Ids, n: Ids, a: Ids) -> float:
     """|E n N n A| / |E u N u A| (Eq 7), 0-1. NaN for three empty sets."""
     return _overlap(set(map(int, e)), set(map(int, n)), set(map(int, a)))
 
@@ -161,8 +163,8 @@ def co_firing(codes: Codes, concept: int, top: int = 10) -> CoFiring:
 def concept_table(
     query_codes: Codes,
     candidate_codes: Codes,
-    query_modality: Sequence[str],
-    candidate_modality: Sequence[str],
+    query_modality: Labels,
+    candidate_modality: Labels,
     pairs: Int[np.ndarray, "p 2"],
     dictionary: Float[np.ndarray, "c d"],
 ) -> pd.DataFrame:
@@ -184,11 +186,11 @@ def concept_table(
     })  # fmt: skip
 
 
-def _of_modality(name: str, q: Codes, c: Codes, of_q: Sequence[str], of_c: Sequence[str]) -> csr_array:
+def _of_modality(name: str, q: Codes, c: Codes, of_q: Labels, of_c: Labels) -> csr_array:
     return vstack([csr_array(q)[_is(name, of_q)], csr_array(c)[_is(name, of_c)]], format="csr")
 
 
-def _is(name: str, modalities: Sequence[str]) -> Bool[np.ndarray, " n"]:
+def _is(name: str, modalities: Labels) -> Bool[np.ndarray, " n"]:
     return np.array([modality == name for modality in modalities], dtype=bool)
 
 

@@ -41,7 +41,7 @@ class Evaluation:
     """Percentile bootstrap over queries, 95%."""
     ranked: Ranked
 
-    def value(self, metric: Metric) -> float:
+    def value(self, metric: str) -> float:
         """One of the five numbers by name."""
         return float(per_query(self.ranked, metric).mean()) if self.queries else float("nan")
 
@@ -62,7 +62,7 @@ class Evaluation:
 class PairedDifference:
     """after - before of one metric on the same queries."""
 
-    metric: Metric
+    metric: str
     difference: float
     low: float
     """95% paired bootstrap interval."""
@@ -84,7 +84,7 @@ class Changes:
     broken: Int[np.ndarray, " b"]
 
 
-def per_query(ranked: Ranked, metric: Metric) -> Float[np.ndarray, " n"]:
+def per_query(ranked: Ranked, metric: str) -> Float[np.ndarray, " n"]:
     """The metric of every query, float64; its mean is the metric."""
     if metric not in METRICS:
         raise UserError("unknown metric", got=repr(metric), allowed=", ".join(METRICS))
@@ -133,7 +133,7 @@ def bootstrap_means(
 
 
 def paired_difference(
-    before: Evaluation | Ranked, after: Evaluation | Ranked, metric: Metric = "recall@1", *, resamples: int = RESAMPLES, seed: int = 0
+    before: Evaluation | Ranked, after: Evaluation | Ranked, metric: str = "recall@1", *, resamples: int = RESAMPLES, seed: int = 0
 ) -> PairedDifference:
     """after - before on the same queries: interval by paired bootstrap; p by McNemar's exact test for recall, else by random sign flips."""
     a, b = (per_query(e.ranked if isinstance(e, Evaluation) else e, metric) for e in (before, after))

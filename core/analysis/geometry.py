@@ -1,7 +1,8 @@
 """The shape of an embedding cloud: modality gap, cosines, effective rank, hubness, alignment and uniformity.
 
 In: unit rows (n, d) as `transform` gives them (zero rows count as they are), pairs of row numbers, top-k lists. Every sum in float64;
-everything is either closed-form or blocked, so nothing of size n x n is kept. Functions that sample say so, take a seed and give the sample size.
+everything is either closed-form or blocked, so nothing of size n x n is kept. Functions that sample say so, take a
+seed and give the sample size.
 Knows nothing of variants: call it on the rows before and after one.
 """
 

@@ -2,7 +2,8 @@
 
 In: unit (or zero) rows of both sides, as `transform` gives them; pairs (p, 2) of relevant row numbers (score > 0).
 1. Scores of a block of queries against a block of candidates: products in float64, rounded to float32. So equal rows score equal
-   whatever block or BLAS kernel they fall into, and results do not depend on the block size. (`precision="float32"` is faster, without that promise.)
+   whatever block or BLAS kernel they fall into, and results do not depend on the block size. (`precision="float32"` is faster,
+   without that promise: there rounding may tell duplicates apart.)
 2. Equal scores rank by candidate order. The pessimistic rank puts every irrelevant tie first.
 3. Top-k and ranks come from one pass; nothing of size queries x candidates is kept.
 Knows nothing of variants nor of metrics over queries.
