@@ -74,11 +74,11 @@ def _sae(
     store: Store,
     progress: Progress,
 ) -> Folder | None:
+    if spec.sae.source == "none":
+        return None
     from core.encode import resolve_views
     from core.sae import obtain
 
-    if spec.sae.source == "none":
-        return None
     view = resolve_views(spec.embedding, facts)[0]
     return obtain(spec.sae, corpus, facts, model, encoded, view, store, progress)
 
