@@ -11,6 +11,6 @@ no torch.
 
 from core.models.base import Adapter, ModelFacts
 from core.models.loading import describe, load_model
-from core.models.table import KNOWN, KnownModel
+from core.models.table import KNOWN, KnownModel, known_models
 
-__all__ = ["KNOWN", "Adapter", "KnownModel", "ModelFacts", "describe", "load_model"]
+__all__ = ["KNOWN", "Adapter", "KnownModel", "ModelFacts", "describe", "known_models", "load_model"]

@@ -103,3 +103,10 @@ KNOWN: dict[str, KnownModel] = {row.name: row for row in _ROWS}
 def find(name: str) -> KnownModel | None:
     """The row of that name or hub id; None where there is none."""
     return KNOWN.get(name) or next((row for row in _ROWS if row.hub_id and row.hub_id == name), None)
+
+
+def known_models() -> list[dict[str, object]]:
+    """Every row as a plain mapping, for tables and JSON."""
+    from dataclasses import asdict
+
+    return [asdict(row) for row in _ROWS]

@@ -1,0 +1,177 @@
+"""Codes of embeddings: what a dictionary says about each item, sparse, in embedding units with unit dictionary rows.
+
+In: an SAE folder and rows h (n, d) as stored (raw pooled embeddings). Out: CSR codes z (n, c), offset u (1, d) or (n, d), with
+h = z D + u + e and D = `dictionary.npy`; z D + u is the SAE's own reconstruction of h (STUDY section 3).
+
+sae-lens conventions undone per item: (1) input "normalised": the SAE saw h / ||h||, so codes and offset are multiplied by ||h||;
+(2) activations normalised inside (constant norm, layer norm): likewise by that factor, and the layer norm's mean joins the offset;
+(3) decoder norms: z_k ||D_k||, unless the SAE already rescales by them. The offset is the decoder bias in these units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.errors import SaeError, ShapeMismatch
+from core.progress import Progress
+from core.sae.files import decoder_norms, read_config, read_weight
+from core.store import Draft, Folder, Store
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+BLOCK_VALUES = 2**24
+"""Dense pre-activations held at a time: 64 MiB."""
+
+UNFOLDED = ("expected_average_only_in", "covariance_whitening")
+"""Normalisations whose statistics sae-lens folds into the weights; a file that still names them lacks those statistics."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Codes (n, c) and offset (1, d) or (n, d) of some rows."""
+
+    codes: csr_matrix
+    offset: np.ndarray
+
+
+class SaeEncoder:
+    """A sae-lens SAE in memory, applied to rows of embeddings or hidden states."""
+
+    def __init__(self, folder: Path, input_: str) -> None:
+        from sae_lens import SAE
+
+        self.config, self.input = read_config(folder), input_
+        normalisation = self.config.get("normalize_activations", "none")
+        if normalisation in UNFOLDED:
+            raise SaeError("the SAE's activation scaling was not folded into its weights", got=normalisation, todo="fold it and save again")
+        self.sae: Any = SAE.load_from_disk(folder, device="cpu", dtype="float32").eval()
+        rescaled = self.config.get("rescale_acts_by_decoder_norm", False)
+        norms = decoder_norms(folder)
+        self._unit = np.ones_like(norms) if rescaled else norms
+        self._per_item = normalisation != "none" or input_ == "normalised"
+
+    def blocks(self, rows: np.ndarray) -> Iterator[Coded]:
+        """Codes and offsets of consecutive blocks of rows."""
+        width = self.sae.cfg.d_sae
+        if rows.shape[1] != self.sae.cfg.d_in:
+            raise ShapeMismatch("the SAE does not fit the embeddings", got=f"d = {rows.shape[1]}", allowed=f"d = {self.sae.cfg.d_in}")
+        step = max(1, BLOCK_VALUES // width)
+        for start in range(0, len(rows), step):
+            yield self._block(np.array(rows[start : start + step], np.float32))
+
+    def encode(self, rows: np.ndarray) -> Coded:
+        """Codes and offset of all rows."""
+        from scipy.sparse import csr_matrix, vstack
+
+        found = list(self.blocks(rows))
+        if not found:
+            return Coded(csr_matrix((0, self.sae.cfg.d_sae), dtype=np.float32), np.zeros((1, self.sae.cfg.d_in), np.float32))
+        offsets = [one.offset for one in found]
+        return Coded(vstack([one.codes for one in found], "csr"), np.concatenate(offsets) if self._per_item else offsets[0])
+
+    def reconstruct(self, rows: np.ndarray) -> np.ndarray:
+        """(n, d) the SAE's own reconstruction of the rows as stored, through sae-lens."""
+        import torch
+
+        scale = self._scale(np.asarray(rows, np.float32))
+        with torch.inference_mode():
+            return self.sae(torch.from_numpy(np.asarray(rows, np.float32) / scale)).numpy() * scale
+
+    def _scale(self, rows: np.ndarray) -> np.ndarray:
+        """(n, 1): what each row is divided by before the SAE sees it."""
+        if self.input != "normalised":
+            return np.ones((len(rows), 1), np.float32)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.where(norms > 0, norms, 1).astype(np.float32)
+
+    def _block(self, rows: np.ndarray) -> Coded:
+        import torch
+        from scipy.sparse import csr_matrix
+
+        scale = self._scale(rows)
+        with torch.inference_mode():
+            codes = self.sae.encode(torch.from_numpy(rows / scale)).float().numpy()
+            inner, shift = self._undo()
+        factor = scale * inner
+        codes = csr_matrix(codes * self._unit * factor)
+        offset = self.sae.b_dec.detach().float().numpy() * factor + shift * scale
+        return Coded(codes, offset.astype(np.float32) if self._per_item else offset[:1].astype(np.float32))
+
+    def _undo(self) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Factor and shift (n, 1) that `decode` applies after the decoder, from what `encode` has just kept."""
+        if (normalisation := self.config.get("normalize_activations", "none")) == "layer_norm":
+            return self.sae.ln_std.numpy(), self.sae.ln_mu.numpy()
+        return (1 / self.sae.x_norm_coeff.numpy(), 0.0) if normalisation == "constant_norm_rescale" else (1.0, 0.0)
+
+
+def encode_codes(sae: Folder, encoded: Folder, view: str, store: Store, progress: Progress) -> Folder:
+    """Stage "codes": CSR arrays `data`, `indices`, `indptr` and `offset` of one part's embeddings in one view.
+
+    Raises:
+        ShapeMismatch: the dictionary's width is not the embedding's.
+    """
+    rows, width = encoded.array(view), sae.facts["width"]
+    if rows.shape[1] != sae.facts["hidden_size"]:
+        raise ShapeMismatch("the SAE does not fit the embeddings", got=f"d = {rows.shape[1]}", allowed=f"d = {sae.facts['hidden_size']}")
+
+    def write(draft: Draft) -> None:
+        _write_codes(draft, SaeEncoder(sae.path, sae.facts["input"]), rows, progress)
+        draft.facts |= {"shape": [len(rows), width], "view": view}
+
+    return store.build("codes", encoded.path.name.partition("--")[0], {"view": view}, (sae.key, encoded.key), write)
+
+
+def load_codes(folder: Folder) -> csr_matrix:
+    """(n, c) float32 codes; the values stay on disk until they are read."""
+    from scipy.sparse import csr_matrix
+
+    arrays = [folder.array(name) for name in ("data", "indices", "indptr")]
+    codes = csr_matrix(tuple(arrays), shape=tuple(folder.facts["shape"]), copy=False)
+    codes.has_canonical_format = True
+    return codes
+
+
+def encoder_row(sae: Folder, k: int) -> tuple[np.ndarray, float]:
+    """Weight (d,) and bias of concept k's pre-activation: value = state @ weight + bias, before the Top-K.
+
+    In units of a code with a unit dictionary row, for a state as the SAE takes it (`input` = "normalised": divided by its norm).
+    """
+    config = read_config(sae.path)
+    norm = float(np.linalg.norm(read_weight(sae.path, "W_dec")[k]))
+    weight, bias = read_weight(sae.path, "W_enc")[:, k], float(read_weight(sae.path, "b_enc")[k])
+    if config.get("apply_b_dec_to_input", True):
+        bias -= float(read_weight(sae.path, "b_dec") @ weight)
+    return weight * norm, bias * norm
+
+
+def concept_values(sae: Folder, k: int, states: np.ndarray) -> np.ndarray:
+    """(n,) pre-activation of concept k on each state (n, d), in embedding units; what heat-maps and highlights show."""
+    weight, bias = encoder_row(sae, k)
+    if sae.facts["input"] != "normalised":
+        return states @ weight + bias
+    return states @ weight + bias * np.linalg.norm(states, axis=1)
+
+
+def _write_codes(draft: Draft, encoder: SaeEncoder, rows: np.ndarray, progress: Progress) -> None:
+    data, indices, counts, offsets = [np.empty(0, np.float32)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)], []
+    with progress.task("codes", len(rows)) as bar:
+        for block in encoder.blocks(rows):
+            block.codes.sort_indices()
+            data.append(block.codes.data)
+            indices.append(block.codes.indices.astype(np.int32))
+            counts.append(np.diff(block.codes.indptr))
+            offsets.append(block.offset)
+            bar.advance(block.codes.shape[0])
+    indptr = np.cumsum(np.concatenate(counts))
+    index_type = np.int32 if indptr[-1] < 2**31 else np.int64
+    draft.save("data", np.concatenate(data))
+    draft.save("indices", np.concatenate(indices).astype(index_type))
+    draft.save("indptr", indptr.astype(index_type))
+    constant = offsets and len(offsets[0]) == 1 and not encoder._per_item
+    draft.save("offset", offsets[0] if constant else np.concatenate([np.empty((0, rows.shape[1]), np.float32), *offsets]))
