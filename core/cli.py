@@ -99,14 +99,20 @@ def _strict(value: Any) -> Any:
 
 
 def _show(table: pd.DataFrame, title: str = "") -> None:
-    """A small table on stdout."""
+    """A small table on stdout; as wide as it needs to be where stdout is no terminal."""
     from rich.console import Console
     from rich.table import Table
 
     grid = Table(*[str(c) for c in table.columns], title=title or None, title_justify="left")
     for row in table.itertuples(index=False):
-        grid.add_row(*[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row])
-    Console().print(grid)
+        grid.add_row(*[_cell(value) for value in row])
+    Console(width=None if sys.stdout.isatty() else 240).print(grid)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "undefined" if value != value else f"{value:.4g}"
+    return str(value)
 
 
 def _run(name: str) -> Run:
@@ -189,15 +195,18 @@ def corpus(
 @command()
 def models(json_: Json = False) -> None:
     """Known models and what each needs."""
-    import pandas as pd
-
     from core.models import known_models
 
     rows = known_models()
     if json_:
         _emit({"models": rows})
-    else:
-        _show(pd.DataFrame(rows), "Known models; any hub id or local folder of a known kind works too")
+        return
+    for row in rows:
+        where = row["hub_id"] or "shipped with this package"
+        typer.echo(
+            f"{row['name']:<22}{where}\n    {row['kind']}, d = {row['hidden_size']}, {row['dtype']}, {row['memory_gib']} GiB; {row['special']}"
+        )
+    typer.echo("Any other hub id or local folder of a kind above works too: [model] name = ...")
 
 
 @command()

@@ -75,8 +75,11 @@ def load_model(spec: ModelSpec) -> Adapter:
     Raises:
         ModelError: see `describe`; also weights that are not safetensors, or too little memory.
     """
+    from transformers.utils import logging
+
     facts = describe(spec)
     _check_memory(facts)
+    logging.disable_progress_bar()
     processor = _guarded(facts, lambda: _auto("AutoProcessor").from_pretrained(facts.source, **_where(facts)))
     return _adapter_class(facts, processor)(facts, _weights(facts), processor)
 

@@ -41,7 +41,8 @@ class Heat:
     """Where in one item a concept comes from.
 
     `grid` (rows, cols) per image patch, or None; `tokens` (text, role, value) of every token that is not an image patch.
-    `mean` over all tokens is the SAE's pre-activation of the mean-pooled item (an identity, since the encoder is linear before its ReLU).
+    `mean` over all tokens is the SAE's pre-activation of the mean-pooled item (an identity, since the encoder is linear before its ReLU;
+    not for a dual encoder, whose embedding is no mean of its tokens).
     """
 
     grid: np.ndarray | None

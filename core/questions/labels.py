@@ -60,16 +60,14 @@ def _truth_sets(run: Run) -> list[frozenset[str]]:
 
 
 def truth_attributes(truth: dict) -> frozenset[str]:
-    """`kind:value` for every fact of a scene's ground truth; lists give one attribute per entry."""
-    names = set()
-    for kind, value in truth.items():
-        values = value if isinstance(value, list) else [value]
-        names |= {f"{_singular(kind)}:{v}" for v in values if isinstance(v, str | int) and not isinstance(v, bool) and v != ""}
-    return frozenset(names)
-
-
-def _singular(kind: str) -> str:
-    return kind[:-1] if kind.endswith("s") else kind
+    """`kind:value` of every fact of a scene: its things, their groups, the background, the relation, how many of a thing there are."""
+    if not truth:
+        return frozenset()
+    names = {f"thing:{thing}" for thing in truth["things"]} | {f"group:any {group}" for group in truth["groups"]}
+    names |= {f"count:{count} of a kind" for count in truth["counts"].values() if count > 1}
+    names |= {f"size:something {size}" for size in truth["sizes"].values()}
+    relation = truth.get("relation")
+    return frozenset(names | {f"background:{truth['background']}"} | ({f"relation:{relation[1]}"} if relation else set()))
 
 
 def _word_sets(run: Run) -> list[frozenset[str]]:
