@@ -114,27 +114,31 @@ def _listed(listing: Path) -> Iterator[Entry | BadRow]:
         )
     named = listings.column(records, listings.ID)
     found: dict[str, Entry] = {}
+    ids: set[str] = set()
     bad: list[BadRow] = []
     for record in records:
         if isinstance(record, BadRow):
             bad.append(record)
         else:
-            bad += _note(record, file, text, named, found)
+            bad += _note(record, file, text, named, found, ids)
     yield from found.values()
     yield from bad
 
 
-def _note(record: listings.Record, file: str, text: str, named: str | None, found: dict[str, Entry]) -> list[BadRow]:
+def _note(
+    record: listings.Record, file: str, text: str, named: str | None, found: dict[str, Entry], ids: set[str]
+) -> list[BadRow]:
     """Add one line to its entry; what is wrong with it comes back."""
     name, captions = str(record.values.get(file) or "").strip(), record.values.get(text)
     if not name:
         return [BadRow(record.where, "names no image")]
     item_id = str(record.values.get(named) or name) if named else name
     entry = found.get(name)
-    if entry is not None and isinstance(captions, list):
-        return [BadRow(record.where, f"duplicate id {entry.id!r}")]
+    if (isinstance(captions, list) if entry else item_id in ids):
+        return [BadRow(record.where, f"duplicate id {(entry.id if entry else item_id)!r}")]
     if entry is None:
         entry = found[name] = Entry(record.where, item_id, name)
+        ids.add(item_id)
     texts = [(record.where, t) for t in listings.texts_of(captions)] or [(record.where, "")]
     old = {t for _, t in entry.captions}
     entry.captions += [pair for pair in texts if pair[1] not in old]

@@ -71,10 +71,12 @@ def ingest(source: Source, open_part: Callable[[Part], PartCounter], progress: P
         with progress.task(f"Reading {part.replace('_', ' ')}", source.sizes.get(part)) as task:
             sink = open_part(part)
             known = rows_of_id[part] = {}
-            for row, decoded in _decoded(rows(), reader):
-                _take(part, row, decoded, known, sink, tally, lost)
-                task.advance()
-            tally.parts[part] = sink.close()
+            try:
+                for row, decoded in _decoded(rows(), reader):
+                    _take(part, row, decoded, known, sink, tally, lost)
+                    task.advance()
+            finally:
+                tally.parts[part] = sink.close()
     for split, pairs in source.pairs.items():
         tally.pairs[split] = _resolve(split, pairs(), rows_of_id, tally, lost, source.cut)
     return tally
