@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.errors import UserError
 from dashboard import data, state, widgets, words
 
+ICON = Path(__file__).parent / "assets" / "icon.png"
 NO_OTHER = "none"
-CUSTOM = "Other …"
 
 
 def main() -> None:
     """One script run."""
-    st.set_page_config(page_title="Retrieval Lens", page_icon=":material/center_focus_strong:", layout="wide")
+    st.set_page_config(page_title="Retrieval Lens", page_icon=str(ICON), layout="wide")
+    st.logo(ICON.with_name("logo.svg"), size="large")
     widgets.style()
     state.begin()
     page = st.navigation(pages())

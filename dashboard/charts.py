@@ -309,6 +309,14 @@ def item_map(points: pd.DataFrame, colour: str, size: int = 380) -> go.Figure:
     return _legend(_finish(figure, size))
 
 
+def mark(figure: go.Figure, points: pd.DataFrame) -> go.Figure:
+    """Ring some points of an item map."""
+    if len(points):
+        ring = {"symbol": "circle-open", "size": 15, "line_width": 3, "color": MINUS}
+        figure.add_scatter(x=points["x"], y=points["y"], mode="markers", marker=ring, showlegend=False, hoverinfo="skip")
+    return figure
+
+
 def activations(histogram: pd.DataFrame) -> go.Figure:
     """How strongly a concept fires, by modality: [left, right, modality, count]."""
     figure = go.Figure()

@@ -30,6 +30,24 @@ class RunChoice:
 
 
 @dataclass(frozen=True)
+class RunFacts:
+    """What pages say about a run. `contrastive`: the model was trained to match, its embeddings are projected ones."""
+
+    name: str
+    key: str
+    model: str
+    corpus: str
+    task: int
+    queries: int
+    candidates: int
+    view: str
+    contrastive: bool
+    concepts: int | None
+    k: int | None
+    trained_on: str
+
+
+@dataclass(frozen=True)
 class ItemView:
     """An item ready to be shown; `image` is a data URI of its thumbnail."""
 
@@ -68,9 +86,23 @@ def fresh(question: str, key: str, /, *arguments: Any) -> Any:
     return _call(question, run(key), arguments, {})
 
 
-def story(key: str, other: str | None) -> Any:
-    """What the overview tells."""
-    return _story(root(), key, other)
+def facts(key: str) -> RunFacts:
+    """What a run is."""
+    return _facts(root(), key)
+
+
+def counterpart(key: str) -> str | None:
+    """The newest run of another model on the same corpus: what the overview compares with where nothing is chosen."""
+    mine = run(key)
+    found = [r for r in list_runs(Store.default()) if r.folder.facts["corpus"] == mine.folder.facts["corpus"]]
+    return next((r.key for r in found if r.model_name != mine.model_name), None)
+
+
+def partners(key: str, part: str, row: int) -> list[tuple[str, int]]:
+    """The items that match one item of "queries" or "candidates", as (part, row)."""
+    pairs = run(key).qrels("test").pairs
+    side, other = (0, "candidates") if part == "queries" else (1, "queries")
+    return [(other, int(pair[1 - side])) for pair in pairs[pairs[:, side] == row]]
 
 
 def table() -> Any:
@@ -140,11 +172,23 @@ def _call(question: str, opened: Run, arguments: tuple[Any, ...], named: dict[st
     return getattr(import_module(f"core.questions.{module}"), function)(opened, *arguments, **named)
 
 
-@st.cache_data(max_entries=64, show_spinner="Computing the story; the answer is kept …")
-def _story(root: str, key: str, other: str | None) -> Any:
-    from core.questions.overview import story as tell
-
-    return tell(_open(root, key), _open(root, other) if other else None)
+@st.cache_data(max_entries=64, show_spinner=False)
+def _facts(root: str, key: str) -> RunFacts:
+    opened = _open(root, key)
+    return RunFacts(
+        name=opened.name,
+        key=key,
+        model=opened.model_name,
+        corpus=opened.spec.corpus.source,
+        task=opened.spec.corpus.task,
+        queries=len(opened.corpus.items("queries")),
+        candidates=len(opened.corpus.items("candidates")),
+        view=str(opened.view),
+        contrastive=opened.view.pooling == "projected",
+        concepts=opened.sae.width if opened.sae else None,
+        k=opened.sae.k if opened.sae else None,
+        trained_on=opened.sae.trained_on if opened.sae else "",
+    )
 
 
 @st.cache_data(max_entries=8192, show_spinner=False)

@@ -104,6 +104,11 @@ def put(**choices: Any) -> None:
             st.session_state[CHOICES][name] = value
 
 
+def keep(name: str) -> None:
+    """This page shows the choice although it has no widget: let the URL say so."""
+    _settle(name, get(name), None)
+
+
 def go(page: str, **choices: Any) -> None:
     """Change choices and switch to a page by its file name: `go("concepts", concept=812)`."""
     put(**choices)
@@ -183,6 +188,17 @@ def tabs(name: str, labels: Sequence[str], **more: Any) -> list[Any]:
     made = st.tabs(labels, key=key, on_change=_take, args=(name,), **more)
     _settle(name, chosen, labels[0])
     return list(made)
+
+
+def clicked(name: str, chart: str) -> Callable[[], None]:
+    """A callback for a figure: the `customdata` of the clicked point, joined by colons, becomes the choice `name`."""
+
+    def take() -> None:
+        points = st.session_state[f"chart-{chart}"].selection.points
+        if points and "customdata" in points[0]:
+            put(**{name: ":".join(str(part) for part in points[0]["customdata"])})
+
+    return take
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------

@@ -149,6 +149,18 @@ def reproduce(command: str | None = None, python: str | None = None) -> None:
             st.code(python.strip(), language="python")
 
 
+def python(module: str, run: str, expression: str) -> str:
+    """The lines that ask one question of a run."""
+    return f"""
+from core.questions import {module}
+from core.run import open_run
+from core.store import Store
+
+run = open_run("{run}", Store.default())
+print({expression})
+"""
+
+
 # -- items -----------------------------------------------------------------------------------------------------------
 
 

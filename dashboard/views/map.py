@@ -1,3 +1,93 @@
-from dashboard import widgets
+"""Map: all items in two dimensions, before and after."""
 
-widgets.heading("map")
+import streamlit as st
+
+from dashboard import charts, data, state, widgets, words
+from dashboard.words import count
+
+COLOURS = {"modality": "Modality", "group": "Main group", "background": "Background"}
+
+
+def waiting(run: str, variant: str, index: int) -> bool:
+    """Whether to compute now; a map that is not cached takes a while and is made on demand."""
+    if data.fresh("map.is_cached", run, variant) or state.get(f"make-map-{index}") == variant:
+        return False
+    items = data.facts(run).queries + data.facts(run).candidates
+    widgets.empty(
+        f"No map of “{words.variant_name(variant)}” yet",
+        f"UMAP of {count(min(items, 5000))} items takes about {max(5, round(min(items, 5000) / 120))} seconds on a laptop and is kept.",
+        icon=":material/map:",
+    )
+    st.button("Make this map", key=f"make-{index}", type="primary", on_click=state.put, kwargs={f"make-map-{index}": variant})
+    return True
+
+
+def one_map(run: str, variant: str, colour: str, index: int, marked: set[tuple[str, int]]) -> None:
+    """The map of one variant."""
+    if waiting(run, variant, index):
+        return
+    points = data.ask("map.points", run, variant)
+    shown, of = points.attrs["shown"], points.attrs["of"]
+    sample = f"{count(shown)} items" if shown == of else f"{count(shown)} of {count(of)} items, sampled evenly"
+    chart = charts.item_map(points, colour)
+    charts.mark(chart, points[[(p, r) in marked for p, r in zip(points["part"], points["row"], strict=True)]])
+    note = f"{sample}. Neighbours mean something; distances between far clusters do not."
+    title = f"{words.variant_name(variant)}"
+    select = {"on_select": state.clicked("point", f"map-{index}"), "selection_mode": "points"}
+    widgets.figure(title, chart, f"map-{index}", points, note, **select)
+
+
+def item(run: str, part: str, row: int, partners: list[tuple[str, int]]) -> None:
+    """The chosen item and what matches it."""
+    widgets.section("Chosen item and what matches it", "Ringed on both maps.")
+    cards = [widgets.card(data.item(run, part, row), [widgets.badge(words.PARTS[part])], hit=True)]
+    cards += [widgets.card(data.item(run, p, r), [widgets.badge("relevant", "relevant")]) for p, r in partners[:11]]
+    widgets.gallery(cards, cell="11rem")
+    query, candidate = (row, partners[0][1] if partners else 0) if part == "queries" else (partners[0][1] if partners else 0, row)
+    with st.container(horizontal=True):
+        state.link("similarity", "Why are they similar?", icon=":material/balance:", query=query, candidate=candidate)
+        state.link("retrieval", "Its rankings", icon=":material/manage_search:", query=query)
+
+
+def chosen(run: str) -> tuple[str, int] | None:
+    """The clicked item, where the link names one that exists."""
+    part, _, row = str(state.get("point", "")).partition(":")
+    if part not in ("queries", "candidates"):
+        return None
+    if row.isdigit() and int(row) < data.size(run, part):
+        state.keep("point")
+        return part, int(row)
+    state.notice(f"There is no {words.PARTS[part]} {row} here.")
+    return None
+
+
+def page() -> None:
+    """The page."""
+    selection = state.current()
+    run = selection.run
+    after = selection.variant if selection.variant != "none" else "realign"
+    widgets.heading("map", "Do images and texts share one space, and does whitening bring matching items together?")
+    facts = data.facts(run)
+    known = data.ask("labels.has_truth", run)
+    options = list(COLOURS) if known else ["modality"]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colour = state.pick(st.segmented_control, "colour", "Colour by", options, format_func=COLOURS.get)
+        if not known:
+            st.caption("This corpus has no ground truth to colour by.")
+    point = chosen(run)
+    partners = data.partners(run, *point) if point else []
+    left, right = st.columns(2, gap="medium")
+    for column, variant, index in ((left, "none", 0), (right, after, 1)):
+        with column, widgets.guard():
+            one_map(run, variant, colour, index, {point, *partners} if point else set())
+    if point:
+        item(run, *point, partners)
+    else:
+        st.caption("Click a point to see the item and what matches it, on both maps.")
+    widgets.reproduce(
+        python=f"from core.questions import map\nfrom core.run import open_run\nfrom core.store import Store\n\n"
+        f'map.points(open_run("{facts.name}", Store.default()), "{after}")'
+    )
+
+
+page()

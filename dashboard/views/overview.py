@@ -1,3 +1,84 @@
-from dashboard import widgets
+"""Overview: the story in live numbers."""
 
-widgets.heading("overview")
+from html import escape
+
+import streamlit as st
+
+from dashboard import claims, data, state, widgets, words
+from dashboard.words import count, percent
+
+
+def opening(run: str, other: str | None) -> None:
+    """The strongest sentence these numbers allow."""
+    facts, table = data.facts(run), data.ask("retrieval.compare", run, "none", "realign").table.set_index("metric")
+    raw, whitened = table.loc["recall@1", "before"], table.loc["recall@1", "after"]
+    name = escape(facts.name)
+    told = f"Out of the box, {name} puts a right answer first for <b>{percent(raw)}</b> of {count(facts.queries)} queries"
+    if other:
+        theirs, their_raw = data.facts(other), data.ask("retrieval.evaluate", other, "none").evaluation.recall[1]
+        trained = ", trained to match," if theirs.contrastive else ""
+        told += f"; {escape(theirs.name)}{trained} for <b>{percent(their_raw)}</b>"
+    verb = "lifts" if whitened > raw else "takes"
+    told += f". Whitening the same embeddings {verb} {name} to <b>{percent(whitened)}</b>."
+    widgets.html(f'<p class="lens-story">{told}</p>')
+    what = f"Recall@1 among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}."
+    st.caption(
+        what + " Why, and what is going on inside: four claims of the study, held against these runs.", help=words.explain("recall@1")
+    )
+
+
+def claim_card(claim: claims.Claim) -> None:
+    """One claim: number, sentence, what the study found, and the way to the page."""
+    with st.container(border=True, height="stretch", gap="small"):
+        st.markdown(f"**{claim.title}**", help=words.word(claim.word).help)
+        widgets.html(f'<div class="lens-big">{escape(claim.value)} <small>{escape(claim.unit)}</small></div>')
+        st.markdown(claim.sentence)
+        study = f'<p class="lens-note"><b>Study:</b> {escape(claim.study)}</p>' if claim.study else ""
+        widgets.html(study + f'<div style="margin-top:.4rem">{widgets.verdict(claim.agrees)}</div>')
+        state.link(claim.page, claim.see, icon=":material/arrow_forward:")
+
+
+def pipeline(run: str) -> None:
+    """What was measured, on what, and how well the SAE stands for it."""
+    facts = data.facts(run)
+    widgets.section("What these numbers come from", f"Run {facts.name}: {facts.corpus} corpus, {words.TASKS[facts.task]}, {facts.view}.")
+    with widgets.guard():
+        found = data.ask("fidelity.fidelity", run)
+        items = count(facts.queries + facts.candidates)
+        widgets.metrics(
+            [
+                ("queries", facts.queries, ""),
+                ("candidates", facts.candidates, ""),
+                ("concepts", facts.concepts, ""),
+                ("explained_variance", found.value("explained variance"), f"{items} items"),
+                ("l0", found.value("L0"), f"{items} items"),
+                ("dead", found.value("dead share"), f"{count(facts.concepts or 0)} concepts"),
+            ]
+        )
+        kept = found.value("recall@1 of the reconstruction")
+        st.caption(
+            f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(kept)} "
+            f"(embeddings: {percent(found.value('recall@1 of the embedding'))}). The SAE learned from {found.trained_on}."
+        )
+
+
+def page() -> None:
+    """The page."""
+    selection = state.current()
+    run, other = selection.run, selection.other or data.counterpart(selection.run)
+    widgets.heading("overview", "Why do multimodal language models retrieve badly, and what repairs them?")
+    with widgets.guard():
+        opening(run, other)
+    grid = st.grid(2, min_column_width=300, gap="small")
+    for claim in claims.claims(run, other):
+        with grid.cell():
+            claim_card(claim)
+    pipeline(run)
+    name = data.facts(run).name
+    widgets.reproduce(
+        f"retrieval-lens evaluate {name}\nretrieval-lens evaluate {name} --transform realign",
+        widgets.python("retrieval", name, 'retrieval.compare(run, "none", "realign").table'),
+    )
+
+
+page()

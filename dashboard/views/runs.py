@@ -1,3 +1,82 @@
-from dashboard import widgets
+"""Runs: what is cached, how it was made, whether it is intact."""
 
-widgets.heading("runs")
+import streamlit as st
+
+from dashboard import data, state, widgets, words
+from dashboard.words import count, duration, size
+
+
+def all_runs() -> None:
+    """Every run of the cache."""
+    table = data.table()
+    shown = table.assign(
+        size=[size(b) for b in table["bytes"]],
+        time=[duration(s) for s in table["seconds"]],
+        task=[f"{t} · {words.TASKS[t]}" for t in table["task"]],
+        created=table["created"].str.slice(0, 16).str.replace("T", " "),
+    )
+    column = st.column_config
+    st.dataframe(
+        shown, hide_index=True,
+        column_order=["name", "model", "corpus", "task", "queries", "candidates", "sae", "size", "time", "created", "key"],
+        column_config={
+            "name": column.TextColumn("Run", pinned=True),
+            "queries": column.NumberColumn("Queries", format="localized", help=words.explain("queries")),
+            "candidates": column.NumberColumn("Candidates", format="localized", help=words.explain("candidates")),
+            "sae": column.TextColumn("SAE", help="Where the sparse autoencoder comes from."),
+            "size": column.TextColumn("Size", help=words.explain("bytes")),
+            "time": column.TextColumn("Time", help=words.explain("seconds")),
+            "created": column.TextColumn("Made (UTC)"),
+            "key": column.TextColumn("Key", help="Hash of everything that decides the run's numbers."),
+        },
+    )  # fmt: skip
+
+
+def settings(run: str) -> None:
+    """Spec and folders of the chosen run."""
+    card = data.fresh("cache.card", run)
+    made, folders = st.columns(2, gap="medium")
+    with made:
+        st.markdown("**Settings**", help="The run's spec with every default filled in; the key is a hash of what decides its numbers.")
+        st.dataframe(card.settings, hide_index=True, height=360)
+    with folders:
+        st.markdown("**Folders**", help="Everything the run was made from, and answers computed for it.")
+        shown = card.folders.assign(size=[size(b) for b in card.folders["bytes"]], time=[duration(s) for s in card.folders["seconds"]])
+        st.dataframe(shown, hide_index=True, height=360, column_order=["stage", "folder", "size", "time"])
+
+
+@widgets.fragment
+def integrity(run: str) -> None:
+    """Check the checksums on request."""
+    if not st.button("Verify checksums", icon=":material/verified:", help="Reads every file of the run and compares with its manifest."):
+        return
+    with st.spinner("Reading every file …"):
+        found = data.fresh("cache.verify", run)
+    broken = found[~found["ok"]]
+    if len(broken):
+        st.error(f"{count(len(broken))} of {count(len(found))} files differ from their manifests. Remove the run and make it again.")
+        st.dataframe(broken, hide_index=True)
+    else:
+        st.success(f"All {count(len(found))} files match their checksums.", icon=":material/verified:")
+
+
+def page() -> None:
+    """The page."""
+    run = state.current().run
+    facts = data.facts(run)
+    widgets.heading("runs")
+    widgets.facts({"Cache": data.root()})
+    all_runs()
+    widgets.section(f"Run {facts.name}", "Choose another in the sidebar.")
+    settings(run)
+    integrity(run)
+    st.markdown("**On the command line**")
+    st.code(
+        f"retrieval-lens show {facts.name}\nretrieval-lens verify {facts.name}\n"
+        f"retrieval-lens export {facts.name} --out exported/{facts.name}\nretrieval-lens remove {facts.name}",
+        language="bash",
+    )
+    st.caption("Removing a run keeps what other runs share with it.")
+
+
+page()
