@@ -113,14 +113,14 @@ class Store:
 
     def find(self, stage: str, key: str) -> Folder | None:
         """The finished folder of that stage and key, whatever its slug; None where there is none."""
-        for path in sorted((self.root / stage).glob(f"*--{key}")):
+        for path in sorted((self.root / stage).glob(f"[!.]*--{key}")):
             if folder := self._open(path):
                 return folder
         return None
 
     def folders(self, stage: str) -> list[Folder]:
         """All finished folders of a stage, newest first."""
-        opened = (self._open(path) for path in (self.root / stage).glob("*--*") if path.is_dir())
+        opened = (self._open(path) for path in (self.root / stage).glob("[!.]*--*") if path.is_dir())
         return sorted((f for f in opened if f), key=lambda f: f.manifest["created"], reverse=True)
 
     def build(
