@@ -42,6 +42,6 @@ def fidelity(encoder: SaeEncoder, rows: np.ndarray) -> Fidelity:
     return Fidelity(
         explained_variance=float(1 - error / total) if total > 0 else float("nan"),
         l0=coded.nnz / len(rows),
-        dead_share=float(1 - fires.mean()),
+        dead_share=float((~fires).mean()),
         rows=len(rows),
     )

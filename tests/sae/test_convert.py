@@ -96,7 +96,7 @@ def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
         convert_checkpoint(tmp_path / "x.pt", K, tmp_path / "sae")
 
 
-@pytest.mark.parametrize("content", [pickle.dumps([1]), b"", b"not a checkpoint"])
+@pytest.mark.parametrize("content", [pickle.dumps([1], 2), b"", b"not a checkpoint"])
 def test_files_of_another_kind_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.pt").write_bytes(content)
     with pytest.raises(SaeError):
