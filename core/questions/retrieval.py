@@ -17,6 +17,7 @@ from core.analysis.variants import apply_variant, fit_variant
 from core.analysis.variants import gain_split as gain_split_variants
 from core.errors import UserError
 from core.questions.answers import answer, cached_table, fit_data, fitted, item_frame, transformed, variant_of
+from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft
 
@@ -57,6 +58,24 @@ class Rankings:
 
     before: pd.DataFrame
     after: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one candidate stands in a query's ranking; rank 1 is best, equal scores by candidate order."""
+
+    row: int
+    rank: int
+    similarity: float
+    relevant: bool
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The best-ranked relevant candidate of a query and the best-ranked one that is not; None where the pool holds no such candidate."""
+
+    right: Place | None
+    wrong: Place | None
 
 
 def evaluate(run: Run, variant: str = "none") -> Evaluated:
@@ -185,9 +204,7 @@ def _haystack(run: Run, row: int) -> str:
 
 def rankings(run: Run, query_row: int, before: str = "none", after: str = "realign", top: int = 10) -> Rankings:
     """The top candidates of one query under both variants, side by side; `rank_other` is the candidate's rank in the other list."""
-    queries = len(run.corpus.items("queries"))
-    if not 0 <= query_row < queries:
-        raise UserError("no such query", got=query_row, allowed=f"0 to {queries - 1}")
+    _check_row(run, "queries", query_row)
     similarity = {v: _similarities(run, v, query_row) for v in (before, after)}
     ranks = {v: _ranks(s) for v, s in similarity.items()}
     relevant = set(run.qrels("test").relevant(query_row).tolist())
@@ -195,6 +212,64 @@ def rankings(run: Run, query_row: int, before: str = "none", after: str = "reali
         _ranking(run, similarity[before], ranks[before], ranks[after], relevant, top),
         _ranking(run, similarity[after], ranks[after], ranks[before], relevant, top),
     )
+
+
+def place(run: Run, query_row: int, candidate_row: int, variant: str = "none") -> Place:
+    """Rank and similarity of one candidate for one query."""
+    _check_row(run, "queries", query_row)
+    _check_row(run, "candidates", candidate_row)
+    similarity = _similarities(run, variant, query_row)
+    return _place(similarity, _ranks(similarity), candidate_row, set(run.qrels("test").relevant(query_row).tolist()))
+
+
+def contest(run: Run, query_row: int, variant: str = "none") -> Contest:
+    """Right against wrong: who should stand first and who does, or comes next."""
+    _check_row(run, "queries", query_row)
+    similarity = _similarities(run, variant, query_row)
+    ranks, relevant = _ranks(similarity), set(run.qrels("test").relevant(query_row).tolist())
+    best = np.argsort(ranks)
+    right = next((int(r) for r in best if int(r) in relevant), None)
+    wrong = next((int(r) for r in best if int(r) not in relevant), None)
+    return Contest(*(None if row is None else _place(similarity, ranks, row, relevant) for row in (right, wrong)))
+
+
+def candidate_list(run: Run, query_row: int, variant: str = "none", search: str = "", limit: int = 100) -> pd.DataFrame:
+    """A query's ranking, filtered by text, id or a matching query's text: DataFrame[row, id, modality, text, rank, similarity, relevant].
+
+    attrs["total"] says how many there are before `limit`.
+    """
+    _check_row(run, "queries", query_row)
+    similarity = _similarities(run, variant, query_row)
+    ranks, relevant = _ranks(similarity), set(run.qrels("test").relevant(query_row).tolist())
+    words = search.lower()
+    found = [int(r) for r in np.argsort(ranks) if not words or words in _candidate_haystacks(run)[int(r)]]
+    frame = item_frame(run, "candidates", found[:limit])
+    shown = frame["row"].to_numpy()
+    frame = frame.assign(rank=ranks[shown], similarity=similarity[shown].astype(float), relevant=[int(r) in relevant for r in shown])
+    frame.attrs = {"total": len(found)}
+    return frame
+
+
+def _place(similarity: np.ndarray, ranks: np.ndarray, row: int, relevant: set[int]) -> Place:
+    return Place(row, int(ranks[row]), float(similarity[row]), row in relevant)
+
+
+def _candidate_haystacks(run: Run) -> list[str]:
+    """Per candidate what a search looks through, lower case."""
+    if "candidate_haystacks" not in run._memo:
+        queries, candidates = run.corpus.items("queries"), run.corpus.items("candidates")
+        found = [f"{name} {text or ''}" for name, text in zip(candidates.ids, candidates.texts, strict=True)]
+        for query, candidate in run.qrels("test").pairs:
+            found[candidate] += f" {queries.texts[query] or ''}"
+        run._memo["candidate_haystacks"] = [text.lower() for text in found]
+    return run._memo["candidate_haystacks"]
+
+
+def _check_row(run: Run, part: Part, row: int) -> None:
+    """UserError unless the part has that row."""
+    rows = len(run.corpus.items(part))
+    if not 0 <= row < rows:
+        raise UserError(f"no such {SIDE_OF_PART[part]}", got=row, allowed=f"0 to {rows - 1}")
 
 
 def _similarities(run: Run, variant: str, query_row: int) -> np.ndarray:
