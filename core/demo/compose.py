@@ -16,6 +16,7 @@ from core.demo.grammar import SIZE_WORDS, WHERE, amount, definite
 from core.demo.scenes import (
     BACKGROUNDS,
     CELLS,
+    MAX_KINDS,
     MAX_SPRITES,
     NAMES,
     PIXELS,
@@ -37,7 +38,9 @@ def composed(scene: Scene, rng: Random) -> Change:
     if len(scene.things) > 1:
         changes.append(_without)
     if len(scene.placements) < MAX_SPRITES:
-        changes += [_recounted, _added]
+        changes.append(_recounted)
+    if len(scene.placements) < MAX_SPRITES and len(scene.things) < MAX_KINDS:
+        changes.append(_added)
     return rng.choice(changes)(scene, rng)
 
 
@@ -85,9 +88,7 @@ def _resized(scene: Scene, rng: Random) -> Change:
     name = rng.choice(scene.things)
     size: Size = "small" if scene.sizes[name] == "large" else "large"
     kinds = [(n, scene.counts[n], size if n == name else scene.sizes[n]) for n in scene.things]
-    smaller = tuple(
-        replace(p, size=size, pixels=rng.choice(PIXELS[size])) if p.thing == name else p for p in scene.placements
-    )
+    smaller = tuple(replace(p, size=size, pixels=rng.choice(PIXELS[size])) if p.thing == name else p for p in scene.placements)
     placements = smaller if size == "small" else arrange(kinds, rng)
     verb = "is" if scene.counts[name] == 1 else "are"
     frame = rng.choice(("the same, but {the} {verb} {size}", "make {the} {size}"))

@@ -31,10 +31,8 @@ THINGS = {
     "insect": "🐝 bee, 🦋 butterfly/butterflies, 🐞 ladybug, 🪲 beetle",
     "fruit": "🍎 apple, 🍌 banana, 🍒 cherry/cherries, 🍇 grape, 🍋 lemon, 🍊 orange, 🍑 peach/peaches, 🍐 pear, 🍍 pineapple, "
     "🍓 strawberry/strawberries, 🍉 watermelon, 🥝 kiwi, 🥥 coconut",
-    "vegetable": "🥕 carrot, 🥦 broccoli/broccoli, 🌽 corn, 🍆 eggplant, 🍄 mushroom, 🫑 pepper, "
-    "🎃 pumpkin, 🥑 avocado",
-    "meal": "🍕 pizza, 🍔 burger, 🌮 taco, 🍣 sushi, 🍝 spaghetti, 🍳 egg, 🍞 bread, "
-    "🧀 cheese, 🍿 popcorn, 🥨 pretzel",
+    "vegetable": "🥕 carrot, 🥦 broccoli/broccoli, 🌽 corn, 🍆 eggplant, 🍄 mushroom, 🫑 pepper, 🎃 pumpkin, 🥑 avocado",
+    "meal": "🍕 pizza, 🍔 burger, 🌮 taco, 🍣 sushi, 🍝 spaghetti, 🍳 egg, 🍞 bread, 🧀 cheese, 🍿 popcorn, 🥨 pretzel",
     "sweet": "🎂 cake, 🍩 donut, 🍪 cookie, 🍬 candy/candies, 🍭 lollipop, 🍫 chocolate, 🧁 cupcake",
     "vehicle": "🚗 car, 🚌 bus/buses, 🚕 taxi, 🚚 truck, 🚜 tractor, 🚂 train, 🚲 bicycle, 🛵 scooter, 🚑 ambulance",
     "aircraft": "🛩️ airplane, 🚁 helicopter, 🚀 rocket, 🎈 balloon, 🪂 parachute, 🛸 saucer",

@@ -33,6 +33,7 @@ SPLITS: tuple[str, ...] = get_args(Split)
 BACKGROUNDS = backgrounds.NAMES
 PIXELS: dict[str, tuple[int, ...]] = {"small": (36, 40, 44), "large": (54, 58, 62)}
 MAX_SPRITES = 4
+MAX_KINDS = 3
 HERE = Path(__file__).resolve().parent
 
 

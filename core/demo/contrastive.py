@@ -1,0 +1,79 @@
+"""Training and measuring demo-clip.
+
+In:  scenes of the train split, one caption each, made on the fly.
+Out: a `CLIPModel` trained with the symmetric InfoNCE loss, and its recall on the test split.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import CLIPModel, PreTrainedTokenizerFast
+
+from core.demo import world
+from core.demo.tokens import IMAGE_SIDE
+
+
+def pixels(pictures: list[np.ndarray]) -> torch.Tensor:
+    """What the image processor makes of square pictures, uint8 (128, 128, 3) each: float (B, 3, 64, 64), -1 to 1."""
+    stack = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    small = F.interpolate(stack, (IMAGE_SIDE, IMAGE_SIDE), mode="bilinear", antialias=True)
+    return small.float().div_(127.5).sub_(1)
+
+
+def loss_at(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, step: int, batch: int) -> torch.Tensor:
+    """InfoNCE over the batch of a step, averaged over both directions."""
+    scenes = [world.scene("train", step * batch + i) for i in range(batch)]
+    texts = [world.caption(s, world.stream("clip", step * batch + i)) for i, s in enumerate(scenes)]
+    tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
+    with torch.autocast(model.device.type, torch.bfloat16):
+        out = model(
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            pixel_values=pixels([world.render(s) for s in scenes]).to(model.device),
+        )
+    scores = out.logits_per_image.float()
+    goal = torch.arange(batch, device=model.device)
+    return (F.cross_entropy(scores, goal) + F.cross_entropy(scores.T, goal)) / 2
+
+
+@torch.inference_mode()
+def embed_images(model: CLIPModel, scenes: list[world.Scene], batch: int = 250) -> np.ndarray:
+    """L2-normalised image embeddings, (N, 128)."""
+    parts = []
+    for start in range(0, len(scenes), batch):
+        seen = pixels([world.render(s) for s in scenes[start : start + batch]]).to(model.device)
+        parts.append(_vector(model.get_image_features(pixel_values=seen)))
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def embed_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: list[str], batch: int = 500) -> np.ndarray:
+    """L2-normalised text embeddings, (N, 128)."""
+    parts = []
+    for start in range(0, len(texts), batch):
+        tokens = tokenizer(texts[start : start + batch], padding=True, truncation=True, return_tensors="pt").to(model.device)
+        parts.append(_vector(model.get_text_features(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])))
+    return np.concatenate(parts)
+
+
+def _vector(features: object) -> np.ndarray:
+    vector = getattr(features, "pooler_output", features)
+    return F.normalize(vector.float(), dim=-1).cpu().numpy()
+
+
+def recall(images: np.ndarray, texts: np.ndarray, per_image: int, at: tuple[int, ...] = (1, 5, 10)) -> dict[int, float]:
+    """Share of images with one of their captions among the k best; captions of image i are rows i * per_image and on."""
+    scores = images @ texts.T
+    own = scores.reshape(len(images), len(images), per_image)[np.arange(len(images)), np.arange(len(images))]
+    rank = (scores > own.max(axis=1, keepdims=True)).sum(axis=1)
+    return {k: float((rank < k).mean()) for k in at}
+
+
+def measure(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, split: world.Split, images: int) -> dict[int, float]:
+    """Recall@1/5/10 image to text on the first scenes of a split with two captions each."""
+    model.eval()
+    items = list(world.captioned(split, images))
+    texts = [text for item in items for text in item.captions]
+    return recall(embed_images(model, [i.scene for i in items]), embed_texts(model, tokenizer, texts), 2)
