@@ -57,6 +57,15 @@ def test_offdiagonal_bridge_in_blocks_and_with_silent_concepts(given, monkeypatc
     np.testing.assert_allclose(m.bridge_max_offdiagonal(*wide, pairs, more), whole, rtol=1e-9)
 
 
+def test_offdiagonal_bridge_by_hand():
+    """Concepts 0 and 1 point away from each other: the best partner is the silent concept 2, with 0. Without it, the bad one."""
+    q, c = csr_array(np.array([[2.0, 0, 0]])), csr_array(np.array([[0, 3.0, 0]]))
+    d, pairs = np.array([[1.0, 0], [-1.0, 0], [0, 1.0]]), np.array([[0, 0]])
+    assert m.bridge_max_offdiagonal(q, c, pairs, d).tolist() == [0, 0, 0]
+    assert m.bridge_max_offdiagonal(q[:, :2], c[:, :2], pairs, d[:2]).tolist() == [-3, -3]
+    assert np.isnan(m.bridge_max_offdiagonal(q[:, :1], c[:, :1], pairs, d[:1])).all()
+
+
 def test_attribution_sums_to_twice_the_mean_dot_product(given, dense):
     q, c, d = dense
     dots = np.sum((q @ d)[given[2][:, 0]] * (c @ d)[given[2][:, 1]], axis=1)
@@ -103,6 +112,7 @@ def test_cumulative_energy_by_hand():
     np.testing.assert_allclose(m.cumulative_energy(np.array([1.0, 6, 3])), [0.6, 0.9, 1.0])
     assert [m.concepts_for_energy(np.array([1.0, 6, 3]), s) for s in (0.5, 0.6, 0.61, 0.9, 1.0)] == [1, 1, 2, 2, 3]
     assert m.concepts_for_energy(np.zeros(4)) == 0
+    assert m.concepts_for_energy(np.full(10, 0.1), 0.8) == 8, "rounding of the sum must not ask for one more"
 
 
 def test_co_firing_by_hand():

@@ -81,6 +81,17 @@ def test_float32_ranks_differ_by_near_ties_only(task):
         assert np.sum(scores[i] > best + 1e-6) < found[i] <= np.sum(scores[i] >= best - 1e-6)
 
 
+def test_a_negative_zero_is_a_zero():
+    """-1e-50 becomes -0.0 in float32, which equals 0.0."""
+    assert r.rank_top_k(np.ones((1, 1)), np.array([[-1e-50], [0.0], [-1e-50]]), 3).candidates.tolist() == [[0, 1, 2]]
+
+
+def test_ndcg_with_more_than_ten_relevant():
+    c = np.eye(14)[:, :1] + np.linspace(0.9, 0, 14)[:, None] * 0.5
+    ranked = r.rank_relevant(np.ones((1, 1)), c, np.column_stack([np.zeros(12, int), np.arange(12)]))
+    assert ranked.ndcg10.tolist() == [1.0]
+
+
 def test_all_equal_candidates():
     """Ties by candidate order: the rank is the position; pessimistic: behind all irrelevant ones."""
     ones = np.ones((6, 3), np.float32) / np.sqrt(3).astype(np.float32)

@@ -173,6 +173,12 @@ def test_remove_top_uses_support_pairs_else_says_so(world):
     assert "chosen on the test pairs" in " ".join(fitted.notes)
 
 
+def test_edits_come_before_the_ranking_of_concepts(world):
+    """A concept that is switched off contributes nothing any more, so it is not among the removed."""
+    best = fit_variant("remove-top(share=0.1)", world).removed_concepts[0]
+    assert best not in fit_variant(f"set({best}=0)+remove-top(share=0.1)", world).removed_concepts
+
+
 def test_random_controls_are_seeded_and_of_equal_size(world):
     one, same, other = (fit_variant(f"remove-random(count=4,seed={s})", world).removed_concepts for s in (1, 1, 2))
     assert one == same != other
@@ -184,7 +190,8 @@ def test_random_controls_are_seeded_and_of_equal_size(world):
 def test_zero_and_constant_rows_stay_zero(world):
     fitted = fit_variant("realign", world)
     assert not transform(np.zeros((2, 16), np.float32), fitted.query).any()
-    constant = replace(world, queries=np.ones((40, 16), np.float32) / 3, memo=type(world.memo)())
+    row = np.random.default_rng(0).random((1, 16)).astype(np.float32)
+    constant = replace(world, queries=np.repeat(row, 40, axis=0), memo=type(world.memo)())
     for text in ("center", "zca", "realign", "scale-dims", "auto"):
         assert not transform(constant.queries, fit_variant(text, constant).query).any(), text
 
