@@ -10,7 +10,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from core.errors import SpecError, nearest
 
@@ -178,8 +179,11 @@ def parse_spec(raw: Mapping[str, Any]) -> RunSpec:
         if not isinstance(raw.get(required), Mapping):
             raise SpecError(f"[{required}] is missing", allowed="[corpus] and [model], the rest is optional")
     sections = {name: _section(name, cls, raw[name]) for name, cls in SECTIONS.items() if name in raw}
-    name = raw.get("name")
-    return RunSpec(name=name, variants=dict(raw.get("variants", {})), **sections)
+    name = _typed("name", raw.get("name"), str | None)
+    variants = raw.get("variants", {})
+    if not isinstance(variants, Mapping):
+        raise SpecError("[variants] is not a table", got=repr(variants), allowed="name = \"chain of steps\"")
+    return RunSpec(name=name, variants={k: _typed(f"variants.{k}", v, str) for k, v in variants.items()}, **sections)
 
 
 def _section(name: str, cls: type, raw: Mapping[str, Any]) -> Any:
@@ -195,20 +199,18 @@ def _section(name: str, cls: type, raw: Mapping[str, Any]) -> Any:
 
 def _typed(key: str, value: Any, hint: Any) -> Any:
     """TOML value as the field's type; lists become tuples, whole numbers become floats where floats are asked for."""
-    if isinstance(value, list):
-        value = tuple(value)
-    text = str(hint)
-    if "float" in text and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    wrong = {
-        "int": hint is int and (not isinstance(value, int) or isinstance(value, bool)),
-        "float": hint is float and not isinstance(value, float),
-        "str": hint is str and not isinstance(value, str),
-        "a list": text.startswith("tuple") and not isinstance(value, tuple),
-    }
-    for wanted, bad in wrong.items():
-        if bad:
-            raise SpecError(f"{key} has the wrong type", got=repr(value), allowed=wanted)
+    kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    if value is None and NoneType in kinds:
+        return None
+    kind = kinds[0]
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise SpecError(f"{key} has the wrong type", got=repr(value), allowed="a list")
+        return tuple(_typed(f"{key}[{n}]", entry, get_args(kind)[0]) for n, entry in enumerate(value))
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind in {int, float, str} and type(value) is not kind:
+        raise SpecError(f"{key} has the wrong type", got=repr(value), allowed=kind.__name__)
     return value
 
 

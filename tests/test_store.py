@@ -219,6 +219,9 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_root().name in {"cache", "retrieval-lens"}
 
 
-@pytest.mark.parametrize(("text", "slug"), [("Qwen/Qwen2-VL 7B", "qwen-qwen2-vl-7b"), ("../..", "unnamed"), ("é" * 3, "unnamed"), ("a" * 99, "a" * 60)])
+SLUGS = [("Qwen/Qwen2-VL 7B", "qwen-qwen2-vl-7b"), ("../..", "unnamed"), ("é" * 3, "unnamed"), ("a" * 99, "a" * 60)]
+
+
+@pytest.mark.parametrize(("text", "slug"), SLUGS)
 def test_slugs_are_plain(text: str, slug: str) -> None:
     assert slugify(text) == slug

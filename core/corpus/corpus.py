@@ -47,6 +47,7 @@ class Corpus:
         root = folder.facts["root"]
         self._reader = ImageReader(None if root is None else Path(root))
         self._max_bad_share = max_bad_share
+        self._qrels: dict[Split, Qrels] = {}
         self._tables = {p: ItemTable(folder, p, self._reader, self.task) for p in PARTS if self.has(p)}
 
     def has(self, part: Part) -> bool:
@@ -65,6 +66,11 @@ class Corpus:
 
     def qrels(self, split: Split = "test") -> Qrels:
         """Relevant pairs as row numbers; empty where the split has none."""
+        if split not in self._qrels:
+            self._qrels[split] = self._read_qrels(split)
+        return self._qrels[split]
+
+    def _read_qrels(self, split: Split) -> Qrels:
         path = self.folder.path / QRELS_FILES[split]
         if not path.is_file():
             return Qrels(np.empty(0, np.int64), np.empty(0, np.int64))

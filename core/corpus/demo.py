@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,7 @@ def _image_id(split: str, index: int) -> str:
     return f"{split}-{index}"
 
 
+@cache
 def _fingerprint() -> str:
     """Changes when the sprites, the drawing or the wording of the world change: its files and samples of what it makes."""
     state = hashlib.sha256()

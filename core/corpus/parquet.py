@@ -13,7 +13,9 @@ from core.corpus.rows import ImageRef
 from core.errors import CorpusError
 
 BATCH = 64
-"""Rows decoded at a time: what bounds the memory."""
+"""Rows decoded at a time."""
+READ_AHEAD = 1 << 20
+"""Bytes read at a time; without it a whole row group of images would be."""
 
 
 def columns_of(path: Path) -> list[str]:
@@ -39,7 +41,7 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, An
     wanted = [name for name in columns if name in columns_of(path)]
     number = 0
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_AHEAD) as file:
             for batch in file.iter_batches(batch_size=BATCH, columns=wanted):
                 for values in batch.to_pylist():
                     yield number, values

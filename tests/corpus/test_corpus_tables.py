@@ -128,6 +128,14 @@ def test_content_tells_order_text_and_border_apart() -> None:
     assert len({content("a", "b"), content("b", "a"), content("ab"), content("a", "b", ""), content("", "ab")}) == 5
 
 
+def test_golden_content() -> None:
+    """Changes only together with the version of the stage `corpus`: every embedding in every cache hangs on it."""
+    counter = PartCounter("queries", 7)
+    counter.add(RawRow("", "a", "image,text", "é"), bytes(range(16)), b"thumbnail")
+    counter.add(RawRow("", "b", "text", "t "), None, b"")
+    assert counter.close().content == "1af32e3a9d295fca5c63c205db3762631aefd28d9cefb7ab4454cde597db637e"
+
+
 def test_an_interrupted_reading_leaves_nothing_that_counts(store: Store, photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = captioned(photos)
     whole = inspect_corpus(spec)
