@@ -66,7 +66,7 @@ def modality_histogram(histogram: pd.DataFrame, weighted: bool, top: float | Non
 
 def cumulative_energy(curves: Mapping[str, pd.DataFrame], marks: Mapping[str, float]) -> go.Figure:
     """Share of energy in the strongest concepts, one line per run: [share_of_concepts, share_of_energy]."""
-    figure = go.Figure()
+    figure, span = go.Figure(), min(1, 2.5 * max(marks.values()))
     for colour, (name, curve) in zip((AFTER, OTHER, *SERIES), curves.items(), strict=False):
         figure.add_scatter(
             x=curve["share_of_concepts"],
@@ -82,13 +82,13 @@ def cumulative_energy(curves: Mapping[str, pd.DataFrame], marks: Mapping[str, fl
             mode="markers+text",
             marker={"color": colour, "size": 10},
             text=[f" {marks[name]:.1%}"],
-            textposition="bottom right",
+            textposition="bottom right" if marks[name] < 0.5 * span else "bottom left",
             showlegend=False,
             hoverinfo="skip",
         )
-    figure.update_xaxes(title="share of concepts, strongest first", tickformat=".0%", range=[0, min(1, 2.5 * max(marks.values()))])
+    figure.update_xaxes(title="share of concepts, strongest first", tickformat=".0%", range=[0, span])
     figure.update_yaxes(title="share of energy", tickformat=".0%", range=[0, 1.03])
-    return _finish(figure, 300)
+    return _legend(_finish(figure, 370))
 
 
 def energy_by_modality(table: pd.DataFrame) -> go.Figure:
@@ -108,7 +108,7 @@ def energy_by_modality(table: pd.DataFrame) -> go.Figure:
             hovertemplate="concept %{customdata[0]} · %{customdata[1]}<br>score %{x:.2f}, energy %{y:.3g}<extra></extra>",
         )
     figure.update_xaxes(title="modality score", range=[-0.03, 1.03], tickvals=[0, 0.5, 1])
-    figure.update_yaxes(title="energy (log)", type="log", nticks=5)
+    figure.update_yaxes(title="energy (log)", type="log", dtick=1)
     return _legend(_finish(figure, 340))
 
 
@@ -304,7 +304,7 @@ def item_map(points: pd.DataFrame, colour: str, size: int = 380) -> go.Figure:
             hovertemplate="%{text}<extra></extra>",
         )
     figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
+    figure.update_yaxes(visible=False)
     figure.update_layout(clickmode="event+select")
     return _legend(_finish(figure, size))
 

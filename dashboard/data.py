@@ -91,6 +91,11 @@ def facts(key: str) -> RunFacts:
     return _facts(root(), key)
 
 
+def name(key: str) -> str:
+    """A run's name in the picker and in links."""
+    return next((choice.name for choice in runs() if choice.key == key), key)
+
+
 def counterpart(key: str) -> str | None:
     """The newest run of another model on the same corpus: what the overview compares with where nothing is chosen."""
     mine = run(key)

@@ -124,12 +124,9 @@ def html(code: str) -> None:
 
 def figure(title: str, chart: go.Figure, key: str, table: pd.DataFrame, note: str = "", help: str | None = None, **more: Any) -> Any:
     """A figure whose title says what is seen, with its data and picture to download (picture: camera in the figure's corner)."""
-    head, button = st.container(), None
     config = charts.CONFIG | {"toImageButtonOptions": {"format": "svg", "filename": f"retrieval-lens-{key}", "width": 900, "height": 480}}
-    with head, st.container(horizontal=True, vertical_alignment="center", gap="small", horizontal_alignment="distribute"):
-        st.markdown(f"**{_plain(title)}**", help=help, width="stretch")
-        button = st.container(width="content")
-    with button:
+    with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-{key}"):
+        st.markdown(f"**{_plain(title)}**", help=help)
         st.download_button(
             "CSV", table.to_csv(index=False), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-{key}",
             icon=":material/download:", type="tertiary", on_click="ignore", help="Download the data of this figure",
@@ -185,6 +182,11 @@ def show_item(item: ItemView, foot: Sequence[str] = (), cell: str = "11rem") -> 
 
 def tokens(found: Sequence[tuple[str, str, float]], colour: str = charts.TEXT) -> None:
     """Words coloured by activation: (text, role, activation). Prompt and template tokens are pale."""
+    html(f'<p class="lens-tokens">{token_spans(found, colour)}</p>')
+
+
+def token_spans(found: Sequence[tuple[str, str, float]], colour: str = charts.TEXT) -> str:
+    """The same as HTML, to stand inside something."""
     top = max((a for _, _, a in found), default=0.0) or 1.0
     spans = []
     for text, role, activation in found:
@@ -193,7 +195,7 @@ def tokens(found: Sequence[tuple[str, str, float]], colour: str = charts.TEXT) -
         shown = escape(text.replace("\n", "⏎")) or "·"
         paint = f"{pale}background:color-mix(in srgb, {colour} {share}%, transparent)"
         spans.append(f'<span style="{paint}" title="{role}: {activation:.3f}">{shown}</span>')
-    html(f'<p class="lens-tokens">{"".join(spans)}</p>')
+    return "".join(spans)
 
 
 def heat(picture: Any, grid: Any, size: int = 280, colour: str = charts.IMAGE) -> Any:

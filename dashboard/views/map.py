@@ -13,12 +13,12 @@ def waiting(run: str, variant: str, index: int) -> bool:
     if data.fresh("map.is_cached", run, variant) or state.get(f"make-map-{index}") == variant:
         return False
     items = data.facts(run).queries + data.facts(run).candidates
-    widgets.empty(
-        f"No map of “{words.variant_name(variant)}” yet",
-        f"UMAP of {count(min(items, 5000))} items takes about {max(5, round(min(items, 5000) / 120))} seconds on a laptop and is kept.",
-        icon=":material/map:",
-    )
-    st.button("Make this map", key=f"make-{index}", type="primary", on_click=state.put, kwargs={f"make-map-{index}": variant})
+    with st.container(border=True):
+        st.markdown(f"**No map of “{words.variant_name(variant)}” yet**")
+        seconds = max(5, round(min(items, 5000) / 120))
+        st.markdown(f"UMAP of {count(min(items, 5000))} items takes about {seconds} seconds on a laptop; the map is kept.")
+        make = {f"make-map-{index}": variant}
+        st.button("Make this map", key=f"make-{index}", type="primary", icon=":material/map:", on_click=state.put, kwargs=make)
     return True
 
 
@@ -84,10 +84,7 @@ def page() -> None:
         item(run, *point, partners)
     else:
         st.caption("Click a point to see the item and what matches it, on both maps.")
-    widgets.reproduce(
-        python=f"from core.questions import map\nfrom core.run import open_run\nfrom core.store import Store\n\n"
-        f'map.points(open_run("{facts.name}", Store.default()), "{after}")'
-    )
+    widgets.reproduce(python=widgets.python("map", facts.name, f'map.points(run, "{after}")'))
 
 
 page()

@@ -12,12 +12,12 @@ def opening(run: str, other: str | None) -> None:
     """The strongest sentence these numbers allow."""
     facts, table = data.facts(run), data.ask("retrieval.compare", run, "none", "realign").table.set_index("metric")
     raw, whitened = table.loc["recall@1", "before"], table.loc["recall@1", "after"]
-    name = escape(facts.name)
+    name = escape(facts.model)
     told = f"Out of the box, {name} puts a right answer first for <b>{percent(raw)}</b> of {count(facts.queries)} queries"
     if other:
         theirs, their_raw = data.facts(other), data.ask("retrieval.evaluate", other, "none").evaluation.recall[1]
         trained = ", trained to match," if theirs.contrastive else ""
-        told += f"; {escape(theirs.name)}{trained} for <b>{percent(their_raw)}</b>"
+        told += f"; {escape(theirs.model)}{trained} for <b>{percent(their_raw)}</b>"
     verb = "lifts" if whitened > raw else "takes"
     told += f". Whitening the same embeddings {verb} {name} to <b>{percent(whitened)}</b>."
     widgets.html(f'<p class="lens-story">{told}</p>')

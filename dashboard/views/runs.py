@@ -21,6 +21,9 @@ def all_runs() -> None:
         column_order=["name", "model", "corpus", "task", "queries", "candidates", "sae", "size", "time", "created", "key"],
         column_config={
             "name": column.TextColumn("Run", pinned=True),
+            "model": column.TextColumn("Model"),
+            "corpus": column.TextColumn("Corpus"),
+            "task": column.TextColumn("Task", help="Task type of the M-BEIR benchmark."),
             "queries": column.NumberColumn("Queries", format="localized", help=words.explain("queries")),
             "candidates": column.NumberColumn("Candidates", format="localized", help=words.explain("candidates")),
             "sae": column.TextColumn("SAE", help="Where the sparse autoencoder comes from."),
