@@ -201,6 +201,36 @@ def clicked(name: str, chart: str) -> Callable[[], None]:
     return take
 
 
+def table(
+    name: str,
+    frame: Any,
+    rows: Sequence[int],
+    current: int | None,
+    key: str,
+    also: Callable[[int], dict[str, Any]] | None = None,
+    **more: Any,
+) -> None:
+    """A table of which one row is chosen; `rows[i]` is what line i stands for, `also` gives choices that change with it.
+
+    A click keeps the table as it is; a choice made elsewhere, or another `key` (what is listed), draws it anew with that line marked.
+    """
+    listed, drawn = get(f"{name}-listed"), int(get(f"{name}-drawn", 0))
+    if listed != current:
+        drawn += 1
+        put(**{f"{name}-listed": current, f"{name}-drawn": drawn})
+    widget = f"table-{name}-{key}-{drawn}"
+
+    def take() -> None:
+        lines = st.session_state[widget].selection.rows
+        if lines and lines[0] < len(rows):
+            chosen = int(rows[lines[0]])
+            put(**{name: chosen, f"{name}-listed": chosen}, **(also(chosen) if also else {}))
+
+    lines = [i for i, row in enumerate(rows) if row == current]
+    marked = {"selection": {"rows": lines[:1], "columns": [], "cells": []}}
+    st.dataframe(frame, key=widget, on_select=take, selection_mode="single-row", selection_default=marked, hide_index=True, **more)
+
+
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 

@@ -138,6 +138,51 @@ WORDS: dict[str, Word] = {
     "concepts": Word("Concepts", "Latents of the sparse autoencoder, each with one direction in embedding space."),
     "queries": Word("Queries", "Items searched with."),
     "candidates": Word("Candidates", "Items searched among."),
+    "difference": Word(
+        "Difference",
+        "After minus before on the same queries, in percentage points (MRR and nDCG: plain), with its paired 95% bootstrap interval.",
+    ),
+    "gain": Word(
+        "Gain", "Recall@1 minus that of the step before, on the same queries, in percentage points, with its paired 95% interval."
+    ),
+    "fixed": Word("Fixed", "Queries whose best-ranked candidate is wrong before and relevant after."),
+    "broken": Word("Broken", "Queries whose best-ranked candidate is relevant before and wrong after."),
+    "margin": Word(
+        "Margin",
+        "Similarity of the query to the right candidate minus its similarity to the wrong one. Negative: the wrong one ranks higher.",
+        digits=4,
+    ),
+    "rest": Word("Other concepts", "Sum of the contributions of all concepts that are not listed one by one.", digits=4),
+    "offset": Word(
+        "Offset",
+        "What does not depend on which concepts fire: the SAE's bias and, where the variant centres, the mean. Codes are then taken relative to their mean.",
+        digits=4,
+    ),
+    "query_error": Word(
+        "SAE error, query", "Contribution of the part of the query's embedding that the SAE does not reconstruct.", digits=4
+    ),
+    "candidate_error": Word(
+        "SAE error, candidate", "Contribution of the part of the candidate's embedding that the SAE does not reconstruct.", digits=4
+    ),
+    "residual": Word("Residual", "Similarity minus the sum of all parts: rounding only.", digits=1),
+    "together": Word("Together", "Queries and candidates on which both concepts fire."),
+    "jaccard": Word("Overlap", "Items on which both concepts fire, divided by items on which at least one does.", "%"),
+    "precision": Word("Precision", "Of the items on which the concept fires, the share that show this.", "%", digits=0),
+    "truth_recall": Word("Coverage", "Of the items that show this, the share on which the concept fires.", "%", digits=0),
+    "f1": Word("F1", "Harmonic mean of precision and coverage; 1 means the concept fires exactly where this is shown.", digits=2),
+    "logit": Word(
+        "Logit",
+        "Inner product of the concept's direction with the token's row of the model's own output head (logit lens): what the direction makes the model say.",
+        digits=2,
+    ),
+    "patch": Word(
+        "Where it fires",
+        "The SAE's pre-activation on each image patch or token by itself. Its mean over all tokens is the pre-activation of the pooled item.",
+        digits=2,
+    ),
+    "factor": Word(
+        "Factor", "Every activation of the concept is multiplied by it: 0 switches the concept off, 1 leaves it alone.", digits=2
+    ),
     "hubness": Word(
         "Hubness",
         "Skewness of how often each candidate stands in the ten best; large means a few candidates crowd every ranking.",
@@ -185,6 +230,32 @@ STUDY_OVERLAPS: dict[str, list[float]] = {
 }  # fmt: skip
 """Table 1 on COCO-Caption: energy & attribution, energy & bridge, attribution & bridge, all three; models in the table's order."""
 
+OFF_HELP = "Its activation is set to 0 on every item; what is left of the embedding stays. A step of the variant: `set(k=0)`."
+REMOVE_HELP = (
+    "Its direction is projected out of every embedding (Eq 10 for one concept), also where the SAE did not fire. A step: `remove(k)`."
+)
+CONCEPT_HELP = "Number of the SAE latent: its row in the dictionary, from 0."
+LABEL_HELP = (
+    "What the concept agrees with best: ground truth in the demo world, words of the captions elsewhere. "
+    "A question mark: weak agreement (F1 below 0.5). Empty: it never fires."
+)
+
+AFTER_HELP = (
+    "The variant of all pages; choosing one here changes it in the sidebar too. While that is the raw embeddings, ReAlign is shown here."
+)
+KIND_HELP = "Failing: the best-ranked candidate is wrong after. Fixed: wrong before, right after. Broken: right before, wrong after."
+FIND_HELP = "In the query's text and id and in the texts of its relevant candidates."
+STATISTICS_HELP = (
+    "Where mean and covariance are estimated. Each side's own rows (released code); queries from the support split and candidates from "
+    "the pool (the paper's text); or one mean and covariance over both."
+)
+
+SORT_HELP = (
+    "Largest first. Energy: how strongly; attribution: its part in matching pairs; bridge: on both sides of pairs; frequency: how often."
+)
+
+THEN_HELP = "A step of the variant that follows the removal: it is fitted on the embeddings that are left."
+
 PARTS = {"queries": "query", "candidates": "candidate", "support_queries": "support query", "support_candidates": "support candidate"}
 
 MODALITY = {"text": "text", "image": "image", "image,text": "image and text"}
@@ -198,6 +269,15 @@ TASKS = {
 def word(name: str) -> Word:
     """The word for a number; columns like `recall@1_low` take their base's."""
     return WORDS.get(name) or WORDS[name.removesuffix("_low").removesuffix("_high")]
+
+
+def view(layer: int, pooling: str, mask: str) -> str:
+    """How an embedding was made: `mean over all tokens of the last layer`."""
+    if pooling == "projected":
+        return "the model's own projected embeddings"
+    tokens = {"all": "all tokens", "no-image": "all but image tokens", "no-prompt": "all but prompt tokens", "text": "text tokens"}
+    place = "the last layer" if layer == -1 else f"layer {layer}"
+    return f"{'last token' if pooling == 'last' else pooling + ' over'} {tokens.get(mask, mask)} of {place}".replace("token all", "of all")
 
 
 def percent(ratio: float | None, digits: int = 1) -> str:

@@ -1,5 +1,135 @@
-"""Concepts: what each fires on."""
+"""Concepts: what each fires on, images and captions together, and what happens without it."""
 
-from dashboard import widgets
+from typing import Any
 
-widgets.heading("concepts")
+import streamlit as st
+
+from dashboard import charts, data, state, widgets, words
+from dashboard import widgets_deep as deep
+from dashboard.words import count
+
+SORTS = ("energy", "modality_score", "bridge", "attribution", "frequency")
+COLUMNS = ("concept", "label", "energy", "modality_score", "bridge", "attribution", "frequency", "energy_image", "energy_text")
+SHOWN = 12
+
+
+def chooser(run: str, facts: Any) -> int:
+    """The table of all concepts; returns the chosen one."""
+    table = data.ask("concepts.table", run)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        search = state.text("find", "Search", placeholder="fox, snow, 812 …", help=words.LABEL_HELP, icon=":material/search:")
+        sort = state.pick(
+            st.selectbox, "sort", "Order by", SORTS, format_func=lambda s: words.word(s).label, help=words.SORT_HELP, width=200
+        )
+        dead = state.toggle("dead", "Show dead concepts", help=words.word("alive").help)
+    found = deep.filtered(table, search, sort, dead)
+    strongest = int(table["energy"].idxmax())
+    chosen = state.within("concept", "concept", 0, len(table) - 1, int(found["concept"].iloc[0]) if len(found) else strongest)
+    if found.empty:
+        widgets.empty("No such concept", f"No label or number fits “{search}”.", icon=":material/search_off:")
+        return chosen
+    listed = found.head(deep.LISTED)
+    n = {name: f"{count(facts.queries + facts.candidates)} items" for name in COLUMNS}
+    columns = deep.concept_columns(COLUMNS[2:], n)
+    key = f"{run}-{search}-{sort}-{dead}"
+    state.table("concept", listed[list(COLUMNS)], listed["concept"].tolist(), chosen, key, height=300, column_config=columns)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        cut = f"; the first {count(len(listed))} are listed" if len(listed) < len(found) else ""
+        st.caption(f"{count(len(found))} of {count(len(table))} concepts{cut}. Choose a row; click a header to sort.")
+        st.download_button(
+            "CSV", table.to_csv(index=False), "retrieval-lens-concepts.csv", "text/csv",
+            icon=":material/download:", type="tertiary", on_click="ignore", help="All concepts as a table",
+        )  # fmt: skip
+    return chosen
+
+
+def headline(card: Any, variant: str, run: str) -> None:
+    """Name, buttons, and what the variant does."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(deep.concept_name(card.concept, card.label), anchor=False, width="content", help=words.LABEL_HELP)
+        widgets.html(deep.modality_badge(card.figures["modality_score"]))
+    deep.edit_buttons(card.concept, variant, concept=card.concept)
+    deep.effect(run, variant)
+
+
+def figures(card: Any) -> None:
+    """Its measures, each with its rank among all concepts."""
+    n = f"{count(card.n_items)} items"
+    names = ("energy", "modality_score", "bridge", "attribution")
+    shown = [(name, card.figures[name], n) for name in names]
+    widgets.metrics([*shown, ("frequency", card.figures["frequency"], f"{n}, of which it fires on {count(card.n_firing)}")], minimum=140)
+    ranks = {words.word(name).label: card.figures[f"{name.removesuffix('_score')}_rank"] for name in names}
+    st.caption("Rank among all concepts: " + ", ".join(f"{k.lower()} {count(v)}" for k, v in ranks.items() if v == v) + ".")  # noqa: PLR0124
+
+
+@widgets.fragment
+def gallery(run: str, card: Any) -> None:
+    """Images and captions that fire most, side by side; on demand, where in them."""
+    heat = state.toggle(
+        "heat", "Show where it fires", help=words.word("patch").help + " Loads the model; the six strongest items of each kind."
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Images that fire most**", help=words.explain("activation"))
+        widgets.gallery(deep.firing(run, card.concept, card.images.head(SHOWN), heat))
+        if card.images.empty:
+            st.caption("It fires on no image of this run.")
+    with right:
+        st.markdown("**Captions that fire most**", help=words.explain("activation"))
+        widgets.gallery(deep.firing(run, card.concept, card.texts.head(SHOWN), heat), rows=True)
+        if card.texts.empty:
+            st.caption("It fires on no text of this run.")
+
+
+@widgets.fragment
+def inside(run: str, card: Any) -> None:
+    """How strongly, what it stands for, what it says, what fires with it."""
+    strong, truth, said = state.tabs("detail", ["How strongly it fires", "Ground truth", "What it makes the model say"])
+    with strong:
+        if strong.open:
+            title = f"It fires on {count(card.n_firing)} of {count(card.n_items)} items"
+            widgets.figure(title, charts.activations(card.histogram), "activations", card.histogram, help=words.explain("activation"))
+    with truth:
+        if truth.open:
+            deep.truth_table(card.truth)
+    with said:
+        if said.open:
+            st.caption("Tokens whose row of the output head points the way of this concept.", help=words.word("logit").help)
+            deep.top_tokens(run, card.concept)
+
+
+def co_firing(card: Any) -> None:
+    """Concepts that fire on the same items, as links."""
+    st.markdown("**Fires together with**", help=words.word("jaccard").help)
+    for row in card.co_firing.head(8).itertuples():
+        label = f"{deep.concept_name(row.concept, row.label)} — {words.percent(row.jaccard, 0)}, {count(row.together)} items"
+        state.link("concepts", label, concept=int(row.concept))
+    if card.co_firing.empty:
+        st.caption("No other concept fires on these items.")
+
+
+def page() -> None:
+    """The page."""
+    selection = state.current()
+    run, facts = selection.run, data.facts(selection.run)
+    widgets.heading("concepts")
+    deep.fidelity_line(run)
+    card = data.ask("concepts.concept", run, chooser(run, facts))
+    headline(card, selection.variant, run)
+    if card.n_firing:
+        figures(card)
+        gallery(run, card)
+    else:
+        widgets.empty("It never fires here", "No query or candidate of this run activates this concept; it is dead on this corpus.")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        inside(run, card)
+    with right:
+        co_firing(card)
+    widgets.reproduce(
+        f"retrieval-lens concepts {facts.name} --sort energy --top 20",
+        deep.python(facts.name, "concepts", f"print(concepts.table(run).iloc[{card.concept}])"),
+    )
+
+
+page()

@@ -1,0 +1,38 @@
+"""More small tables in, figures out: attribution of concepts and parts of a similarity. The rules of `charts.py` hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard import charts
+
+
+def attribution(table: pd.DataFrame) -> go.Figure:
+    """The concepts that contribute most over all matching pairs: [concept, label, attribution, modality_score], largest first."""
+    names = [f"{k} · {label}" if label else str(k) for k, label in zip(table["concept"], table["label"], strict=True)]
+    scores = table["modality_score"].fillna(0.5)
+    figure = go.Figure(
+        go.Bar(
+            y=names,
+            x=table["attribution"],
+            orientation="h",
+            marker_color=[charts.modality_colour(s) for s in scores],
+            customdata=table[["concept", "modality_score"]],
+            hovertemplate="%{y}<br>attribution %{x:.3g}, modality score %{customdata[1]:.2f}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(rangemode="tozero", nticks=5)
+    figure.update_yaxes(autorange="reversed")
+    return charts._finish(figure, 50 + 24 * len(table))
+
+
+def parts(labels: Sequence[str], values: Sequence[float], total: str, digits: int = 3) -> go.Figure:
+    """A waterfall whose long labels are cut, so that the bars keep room on a phone."""
+    cut = [label if len(label) <= 26 else label[:25] + "…" for label in labels]
+    figure = charts.waterfall(cut, values, total)
+    texts = [f"{v:+.{digits}f}" for v in values] + [f"{sum(values):.{digits}f}"]
+    figure.update_traces(text=texts, customdata=[*labels, total], hovertemplate="%{customdata}: %{text}<extra></extra>")
+    return figure
