@@ -201,9 +201,9 @@ def test_composed_targets_are_scenes_that_can_be_drawn() -> None:
         assert not np.array_equal(world.render(triple.target), world.render(triple.reference))
 
 
-def test_many_items_are_fast_and_unique() -> None:
-    texts = [text for item in world.captioned("train", 20_000) for text in item.captions]
-    assert len(set(texts)) == 40_000
+def test_captions_stay_unique_over_many_items() -> None:
+    texts = [text for item in world.captioned("train", 5_000) for text in item.captions]
+    assert len(set(texts)) == 10_000
 
 
 @pytest.mark.parametrize("name", ["demo-clip", "demo-mllm"])
