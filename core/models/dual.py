@@ -35,6 +35,8 @@ class DualAdapter:
         self.tokenizer = processor.tokenizer
         self.lock = threading.RLock()
         self._siglip = facts.model_type.startswith("siglip")
+        if not self._siglip:  # SigLIP attends to its padding, so its side belongs to the model
+            self.tokenizer.padding_side = "right"
         self._text_length = model.config.text_config.max_position_embeddings
 
     @property
@@ -139,7 +141,7 @@ class DualAdapter:
             words, written = self._word_states(item)
             states.append(words.float().cpu().numpy())
             texts += written
-            roles += ["text" if text.strip() else "template" for text in written]
+            roles += ["text" if text else "template" for text in written]
         return np.concatenate(states), texts, roles
 
     def _patch_states(self, item: Item) -> Tensor:

@@ -200,9 +200,11 @@ def _weights(facts: ModelFacts) -> Any:
 
 def _guarded(facts: ModelFacts, load: Any) -> Any:
     """Run a transformers loader; its own errors become one line."""
+    from safetensors import SafetensorError
+
     try:
         return load()
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
         line = next((text.strip() for text in str(error).splitlines() if text.strip()), type(error).__name__)
         raise ModelError(f"{facts.name} cannot be loaded", got=line, todo="check the folder, the network or the hub login") from error
 
