@@ -18,6 +18,7 @@ import streamlit as st
 from core.errors import UserError
 from core.run import Run, list_runs, open_run
 from core.store import Store, cache_root
+from dashboard import words
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _facts(root: str, key: str) -> RunFacts:
         task=opened.spec.corpus.task,
         queries=len(opened.corpus.items("queries")),
         candidates=len(opened.corpus.items("candidates")),
-        view=str(opened.view),
+        view=words.view(opened.view.layer, opened.view.pooling, opened.view.mask),
         contrastive=opened.view.pooling == "projected",
         concepts=opened.sae.width if opened.sae else None,
         k=opened.sae.k if opened.sae else None,

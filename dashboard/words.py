@@ -277,7 +277,7 @@ def view(layer: int, pooling: str, mask: str) -> str:
         return "the model's own projected embeddings"
     tokens = {"all": "all tokens", "no-image": "all but image tokens", "no-prompt": "all but prompt tokens", "text": "text tokens"}
     place = "the last layer" if layer == -1 else f"layer {layer}"
-    return f"{'last token' if pooling == 'last' else pooling + ' over'} {tokens.get(mask, mask)} of {place}".replace("token all", "of all")
+    return f"{'last of' if pooling == 'last' else pooling + ' over'} {tokens.get(mask, mask)} of {place}"
 
 
 def percent(ratio: float | None, digits: int = 1) -> str:

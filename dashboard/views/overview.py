@@ -41,14 +41,14 @@ def claim_card(claim: claims.Claim) -> None:
 def pipeline(run: str) -> None:
     """What was measured, on what, and how well the SAE stands for it."""
     facts = data.facts(run)
-    widgets.section("What these numbers come from", f"Run {facts.name}: {facts.corpus} corpus, {words.TASKS[facts.task]}, {facts.view}.")
+    widgets.section("What these numbers come from")
+    sizes = {"queries": count(facts.queries), "candidates": count(facts.candidates)}
+    widgets.facts({"run": facts.name, "model": facts.model, "task": words.TASKS[facts.task], **sizes, "embedding": facts.view})
     with widgets.guard():
         found = data.ask("fidelity.fidelity", run)
         items = count(facts.queries + facts.candidates)
         widgets.metrics(
             [
-                ("queries", facts.queries, ""),
-                ("candidates", facts.candidates, ""),
                 ("concepts", facts.concepts, ""),
                 ("explained_variance", found.value("explained variance"), f"{items} items"),
                 ("l0", found.value("L0"), f"{items} items"),
