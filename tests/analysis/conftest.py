@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
 if find_spec("beartype"):
     install_import_hook("core.analysis", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
@@ -16,6 +17,13 @@ def sparse_codes(rng: np.random.Generator, n: int, c: int, k: int) -> csr_array:
     columns = np.argsort(rng.random((n, c)), axis=1)[:, :k]
     values = rng.exponential(size=(n, k)).astype(np.float32) + 0.1
     return csr_array((values.ravel(), columns.ravel(), np.arange(0, n * k + 1, k)), shape=(n, c))
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread():
+    """Matrices here are tiny: threads of the linear algebra would only wait for each other on a busy machine."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
