@@ -193,3 +193,36 @@ def test_coco_limit(tmp_path: Path) -> None:
         report = inspect_corpus(CorpusSpec(source="coco-caption", path=str(tmp_path), task=task, limit=3))
         counts[task] = (report.queries, report.candidates)
     assert counts == {4: (3, 6), 1: (3, 2)}
+
+
+@pytest.mark.parametrize("pattern", ["{}/test-00000-of-00001.parquet", "data/{}-00000.parquet", "{}.parquet", "test-{}-0.parquet"])
+def test_other_layouts(pattern: str, tmp_path: Path, store: Store) -> None:
+    root = tmp_path / "data"
+    for name, modality in (("query", "image"), ("corpus", "text")):
+        write_items(root / pattern.format(name), [item(f"{name}{n}", modality, n) for n in range(3)])
+    path = root / pattern.format("qrels")
+    path.parent.mkdir(exist_ok=True)
+    write_qrels(path if "data/" not in pattern else root / "qrels-0.parquet", [("query1", "corpus2", 1)])
+    corpus = build_corpus(guess_source(str(root)), store)
+    assert corpus.task == 4 and corpus.qrels().pairs.tolist() == [[1, 2]]
+    assert np.array_equal(corpus.items("queries").item(2).image, picture(2))
+
+
+def test_images_named_by_path_lie_beside_the_table(tmp_path: Path, store: Store) -> None:
+    root = mbeir(tmp_path / "data", "image", "text")
+    (root / "images").mkdir()
+    rows = [item(f"q{n}", "image", n) for n in range(5)]
+    for n, row in enumerate(rows):
+        (root / "images" / f"{n}.png").write_bytes(row["image"]["bytes"])
+        row["image"] = {"bytes": None, "path": f"images/{n}.png"}
+    write_items(root / "query-00000-of-00001.parquet", rows)
+    assert np.array_equal(build_corpus(spec(root, 4), store).items("queries").item(3).image, picture(3))
+
+
+def test_a_vanished_table_is_one_clear_line(tmp_path: Path, store: Store) -> None:
+    root = mbeir(tmp_path / "data")
+    table = build_corpus(spec(root, 7), store).items("queries")
+    (root / "query-00000-of-00001.parquet").unlink()
+    with pytest.raises(CorpusError, match="image of 'q0' cannot be read again: no such file"):
+        table.item(0)
+    assert np.array_equal(table.thumbnail(0), picture(0))
