@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -83,8 +84,6 @@ def _emit(payload: dict[str, Any]) -> None:
 
 
 def _strict(value: Any) -> Any:
-    import math
-
     import numpy as np
 
     if isinstance(value, dict):
@@ -111,7 +110,7 @@ def _show(table: pd.DataFrame, title: str = "") -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "undefined" if value != value else f"{value:.4g}"
+        return "undefined" if math.isnan(value) else f"{value:.4g}"
     return str(value)
 
 
@@ -171,7 +170,7 @@ def run(
 @command()
 def corpus(
     source: Annotated[str, typer.Argument(help="`demo`, a folder of images, a parquet folder, or own embeddings.")],
-    task: Annotated[int, typer.Option(help="Task type 1-8.")] = 4,
+    task: Annotated[int | None, typer.Option(help="Task type 1-8; default: what the source looks like.")] = None,
     max_bad_share: Annotated[float, typer.Option(help="Share of bad rows (0-1) above which it is unusable.")] = 0.05,
     json_: Json = False,
 ) -> None:
@@ -180,7 +179,8 @@ def corpus(
 
     from core.corpus import guess_source, inspect_corpus
 
-    report = inspect_corpus(replace(guess_source(source), task=task, max_bad_share=max_bad_share))
+    guessed = guess_source(source, max_bad_share)
+    report = inspect_corpus(guessed if task is None else replace(guessed, task=task))
     if json_:
         _emit({k: v for k, v in asdict(report).items() if k != "why_not"})
     else:

@@ -24,6 +24,10 @@ SaeData = Literal["tokens", "pooled", "mixture"]
 Statistics = Literal["per-side", "support", "shared"]
 
 
+OWN_MODEL = "own-embeddings"
+"""Model name of a run on own embeddings: there is none to load."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CorpusSpec:
     source: CorpusSource
@@ -173,8 +177,10 @@ def load_spec(path: str | Path) -> RunSpec:
 
 
 def parse_spec(raw: Mapping[str, Any]) -> RunSpec:
-    """Validate a plain mapping; unknown keys are refused with the nearest known one."""
+    """Validate a plain mapping; unknown keys are refused with the nearest known one. Own embeddings need no [model]."""
     _known("spec", raw, [*SECTIONS, "name", "variants"])
+    if isinstance(raw.get("corpus"), Mapping) and raw["corpus"].get("source") == "embeddings":
+        raw = {"model": {"name": OWN_MODEL}} | dict(raw)
     for required in ("corpus", "model"):
         if not isinstance(raw.get(required), Mapping):
             raise SpecError(f"[{required}] is missing", allowed="[corpus] and [model], the rest is optional")
@@ -182,7 +188,7 @@ def parse_spec(raw: Mapping[str, Any]) -> RunSpec:
     name = _typed("name", raw.get("name"), str | None)
     variants = raw.get("variants", {})
     if not isinstance(variants, Mapping):
-        raise SpecError("[variants] is not a table", got=repr(variants), allowed="name = \"chain of steps\"")
+        raise SpecError("[variants] is not a table", got=repr(variants), allowed='name = "chain of steps"')
     return RunSpec(name=name, variants={k: _typed(f"variants.{k}", v, str) for k, v in variants.items()}, **sections)
 
 

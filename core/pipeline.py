@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from core.config import RunSpec
+import numpy as np
+
+from core.config import OWN_MODEL, RunSpec
+from core.errors import CorpusError
+from core.fingerprint import hash_array
 from core.progress import NoProgress, Progress
 from core.records import PARTS, Part
 from core.run import Run
@@ -30,13 +34,53 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     from core.models import describe
 
     progress = progress or NoProgress()
+    if spec.model.name != OWN_MODEL:
+        describe(spec.model)  # a model that cannot be had is said before the corpus is read
     corpus = build_corpus(spec.corpus, store, progress)
-    facts = describe(spec.model)
+    own = corpus.own_embeddings("queries")
+    facts = describe(spec.model) if own is None else own_facts(corpus, own.shape[1])
     model = _LazyModel(spec)
-    encoded = _encode(spec, corpus, facts, model, store, progress)
+    encoded = _encode(spec, corpus, facts, model, store, progress) if own is None else _keep(corpus, store)
     sae = _sae(spec, corpus, facts, model, encoded, store, progress)
     codes = _codes(sae, encoded, store, progress) if sae else {}
     return Run(_write_run(spec, corpus, facts, encoded, sae, codes, store), store)
+
+
+def own_facts(corpus: Corpus, width: int) -> ModelFacts:
+    """Facts of embeddings that came with the corpus: no model, one view."""
+    from core.models import ModelFacts
+
+    return ModelFacts(
+        name=OWN_MODEL,
+        kind="dual",
+        key=corpus.key,
+        source=corpus.name,
+        revision="",
+        model_type="",
+        hidden_size=width,
+        layers=0,
+        dtype="float32",
+        preset="",
+    )
+
+
+def _keep(corpus: Corpus, store: Store) -> dict[Part, Folder]:
+    """Own embeddings as "encode" folders, keyed by their content."""
+    return {part: _keep_part(corpus, part, store) for part in PARTS if corpus.has(part)}
+
+
+def _keep_part(corpus: Corpus, part: Part, store: Store) -> Folder:
+    from core.models.base import PROJECTED
+
+    rows = corpus.own_embeddings(part)
+    if rows is None:
+        raise CorpusError(f"{part} came without embeddings", got=corpus.name, todo=f"add {part}.npy to the folder")
+
+    def write(draft: Draft) -> None:
+        draft.facts["views"] = [str(PROJECTED)]
+        draft.save(str(PROJECTED), np.asarray(rows, dtype=np.float32))
+
+    return store.build("encode", f"{corpus.name}-{part}", {"own": hash_array(np.asarray(rows))}, (), write)
 
 
 class _LazyModel:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.config import RunSpec, parse_spec
+from core.config import OWN_MODEL, RunSpec, parse_spec
 from core.errors import CacheCorrupt, NotAvailable, RunNotFound
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord
 from core.store import Folder, Store
@@ -145,6 +145,9 @@ class Run:
         """The model, loaded once per process and shared by all runs that use it."""
         from core.models import load_model
 
+        if self.model_name == OWN_MODEL:
+            todo = "give the run a [model] and a corpus with items to see inside them"
+            raise NotAvailable(f"run {self.name!r} holds own embeddings, without a model", todo=todo)
         key = self.folder.facts["model_key"]
         with _ADAPTERS_LOCK:
             if key not in _ADAPTERS:

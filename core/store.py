@@ -178,6 +178,8 @@ class Store:
             content = json.loads(manifest.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             raise CacheCorrupt(f"{manifest} is not JSON", got=error, todo=f"delete {path} and run again") from error
+        if not isinstance(content, dict) or "files" not in content:
+            raise CacheCorrupt(f"{manifest} is no manifest of this project", todo=f"delete {path} and run again")
         sizes = {name: entry["bytes"] for name, entry in content["files"].items()}
         if any(not (path / n).is_file() or (path / n).stat().st_size != size for n, size in sizes.items()):
             return None

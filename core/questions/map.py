@@ -22,7 +22,7 @@ def points(run: Run, variant: str = "none") -> pd.DataFrame:
     Larger runs are sampled evenly; `attrs` says how many are shown of how many. UMAP (umap-learn) with 15 neighbours on cosine
     distance, seeded, so the same every time; distances between far clusters mean nothing.
     """
-    name = str(variant_of(run, variant))
+    name = variant_of(run, variant).explicit()
 
     def compute() -> pd.DataFrame:
         rows = {part: _even(len(run.corpus.items(part)), run) for part in TEST_PARTS}
@@ -37,7 +37,7 @@ def points(run: Run, variant: str = "none") -> pd.DataFrame:
 
 def is_cached(run: Run, variant: str = "none") -> bool:
     """Whether `points` would answer from the cache."""
-    arguments = {"variant": str(variant_of(run, variant)), "neighbours": NEIGHBOURS, "seed": SEED, "most": MOST_POINTS}
+    arguments = {"variant": variant_of(run, variant).explicit(), "neighbours": NEIGHBOURS, "seed": SEED, "most": MOST_POINTS}
     return run.store.find("answer", stage_key("answer", {"question": "map", "arguments": arguments}, (run.key,))) is not None
 
 
