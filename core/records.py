@@ -29,7 +29,7 @@ SIDE_OF_PART: dict[Part, Side] = {
 class Item:
     """What a model encodes: a text, an image (RGB, upright), or both.
 
-    `task` and `side` choose the study's prompt for items that hold both (STUDY section 2).
+    `task` and `side` choose the study's prompt for items that hold both (docs/study.md section 2).
     """
 
     id: str
@@ -124,7 +124,7 @@ class SaeRecord:
     Attributes:
         dictionary: (c, d) float32, rows of unit L2 norm.
         k: active concepts per item.
-        input: "raw" or "normalised" (STUDY section 3).
+        input: "raw" or "normalised" (docs/study.md section 3).
         source: where it came from, in words.
         trained_on: what it learned from, in words; "unknown" where it does not say.
         fidelity: named figures (see `core.sae.fidelity`), empty before codes exist.

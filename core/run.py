@@ -93,7 +93,7 @@ class Run:
         return self._parent("encode", self._of_part("encode", part))
 
     def codes(self, part: Part) -> csr_matrix:
-        """(n, c) sparse codes of a part in embedding units with unit dictionary rows (STUDY section 3)."""
+        """(n, c) sparse codes of a part in embedding units with unit dictionary rows (docs/study.md section 3)."""
         from core.sae import load_codes
 
         key = self._of_part("codes", part)

@@ -1,4 +1,4 @@
-"""How much every concept contributes to one similarity, and to the margin between two candidates; exact (STUDY section 4).
+"""How much every concept contributes to one similarity, and to the margin between two candidates; exact (docs/study.md section 4).
 
 The variant of side s is h'' = (h + sum_k (s_k - 1) z_k D_k) P, x = a h'', y = (x - m) W, with P = I - V^T V and a = 1/||h''|| (1 where the
 variant has no affine map). With h = z D + u + e, every term is linear in one of: a concept's code z'_k, the offset u (with m), the error e:

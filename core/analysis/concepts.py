@@ -56,7 +56,7 @@ def bridge_diagonal(
 ) -> Float[np.ndarray, " c"]:
     """B_k = B_kk = mean over pairs of z_qk z_ck ||D_k||^2 (diagonal of Eq 5): concepts that fire on both sides of a pair.
 
-    The paper defines no per-concept score; this is our default (STUDY section 4). Embedding units squared, >= 0. NaN without pairs.
+    The paper defines no per-concept score; this is our default (docs/study.md section 4). Embedding units squared, >= 0. NaN without pairs.
     """
     q, c = _pair_rows(query_codes, candidate_codes, pairs)
     return _column_sums(q.multiply(c)) / (len(pairs) or np.nan) * np.einsum("cd,cd->c", dictionary, dictionary, dtype=np.float64)
@@ -105,7 +105,7 @@ def attribution(
 
 
 def top_share(values: Float[np.ndarray, " c"], share: float) -> Int[np.ndarray, " top"]:
-    """The max(1, round(share c)) concepts of all c with the highest values, best first; ties by index, NaN last (STUDY section 4)."""
+    """The max(1, round(share c)) concepts of all c with the highest values, best first; ties by index, NaN last (docs/study.md section 4)."""
     if not 0 <= share <= 1:
         raise UserError("share out of range", got=share, allowed="0 to 1")
     count = max(1, round(share * len(values)))

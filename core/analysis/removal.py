@@ -14,7 +14,7 @@ def removal_basis(rows: Float[np.ndarray, "m d"], energy_share: float = 0.99, ra
     """Orthonormal rows V_r that span the main directions of `rows`, largest singular value first. float64.
 
     r = `rank` where given (at most the rank of `rows`), else the fewest directions whose squared singular values sum to
-    `energy_share` of the total: the paper does not give r (STUDY section 5). No or only zero rows: (0, d).
+    `energy_share` of the total: the paper does not give r (docs/study.md section 5). No or only zero rows: (0, d).
     """
     if not 0 < energy_share <= 1:
         raise UserError("energy share out of range", got=energy_share, allowed="above 0, up to 1")

@@ -5,7 +5,7 @@
    every affine step is fitted on the rows as they arrive at it: after edits, removal, L2 norm and the affine steps before it.
 3. `transform(x, fitted.query, codes, dictionary)` -> unit rows, whose dot products are the variant's similarities.
 
-Statistics (STUDY section 6): `per-side` each side's own rows; `support` queries from the support split, candidates from the pool;
+Statistics (docs/study.md section 6): `per-side` each side's own rows; `support` queries from the support split, candidates from the pool;
 `shared` one mean and covariance over both sides. Fits that many variants share (moments, eigenvectors, scores) are kept in `data.memo`.
 Knows nothing of runs, files or screens; `steps.py` holds what each step does.
 """
@@ -159,7 +159,7 @@ def _moments(which: RowSet, data: FitData, side: SideTransform) -> Moments:
 def _with_code_means(
     spec: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
 ) -> tuple[SideTransform, SideTransform]:
-    """Attach the mean of a z over the statistics set of the first affine step, where codes are at hand (STUDY section 4)."""
+    """Attach the mean of a z over the statistics set of the first affine step, where codes are at hand (docs/study.md section 4)."""
     steps = spec.of_stage("affine")
     if not steps or data.query_codes is None or data.candidate_codes is None or data.dictionary is None:
         return query, candidate

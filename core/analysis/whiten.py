@@ -78,7 +78,7 @@ def fit_scale(moments: Moments, eps: float = 1e-5) -> AffineRecord:
 def fit_pca(moments: Moments, eps: float = 1e-5, n_components: int | None = None) -> AffineRecord:
     """W = U_r (L_r + eps)^(-1/2), (d, r), largest eigenvalues first, sign fixed so that the largest entry is positive.
 
-    Its axes are this set's own: cosines between rows of two different fits mean nothing (STUDY section 6).
+    Its axes are this set's own: cosines between rows of two different fits mean nothing (docs/study.md section 6).
     """
     values, vectors = moments.spectrum
     if n_components is not None and not 1 <= n_components <= len(values):

@@ -1,4 +1,4 @@
-"""Models without a chat template: PaliGemma and Chameleon, with the released code's quirks (STUDY section 2).
+"""Models without a chat template: PaliGemma and Chameleon, with the released code's quirks (docs/study.md section 2).
 
 PaliGemma: `<image>` + text, and one black 112 x 112 image where the item has none. Chameleon: images resized to 224 x 224 (Lanczos),
 `<image>` + text, the assembled text stripped, so its prompt has no trailing space.

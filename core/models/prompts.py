@@ -1,4 +1,4 @@
-"""The study's prompts: one table (STUDY section 2).
+"""The study's prompts: one table (docs/study.md section 2).
 
 In: an item (modality, task, side) and a preset. Out: the content parts of one user turn, and which of their characters are the
 instruction. A trailing space follows each colon; parts are concatenated by the chat template.

@@ -1,6 +1,6 @@
 """Retrieval under variants: how good, what changed, for which queries.
 
-Everything is exact (no approximate index); statistics of transforms come from where the variant says (STUDY section 6).
+Everything is exact (no approximate index); statistics of transforms come from where the variant says (docs/study.md section 6).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Contest:
 
 
 def evaluate(run: Run, variant: str = "none") -> Evaluated:
-    """Recall@1/5/10, MRR, nDCG@10 with 95% bootstrap intervals over queries (STUDY section 7)."""
+    """Recall@1/5/10, MRR, nDCG@10 with 95% bootstrap intervals over queries (docs/study.md section 7)."""
     spec = variant_of(run, variant)
     memo = run._memo.setdefault("evaluations", {})
     if str(spec) not in memo:

@@ -42,7 +42,7 @@ class Explanation:
 
 
 def pair(run: Run, query_row: int, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
-    """The cosine of a query and a candidate under a variant, concept by concept (STUDY section 4; exact)."""
+    """The cosine of a query and a candidate under a variant, concept by concept (docs/study.md section 4; exact)."""
     query, candidate = _state(run, "queries", query_row, variant), _state(run, "candidates", candidate_row, variant)
     found = science.contributions(query, candidate, run.need_sae().dictionary)
     terms = (found.offset, found.query_error, found.candidate_error)

@@ -1,7 +1,7 @@
 """Codes of embeddings: what a dictionary says about each item, sparse, in embedding units with unit dictionary rows.
 
 In: an SAE folder and rows h (n, d) as stored (raw pooled embeddings). Out: CSR codes z (n, c), offset u (1, d) or (n, d), with
-h = z D + u + e and D = `dictionary.npy`; z D + u is the SAE's own reconstruction of h (STUDY section 3).
+h = z D + u + e and D = `dictionary.npy`; z D + u is the SAE's own reconstruction of h (docs/study.md section 3).
 
 sae-lens conventions undone per item: (1) input "normalised": the SAE saw h / ||h||, so codes and offset are multiplied by ||h||;
 (2) activations normalised inside (constant norm, layer norm): likewise by that factor, and the layer norm's mean joins the offset;

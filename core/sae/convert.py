@@ -1,4 +1,4 @@
-"""The study's released checkpoints (`.pt`) as sae-lens folders, exactly (STUDY section 3).
+"""The study's released checkpoints (`.pt`) as sae-lens folders, exactly (docs/study.md section 3).
 
 Theirs: z = TopK(ReLU(BN(W h + b))), BN optional and in evaluation mode; h_hat = z D, D = l2norm(_weights) exp(multiplier).
 Ours: sae-lens `topk` without decoder bias, input bias or normalisation. BN(y) = g (y - mean) / sqrt(var + eps) + beta is affine, so

@@ -44,7 +44,7 @@ def test_contributions_sum_to_the_cosine_of_the_transformed_rows(world, text, ce
 
 
 def test_each_term_is_the_formula_of_the_study(world):
-    """STUDY section 4 written out with dense matrices for a full chain, plain codes."""
+    """docs/study.md section 4 written out with dense matrices for a full chain, plain codes."""
     fitted = fit_variant("set(3=0.5,9=2)+remove(1,2)+realign", world)
     d, u = world.dictionary.astype(float), np.linspace(-1, 1, 16)
     i, j = 4, 11

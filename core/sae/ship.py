@@ -1,0 +1,166 @@
+"""The SAEs shipped with the demo models: `python -m core.sae.ship demo-mllm demo-clip`.
+
+In:  the shipped weights and the train split of the demo world (images, captions, composed queries, with the study's prompts).
+Out: core/demo/weights/sae-<model>/: sae-lens's two files and `facts.json` (k, input, what it learned from, figures). The figures are
+     measured on pooled embeddings of the support split, which no model has learned from.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from core.config import ModelSpec, SaeData, SaeInput
+from core.models.base import PROJECTED, Adapter
+from core.models.table import WEIGHTS
+from core.progress import Progress
+from core.records import EmbeddingView, Item
+from core.sae.files import FACTS
+from core.sae.stream import alternate, pooled_rows, shuffled_batches, token_rows
+from core.sae.train import TrainingPlan, train
+
+if TYPE_CHECKING:
+    from core.demo.world import Split
+
+HELD_OUT = 600
+"""Items of the support split the figures are measured on, a third of each sort."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the SAE of one demo model is trained.
+
+    Attributes:
+        pool: items whose pooled embeddings are computed once; token states come from the first `pool` items as well, made anew each time.
+        decay: last share of the steps, 0-1, over which the learning rate falls to 0.
+    """
+
+    width: int
+    k: int
+    data: SaeData
+    input: SaeInput
+    steps: int
+    batch: int
+    pool: int
+    decay: float = 0.3
+    seed: int = 0
+
+
+RECIPES = {
+    "demo-mllm": Recipe(width=2048, k=24, data="mixture", input="raw", steps=3000, batch=1024, pool=24_000),
+    "demo-clip": Recipe(width=1024, k=16, data="pooled", input="normalised", steps=4000, batch=1024, pool=24_000),
+}
+
+
+def world_item(split: Split, index: int) -> Item:
+    """Item number `index` of a split: an image, a caption or a composed query, in turn; each of a scene of its own."""
+    from PIL import Image
+
+    from core.demo import world
+
+    scene = world.scene(split, index)
+    rng = world.stream("sae", split, index)
+    sort = index % 3
+    image = Image.fromarray(world.render(scene)) if sort != 1 else None
+    if sort == 0:
+        return Item(f"{split}-{index}", "image", None, image, 4, "query")
+    if sort == 1:
+        return Item(f"{split}-{index}", "text", world.caption(scene, rng), None, 4, "candidate")
+    return Item(f"{split}-{index}", "image,text", world.composed(scene, rng)[1], image, 7, "query")
+
+
+def make(adapter: Adapter, recipe: Recipe, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train by the recipe, write the folder, return its facts."""
+    from core.sae.codes import SaeEncoder
+
+    view = PROJECTED if adapter.facts.kind == "dual" else EmbeddingView()
+    plan = TrainingPlan(
+        adapter.hidden_size, recipe.width, recipe.k, recipe.steps, recipe.seed, recipe.batch, decay=recipe.decay
+    )  # fmt: skip
+    log = train(plan, _batches(adapter, recipe, view, progress), folder, progress)
+    held_out = [world_item("support", i) for i in range(HELD_OUT)]
+    rows, encoder = _pooled(adapter, held_out, view, progress), SaeEncoder(folder, recipe.input)
+    facts = {
+        "k": recipe.k,
+        "input": recipe.input,
+        "source": f"shipped with {adapter.facts.name}",
+        "trained_on": f"{recipe.data} of {recipe.pool} train items of the demo world (images, captions, composed queries), {view}",
+        "recipe": asdict(recipe),
+        "last": asdict(log[-1]),
+        "held_out": _figures(encoder, rows, [item.modality for item in held_out]),
+    }
+    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
+    return facts
+
+
+def _batches(adapter: Adapter, recipe: Recipe, view: EmbeddingView, progress: Progress) -> Any:
+    def items(rows: np.ndarray) -> list[Item]:
+        return [world_item("train", int(row)) for row in rows]
+
+    if recipe.data == "tokens":
+        rows = token_rows(adapter, items, recipe.pool, view, recipe.seed)
+    else:
+        pooled = _pooled(adapter, _Lazy(recipe.pool), view, progress)
+        rows = pooled_rows([pooled], recipe.batch, recipe.seed + 1)
+        if recipe.data == "mixture":
+            rows = alternate(token_rows(adapter, items, recipe.pool, view, recipe.seed), rows)
+    return shuffled_batches(rows, adapter.hidden_size, recipe.batch, recipe.input == "normalised")
+
+
+class _Lazy(Sequence[Item]):
+    """The first items of the train split, made when they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, at: Any) -> Any:
+        found = range(self._count)[at]
+        return world_item("train", found) if isinstance(found, int) else [world_item("train", i) for i in found]
+
+
+def _pooled(adapter: Adapter, items: Sequence[Item], view: EmbeddingView, progress: Progress, batch: int = 256) -> np.ndarray:
+    rows = np.empty((len(items), adapter.hidden_size), np.float32)
+    with progress.task("embed items of the demo world", len(items)) as bar:
+        for start in range(0, len(items), batch):
+            found = adapter.embed(items[start : start + batch], [view])[view]
+            rows[start : start + len(found)] = found
+            bar.advance(len(found))
+    return rows
+
+
+def _figures(encoder: Any, rows: np.ndarray, modality: list[str]) -> dict[str, dict[str, float]]:
+    """Fidelity over all held-out items and over each modality alone."""
+    from core.sae.fidelity import fidelity
+
+    kinds = {"all": np.ones(len(rows), bool)} | {kind: np.array([m == kind for m in modality]) for kind in dict.fromkeys(modality)}
+    return {kind: asdict(fidelity(encoder, rows[chosen])) for kind, chosen in kinds.items()}
+
+
+def main(
+    models: Annotated[list[str], typer.Argument(help="demo-mllm, demo-clip or both.")],
+    data: Annotated[str | None, typer.Option(help="tokens, pooled or mixture; default: the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps; default: the recipe's.")] = None,
+    out: Annotated[Path, typer.Option(help="Where sae-<model>/ goes.")] = WEIGHTS,
+) -> None:
+    """Train and write the SAEs of the demo models."""
+    from core.models import load_model
+    from core.progress import RichProgress
+
+    for name in models:
+        changes = {key: value for key, value in (("data", data), ("steps", steps)) if value is not None}
+        facts = make(load_model(ModelSpec(name=name)), replace(RECIPES[name], **changes), out / f"sae-{name}", RichProgress())
+        sys.stdout.write(json.dumps({name: facts["held_out"]}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
