@@ -4,8 +4,8 @@ In: the item table of one part, a model, views. Out: a folder of stage "encode" 
 rows in the order of the table, not normalised; and `n_tokens` (n,) int32.
 
 Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first; (3) batches are
-filled up to `batch_tokens` padded tokens, and images are read for the batch at hand only; (4) a finished window is flushed and noted, so an
-interrupted run goes on with the next one. The batch size changes no embedding beyond rounding, so it is not part of the key.
+filled up to `batch_tokens` padded tokens (4,096 on a CPU), and images are read for the batch at hand only; (4) a finished window is flushed
+and noted, so an interrupted run goes on with the next one. The batch size changes no embedding beyond rounding, so it is not in the key.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 WINDOW = 1024
 """Rows between two points an interrupted run can go on from."""
+
+CPU_BATCH_TOKENS = 4096
+"""Batches stay this small without an accelerator: larger ones leave its caches and take longer."""
 
 _JOURNAL = "windows.json"
 
@@ -85,7 +88,10 @@ def encode_part(
     spec = {"content": table.content, "model": facts.key, "views": [str(view) for view in views], "dtype": "float32"}
 
     def write(draft: Draft) -> None:
-        _Encoding(table, adapter(), tuple(views), draft, progress, batch_tokens).run()
+        from core.models.loading import device
+
+        limit = batch_tokens if device() != "cpu" else min(batch_tokens, CPU_BATCH_TOKENS)
+        _Encoding(table, adapter(), tuple(views), draft, progress, limit).run()
         draft.facts |= {"model": facts.name, "compute": facts.dtype, "preset": facts.preset, "hidden_size": facts.hidden_size}
 
     return store.build("encode", facts.name, spec, (), write)

@@ -1,0 +1,175 @@
+"""Encoding with a fake model: order, batches, bounded memory, resume, cache hits proven by counting calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import encode
+from core.encode import encode_part
+from core.models import ModelFacts
+from core.progress import NoProgress
+from core.records import EmbeddingView, Item
+from core.store import Folder, Store
+
+D, BATCH_TOKENS = 3, 24
+FACTS = ModelFacts("fake", "chat", "k" * 16, "/nowhere", "", "fake", D, 2, "float32", "study")
+VIEWS = (EmbeddingView(), EmbeddingView(1, "max", "no-image"))
+
+
+class Table:
+    """Items whose text length depends on the row; every fourth one is an image."""
+
+    def __init__(self, rows: int) -> None:
+        self.content = f"content of {rows}"
+        self.modality = np.array(["image" if row % 4 == 3 else "text" for row in range(rows)], dtype="<U10")
+        self.texts = [None if row % 4 == 3 else "x" * (row * 7 % 11 + 1) for row in range(rows)]
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def item(self, row: int) -> Item:
+        self.read.append(row)
+        return Item(str(row), self.modality[row], self.texts[row])
+
+
+class Model:
+    """Embeds item i in view v as (i, layer of v, length); counts what it is given and can break after some batches."""
+
+    facts, hidden_size = FACTS, D
+
+    def __init__(self, breaks_at: int | None = None) -> None:
+        self.batches: list[list[int]] = []
+        self.breaks_at = breaks_at
+
+    def lengths(self, items: Sequence[Item]) -> list[int]:
+        return [len(item.text) if item.text else 5 for item in items]
+
+    def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+        if self.breaks_at is not None and len(self.batches) == self.breaks_at:
+            raise KeyboardInterrupt
+        self.batches.append([int(item.id) for item in items])
+        lengths = self.lengths(items)
+        return {v: np.array([(int(i.id), v.layer, n) for i, n in zip(items, lengths, strict=True)], np.float32) for v in views}
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "WINDOW", 16)
+
+
+def run(table: Table, model: Model, store: Store) -> Folder:
+    return encode_part(table, FACTS, lambda: model, VIEWS, store, NoProgress(), BATCH_TOKENS)  # type: ignore[arg-type]
+
+
+def test_rows_come_back_in_the_order_of_the_table(tmp_path: Path) -> None:
+    table, model = Table(50), Model()
+    folder = run(table, model, Store(tmp_path))
+    lengths = model.lengths([table.item(row) for row in range(50)])
+    for view in VIEWS:
+        expected = np.array([(row, view.layer, n) for row, n in enumerate(lengths)], np.float32)
+        assert np.array_equal(folder.array(str(view)), expected)
+        assert folder.array(str(view)).dtype == np.float32
+    assert folder.array("n_tokens").tolist() == lengths
+    assert folder.facts["tokens"] == sum(lengths)
+    assert folder.facts["views"] == [str(view) for view in VIEWS]
+
+
+def test_one_pass_in_batches_of_bounded_size_sorted_by_length(tmp_path: Path) -> None:
+    table, model = Table(50), Model()
+    run(table, model, Store(tmp_path))
+    assert sorted(row for batch in model.batches for row in batch) == list(range(50))
+    for batch in model.batches:
+        lengths = model.lengths([table.item(row) for row in batch])
+        assert max(lengths) * len(batch) <= BATCH_TOKENS
+        assert lengths == sorted(lengths, reverse=True)
+        assert len({str(table.modality[row]) for row in batch}) == 1
+        assert len({row // 16 for row in batch}) == 1
+
+
+def test_items_are_read_once_and_only_for_the_batch_at_hand(tmp_path: Path) -> None:
+    table = Table(40)
+    ahead: list[int] = []
+
+    class Watching(Model):
+        def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+            found = super().embed(items, views)
+            ahead.append(len(table.read) - sum(map(len, self.batches)))
+            return found
+
+    run(table, Watching(), Store(tmp_path))
+    assert sorted(table.read) == list(range(40))
+    assert max(ahead) <= 1
+
+
+def test_an_item_longer_than_a_batch_goes_alone(tmp_path: Path) -> None:
+    table, model = Table(3), Model()
+    table.texts[1] = "y" * 100
+    folder = run(table, model, Store(tmp_path))
+    assert [1] in model.batches
+    assert folder.array("n_tokens")[1] == 100
+
+
+def test_an_interrupted_run_goes_on_with_the_next_window(tmp_path: Path) -> None:
+    store, whole = Store(tmp_path / "a"), Model()
+    expected = run(Table(50), whole, Store(tmp_path / "b"))
+    first = Model(breaks_at=10)
+    with pytest.raises(KeyboardInterrupt):
+        run(Table(50), first, store)
+    assert store.folders("encode") == []
+    second = Model()
+    folder = run(Table(50), second, store)
+    finished = {row // 16 for batch in first.batches for row in batch} - {first.batches[-1][0] // 16}
+    assert finished
+    assert {row // 16 for batch in second.batches for row in batch}.isdisjoint(finished)
+    for view in VIEWS:
+        assert np.array_equal(folder.array(str(view)), expected.array(str(view)))
+    assert folder.facts["tokens"] == expected.facts["tokens"]
+    assert sorted(path.name for path in folder.path.iterdir()) == sorted(path.name for path in expected.path.iterdir())
+
+
+def test_the_cache_is_used_without_loading_the_model(tmp_path: Path) -> None:
+    def never() -> Model:
+        raise AssertionError("the model was loaded")
+
+    store = Store(tmp_path)
+    folder = run(Table(20), Model(), store)
+    again = encode_part(Table(20), FACTS, never, VIEWS, store, NoProgress(), 999)  # type: ignore[arg-type]
+    assert again.path == folder.path
+
+
+def test_other_content_or_views_are_other_folders(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys = {run(Table(n), Model(), store).key for n in (20, 21)}
+    keys.add(encode_part(Table(20), FACTS, Model, VIEWS[:1], store, NoProgress()).key)  # type: ignore[arg-type]
+    assert len(keys) == 3
+
+
+def test_a_part_without_items(tmp_path: Path) -> None:
+    folder = run(Table(0), Model(), Store(tmp_path))
+    assert folder.array(str(VIEWS[0])).shape == (0, D)
+    assert folder.array("n_tokens").shape == (0,)
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
+    import torch
+
+    said: list[str] = []
+
+    class Small(Model):
+        def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+            if len(items) > 2:
+                raise torch.OutOfMemoryError
+            return super().embed(items, views)
+
+    class Heard(NoProgress):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    folder = encode_part(Table(12), FACTS, Small, VIEWS, Store(tmp_path), Heard(), BATCH_TOKENS)  # type: ignore[arg-type]
+    assert folder.array(str(VIEWS[0]))[:, 0].tolist() == list(range(12))
+    assert "out of memory" in said[0]
