@@ -180,6 +180,7 @@ def before_after(table: pd.DataFrame, labels: Mapping[str, str], names: tuple[st
             text=[f"{v:.1%}" for v in table[side]],
             textposition="inside",
             insidetextanchor="start",
+            textangle=0,
             error_y=_interval(table[side], table[f"{side}_low"], table[f"{side}_high"]),
             hovertemplate="%{x}: %{y:.1%}<extra>" + name + "</extra>",
         )
@@ -216,6 +217,7 @@ def beta_sweep(table: pd.DataFrame, chosen: float | None = None, raw: float | No
     figure.add_scatter(
         x=[*table["beta"], *table["beta"][::-1]],
         y=[*table["recall@1_high"], *table["recall@1_low"][::-1]],
+        mode="lines",
         fill="toself",
         fillcolor="rgba(21,154,146,0.18)",
         line_width=0,
@@ -254,6 +256,7 @@ def removal_curve(table: pd.DataFrame, metric: str = "recall@1", chosen: float |
         figure.add_scatter(
             x=[*at, *at[::-1]],
             y=[*control["max"], *control["min"][::-1]],
+            mode="lines",
             fill="toself",
             fillcolor="rgba(139,149,165,0.25)",
             line_width=0,

@@ -4,8 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, data, state, widgets, words
-from dashboard import widgets_deep as deep
+from dashboard import charts, data, edits, listings, state, widgets, words
 from dashboard.words import count
 
 SORTS = ("energy", "modality_score", "bridge", "attribution", "frequency")
@@ -22,15 +21,15 @@ def chooser(run: str, facts: Any) -> int:
             st.selectbox, "sort", "Order by", SORTS, format_func=lambda s: words.word(s).label, help=words.SORT_HELP, width=200
         )
         dead = state.toggle("dead", "Show dead concepts", help=words.word("alive").help)
-    found = deep.filtered(table, search, sort, dead)
+    found = listings.filtered(table, search, sort, dead)
     strongest = int(table["energy"].idxmax())
     chosen = state.within("concept", "concept", 0, len(table) - 1, int(found["concept"].iloc[0]) if len(found) else strongest)
     if found.empty:
         widgets.empty("No such concept", f"No label or number fits “{search}”.", icon=":material/search_off:")
         return chosen
-    listed = found.head(deep.LISTED)
+    listed = found.head(listings.LISTED)
     n = {name: f"{count(facts.queries + facts.candidates)} items" for name in COLUMNS}
-    columns = deep.concept_columns(COLUMNS[2:], n)
+    columns = listings.concept_columns(COLUMNS[2:], n)
     key = f"{run}-{search}-{sort}-{dead}"
     state.table("concept", listed[list(COLUMNS)], listed["concept"].tolist(), chosen, key, height=300, column_config=columns)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -46,10 +45,10 @@ def chooser(run: str, facts: Any) -> int:
 def headline(card: Any, variant: str, run: str) -> None:
     """Name, buttons, and what the variant does."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(deep.concept_name(card.concept, card.label), anchor=False, width="content", help=words.LABEL_HELP)
-        widgets.html(deep.modality_badge(card.figures["modality_score"]))
-    deep.edit_buttons(card.concept, variant, concept=card.concept)
-    deep.effect(run, variant)
+        st.subheader(listings.concept_name(card.concept, card.label), anchor=False, width="content", help=words.LABEL_HELP)
+        widgets.html(listings.modality_badge(card.figures["modality_score"]))
+    edits.edit_buttons(card.concept, variant, concept=card.concept)
+    edits.effect(run, variant)
 
 
 def figures(card: Any) -> None:
@@ -68,15 +67,17 @@ def gallery(run: str, card: Any) -> None:
     heat = state.toggle(
         "heat", "Show where it fires", help=words.word("patch").help + " Loads the model; the six strongest items of each kind."
     )
+    if heat:
+        st.caption("Colour: from 0 to the strongest patch or token of each item. Hover a word for its value.")
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Images that fire most**", help=words.explain("activation"))
-        widgets.gallery(deep.firing(run, card.concept, card.images.head(SHOWN), heat))
+        widgets.gallery(listings.firing(run, card.concept, card.images.head(SHOWN), heat))
         if card.images.empty:
             st.caption("It fires on no image of this run.")
     with right:
         st.markdown("**Captions that fire most**", help=words.explain("activation"))
-        widgets.gallery(deep.firing(run, card.concept, card.texts.head(SHOWN), heat), rows=True)
+        widgets.gallery(listings.firing(run, card.concept, card.texts.head(SHOWN), heat), rows=True)
         if card.texts.empty:
             st.caption("It fires on no text of this run.")
 
@@ -91,18 +92,18 @@ def inside(run: str, card: Any) -> None:
             widgets.figure(title, charts.activations(card.histogram), "activations", card.histogram, help=words.explain("activation"))
     with truth:
         if truth.open:
-            deep.truth_table(card.truth)
+            listings.truth_table(card.truth)
     with said:
         if said.open:
             st.caption("Tokens whose row of the output head points the way of this concept.", help=words.word("logit").help)
-            deep.top_tokens(run, card.concept)
+            listings.top_tokens(run, card.concept)
 
 
 def co_firing(card: Any) -> None:
     """Concepts that fire on the same items, as links."""
     st.markdown("**Fires together with**", help=words.word("jaccard").help)
     for row in card.co_firing.head(8).itertuples():
-        label = f"{deep.concept_name(row.concept, row.label)} — {words.percent(row.jaccard, 0)}, {count(row.together)} items"
+        label = f"{listings.concept_name(row.concept, row.label)} — {words.percent(row.jaccard, 0)}, {count(row.together)} items"
         state.link("concepts", label, concept=int(row.concept))
     if card.co_firing.empty:
         st.caption("No other concept fires on these items.")
@@ -113,7 +114,7 @@ def page() -> None:
     selection = state.current()
     run, facts = selection.run, data.facts(selection.run)
     widgets.heading("concepts")
-    deep.fidelity_line(run)
+    listings.fidelity_line(run)
     card = data.ask("concepts.concept", run, chooser(run, facts))
     headline(card, selection.variant, run)
     if card.n_firing:
@@ -128,7 +129,7 @@ def page() -> None:
         co_firing(card)
     widgets.reproduce(
         f"retrieval-lens concepts {facts.name} --sort energy --top 20",
-        deep.python(facts.name, "concepts", f"print(concepts.table(run).iloc[{card.concept}])"),
+        widgets.python("concepts", facts.name, f"concepts.table(run).iloc[{card.concept}]"),
     )
 
 

@@ -10,23 +10,23 @@ import plotly.graph_objects as go
 from dashboard import charts
 
 
-def attribution(table: pd.DataFrame) -> go.Figure:
-    """The concepts that contribute most over all matching pairs: [concept, label, attribution, modality_score], largest first."""
+def attribution(table: pd.DataFrame, total: float) -> go.Figure:
+    """Shares of `total` attribution, largest first: [concept, label, attribution, modality_score]; coloured by modality."""
     names = [f"{k} · {label}" if label else str(k) for k, label in zip(table["concept"], table["label"], strict=True)]
     scores = table["modality_score"].fillna(0.5)
     figure = go.Figure(
         go.Bar(
             y=names,
-            x=table["attribution"],
+            x=table["attribution"] / total,
             orientation="h",
             marker_color=[charts.modality_colour(s) for s in scores],
             customdata=table[["concept", "modality_score"]],
-            hovertemplate="%{y}<br>attribution %{x:.3g}, modality score %{customdata[1]:.2f}<extra></extra>",
+            hovertemplate="%{y}<br>%{x:.2%} of all attribution, modality score %{customdata[1]:.2f}<extra></extra>",
         )
     )
-    figure.update_xaxes(rangemode="tozero", nticks=5)
+    figure.update_xaxes(title="share of all attribution", tickformat=".2~%", rangemode="tozero", nticks=5)
     figure.update_yaxes(autorange="reversed")
-    return charts._finish(figure, 50 + 24 * len(table))
+    return charts._finish(figure, 70 + 24 * len(table))
 
 
 def parts(labels: Sequence[str], values: Sequence[float], total: str, digits: int = 3) -> go.Figure:
