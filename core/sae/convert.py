@@ -8,8 +8,8 @@ W_enc = (s W)^T and b_enc = s (b - mean) + beta with s = g / sqrt(var + eps). Fo
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
+from pickle import UnpicklingError  # the exception only; nothing is unpickled freely
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
     try:
         with torch.serialization.safe_globals([(plain_dict, "collections.defaultdict"), list]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise SaeError(f"{path.name} cannot be read safely", got=line, allowed="a checkpoint of the study (tensors only)") from error
     state = content.get("model_state") if isinstance(content, dict) else None
