@@ -24,6 +24,9 @@ SaeData = Literal["tokens", "pooled", "mixture"]
 Statistics = Literal["per-side", "support", "shared"]
 
 
+PRESETS = Path(__file__).parent / "presets"
+"""Spec files that ship with the project."""
+
 OWN_MODEL = "own-embeddings"
 """Model name of a run on own embeddings: there is none to load."""
 
@@ -161,19 +164,27 @@ SECTIONS: dict[str, type] = {
 
 
 def load_spec(path: str | Path) -> RunSpec:
-    """Read a TOML spec file; a relative corpus path counts from the file's folder.
+    """Read a TOML spec file, or the preset of that name; a relative corpus path counts from the file's folder.
 
     Raises:
         SpecError: the file is missing, is not TOML, or has unknown keys or values.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise SpecError("no such spec file", got=path, todo="name a .toml file; README shows one")
+    path = _file_or_preset(Path(path))
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not TOML", got=error, todo="mend that line") from error
     return _resolve_paths(parse_spec(raw), path.parent)
+
+
+def _file_or_preset(path: Path) -> Path:
+    if path.is_file():
+        return path
+    preset = PRESETS / path.name
+    if path.parent == Path() and preset.is_file():
+        return preset
+    known = nearest(path.name, [p.name for p in PRESETS.glob("*.toml")])
+    raise SpecError("no such spec file", got=path, allowed=f"a .toml file, or a preset: {known}")
 
 
 def parse_spec(raw: Mapping[str, Any]) -> RunSpec:

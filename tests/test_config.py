@@ -132,3 +132,14 @@ def test_run_names() -> None:
     assert parse_spec(SMALL).run_name == "demo-mllm-demo-task4"
     folder = {"source": "folder", "path": "/data/Photos", "task": 1}
     assert parse_spec({"corpus": folder, "model": {"name": "org/Model-7B"}}).run_name == "model-7b-photos-task1"
+
+
+def test_every_preset_is_a_spec_of_a_known_model() -> None:
+    from core.config import PRESETS, load_spec
+    from core.models import KNOWN
+
+    presets = sorted(PRESETS.glob("*.toml"))
+    assert len(presets) >= 6
+    for preset in presets:
+        spec = load_spec(preset.name)
+        assert spec.model.name in KNOWN and spec.name == preset.stem, preset.name
