@@ -218,7 +218,7 @@ VARIANTS: dict[str, str] = {
 """Presets of the variant picker: expression -> name."""
 
 VARIANT_HELP = (
-    "What is done to the embeddings before they are compared. A variant is a chain of steps joined by “+”: "
+    "What is done to the embeddings before they are compared; Similarity, Retrieval and Map follow it. A variant is a chain of steps joined by “+”: "
     "`center`, `realign(beta=0.1)`, `zca`, `remove-top(share=0.01)`, `set(12=0)` (switch concept 12 off), `none`."
 )
 
