@@ -385,6 +385,7 @@ def _finish(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
         showlegend=legend and len(figure.data) > 1,
         hoverlabel={"align": "left"},
         dragmode=False,
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": BEFORE, "activecolor": AFTER},
         font_size=13,
     )
     figure.update_xaxes(automargin=True, gridcolor=GRID, zeroline=False)
