@@ -37,7 +37,7 @@ def query_picker(run: str, query: int, variant: str) -> None:
         kind = state.pick(st.segmented_control, "of", "Queries", ["failing", "all"], format_func=str.capitalize, help=words.KIND_HELP)
         search = state.text("search", "Search", placeholder="fox, snow, test-17 …", help=words.FIND_HELP)
         frame = data.ask("retrieval.query_list", run, variant, variant, kind, search, 50)
-        table, columns = listing(run, "queries", frame, rank=frame["rank_after"])
+        table, columns = listing(run, "queries", frame, 170, rank=frame["rank_after"])
         columns["rank"] = st.column_config.NumberColumn("Rank", help=words.explain("rank"), format="%d", width=70)
         key, rows = f"{run}-{variant}-{kind}-{search}", frame["row"].tolist()
         state.table("query", table, rows, query, key, lambda row: duel(run, row, variant), height=300, column_config=columns)
@@ -53,7 +53,7 @@ def candidate_picker(run: str, query: int, row: int, variant: str, name: str) ->
         search = state.text(f"find-{name}", "Search", placeholder="fox, snow …", help=words.FIND_HELP)
         frame = data.ask("retrieval.candidate_list", run, query, variant, search, 50)
         more = {column: frame[column] for column in ("rank", "similarity", "relevant")}
-        table, columns = listing(run, "candidates", frame, **more)
+        table, columns = listing(run, "candidates", frame, 190, **more)
         columns["rank"] = st.column_config.NumberColumn("Rank", help=words.explain("rank"), format="%d", width=70)
         columns["similarity"] = st.column_config.NumberColumn("Similarity", help=words.explain("similarity"), format="%.3f", width=90)
         columns["relevant"] = st.column_config.CheckboxColumn("Relevant", width=80)
@@ -115,6 +115,7 @@ def contribution_table(found: Any, variant: str, key: str) -> int:
         "contribution": number("Contribution", help=words.explain("contribution"), format="%+.4f"),
         "query_activation": number("On query", help=words.explain("activation"), format="%.2f"),
         "candidate_activation": number("On candidate", help=words.explain("activation"), format="%.2f"),
+        "label": st.column_config.TextColumn("Label", help=words.LABEL_HELP, width=105),
     }
     state.table("concept", table, table["concept"].tolist(), concept, key, height=248, column_config=columns)
     state.keep("concept")

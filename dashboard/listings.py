@@ -37,13 +37,15 @@ def show(item: ItemView, foot: Sequence[str] = (), hit: bool = False) -> None:
     widgets.gallery([widgets.card(item, foot, hit)], cell="100%" if item.image is None else "8.5rem")
 
 
-def listing(run: str, part: str, frame: pd.DataFrame, **columns: Sequence[Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
+def listing(
+    run: str, part: str, frame: pd.DataFrame, item_width: int | str = "large", **columns: Sequence[Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """(table, column settings) of items with thumbnails where they have some; `columns` come after."""
     shown = data.items(run, part, frame["row"].tolist())
     table = pd.DataFrame({"image": [i.image for i in shown], "item": [item_name(run, i) for i in shown], **columns})
     settings: dict[str, Any] = {
         "image": st.column_config.ImageColumn(" ", width=48),
-        "item": st.column_config.TextColumn("Item", width="large"),
+        "item": st.column_config.TextColumn("Item", width=item_width),
     }
     if not any(i.image for i in shown):
         table = table.drop(columns="image")
