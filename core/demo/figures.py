@@ -55,9 +55,7 @@ def _inputs(processor: LlavaProcessor, requests: list[list[dict]], scenes: list[
 
 
 @torch.inference_mode()
-def answer(
-    model: LlavaForConditionalGeneration, processor: LlavaProcessor, scenes: list[world.Scene], requests: list[str]
-) -> list[str]:
+def answer(model: LlavaForConditionalGeneration, processor: LlavaProcessor, scenes: list[world.Scene], requests: list[str]) -> list[str]:
     """Greedy answers to one request about each scene, in batches of 100."""
     answers: list[str] = []
     for start in range(0, len(scenes), 100):
@@ -69,9 +67,7 @@ def answer(
     return answers
 
 
-def caption_figures(
-    model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int
-) -> CaptionFigures:
+def caption_figures(model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int) -> CaptionFigures:
     """How often greedy captions of the first scenes of a split are right."""
     scenes = [world.scene(split, i) for i in range(number)]
     captions = answer(model, processor, scenes, [CAPTION_REQUESTS[0]] * number)
@@ -91,9 +87,7 @@ def score_captions(scenes: list[world.Scene], captions: list[str]) -> CaptionFig
     )
 
 
-def question_figures(
-    model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int
-) -> float:
+def question_figures(model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int) -> float:
     """Share of scenes whose one random question gets exactly the right answer."""
     scenes = [world.scene(split, i) for i in range(number)]
     pairs = [world.questions(s, world.stream("examination", split, i)) for i, s in enumerate(scenes)]

@@ -15,6 +15,7 @@ is replaced by its expectation: the mean over all words of the scene. Same objec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -29,6 +30,8 @@ from core.demo.tokens import CAPTION_REQUESTS, END, IMAGE, IMAGE_SIDE, PATCH, PR
 IMAGES = IMAGE * (IMAGE_SIDE // PATCH) ** 2
 MOST_WORDS = 4  # of a scene: three things and the background
 SUMMARY_WEIGHT = 2.0  # of the one word, against 1 for every other answered token
+THING_WEIGHT = 2.0  # of a word that names a thing, in answers about a picture
+TEXT_SHARE = 0.5  # rows of text for every row about a picture
 FIRST_TURNS = {"summary": 45, "caption": 25, "question": 15, "fused": 15}
 PLAIN_SHARE = 0.15  # of text rows
 TEXT_ROWS = 10**9  # first train scene that text rows are about; picture rows begin with scene 0
@@ -124,7 +127,8 @@ def lesson(rows: list[Row], tokenizer: PreTrainedTokenizerFast) -> Lesson:
     answered = _answered(tokens, start, end, stop)
     where, at = np.nonzero(answered)
     goals, shares = np.zeros((len(where), MOST_WORDS), np.int64), np.zeros((len(where), MOST_WORDS), np.float32)
-    goals[:, 0], shares[:, 0] = tokens[where, at + 1], 1
+    goals[:, 0] = tokens[where, at + 1]
+    shares[:, 0] = np.where(np.isin(goals[:, 0], _thing_tokens(tokenizer)) & _about_picture(rows)[where], THING_WEIGHT, 1)
     for point, words in _summaries(tokens, rows, where, at, end):
         goals[point, : len(words)] = [tokenizer.encode(w, add_special_tokens=False)[0] for w in words]
         shares[point, : len(words)] = SUMMARY_WEIGHT / len(words)
@@ -136,6 +140,17 @@ def lesson(rows: list[Row], tokenizer: PreTrainedTokenizerFast) -> Lesson:
         torch.from_numpy(shares),
         pixels([world.render(s) for s in scenes]) if scenes else None,
     )
+
+
+def _about_picture(rows: list[Row]) -> np.ndarray:
+    return np.array([row.scene is not None for row in rows])
+
+
+@lru_cache(maxsize=1)
+def _thing_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The tokens that name a thing, one or several of it."""
+    names = [name for thing in world.THINGS.values() for name in (thing.name, thing.plural)]
+    return [ids[0] for ids in tokenizer(names, add_special_tokens=False)["input_ids"] if len(ids) == 1]
 
 
 def _answered(tokens: np.ndarray, start: int, end: int, stop: int) -> np.ndarray:
@@ -172,9 +187,10 @@ def loss_at(
     batch: int,
     worker: tuple[int, int] = (0, 1),
 ) -> torch.Tensor:
-    """Mean loss of a worker's part of a step: `batch` picture rows and `batch` text rows over all workers."""
+    """Mean loss of a worker's part of a step: `batch` picture rows, and text rows besides, over all workers."""
     number, workers = worker
     numbers = range(step * batch + number, (step + 1) * batch, workers)
     about_pictures = loss(model, lesson([picture_row(i) for i in numbers], tokenizer))
-    about_texts = loss(model, lesson([text_row(TEXT_ROWS + i) for i in numbers], tokenizer))
+    texts = [text_row(TEXT_ROWS + i) for i in numbers[: int(len(numbers) * TEXT_SHARE)]]
+    about_texts = loss(model, lesson(texts, tokenizer))
     return (about_pictures[0] + about_texts[0]) / (about_pictures[1] + about_texts[1])
