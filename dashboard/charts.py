@@ -113,34 +113,36 @@ def energy_by_modality(table: pd.DataFrame) -> go.Figure:
 
 
 def overlaps(tables: Mapping[str, pd.DataFrame], reference: Mapping[str, Sequence[float]] | None = None) -> go.Figure:
-    """Overlap of top sets per pair of measures, one bar per run: [measures, overlap]; dots: the study's models, by name."""
+    """Overlap of top sets per pair of measures: [measures, overlap]; one bar per run, and below them the study's models as marks."""
+    measures = list(next(iter(tables.values()))["measures"])
+    rows, step = np.arange(len(measures)), 0.3
     figure = go.Figure()
-    for colour, (name, table) in zip((AFTER, OTHER), tables.items(), strict=False):
+    for i, (colour, (name, table)) in enumerate(zip((AFTER, OTHER), tables.items(), strict=False)):
         figure.add_bar(
             x=table["overlap"],
-            y=table["measures"],
+            y=rows + step * i,
+            width=0.9 * step,
             orientation="h",
             name=name,
             marker_color=colour,
             text=[f"{v:.0%}" for v in table["overlap"]],
             textposition="outside",
             cliponaxis=False,
-            hovertemplate="%{y}: %{x:.1%}<extra>" + name + "</extra>",
+            customdata=measures,
+            hovertemplate="%{customdata}: %{x:.1%}<extra>" + name + "</extra>",
         )
-    measures = list(next(iter(tables.values()))["measures"])
     for symbol, (name, values) in zip(("circle-open", "diamond"), (reference or {}).items(), strict=False):
         figure.add_scatter(
             x=list(values),
-            y=[m for m in measures for _ in range(len(values) // len(measures))],
+            y=np.repeat(rows + step * (len(tables) - 0.25), len(values) // len(measures)),
             mode="markers",
             name=name,
-            marker={"color": CONTROL, "size": 8, "symbol": symbol, "line": {"width": 1.5}},
+            marker={"color": CONTROL, "size": 8, "symbol": symbol},
             hovertemplate="%{x:.1%}<extra>" + name + "</extra>",
         )
-    figure.update_layout(barmode="group", bargap=0.35)
     figure.update_xaxes(tickformat=".0%", range=[0, 1.08])
-    figure.update_yaxes(autorange="reversed")
-    return _legend(_finish(figure, 150 + 55 * len(measures)))
+    figure.update_yaxes(tickvals=rows + step * (len(tables) - 1) / 2, ticktext=measures, autorange="reversed", showgrid=False)
+    return _legend(_finish(figure, 130 + 60 * len(measures)))
 
 
 def waterfall(labels: Sequence[str], values: Sequence[float], total: str) -> go.Figure:

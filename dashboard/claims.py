@@ -51,7 +51,7 @@ def text_dominates(run: str, other: str | None) -> Claim:
         against = f" In {data.facts(other).name}: {percent(their.share_text)} and {percent(their.share_image)}."
     most = found.share_text > 0.5
     return Claim(
-        title="Text dominates the concepts",
+        title="Claim 1 · Text dominates the concepts",
         value=short(found.share_text),
         unit=f"of {count(found.alive)} concepts speak only text",
         sentence=f"{percent(found.share_image)} speak only images. Text concepts hold {percent(found.energy_share_text)} of the energy, "
@@ -77,7 +77,7 @@ def bridging_homogenises(run: str, other: str | None) -> Claim:
     else:
         agrees = value <= CLIP_MOST_OVERLAP if facts.contrastive else value >= MLLM_LEAST_OVERLAP
     return Claim(
-        title="The same few concepts do everything",
+        title="Claim 2 · The same few concepts do everything",
         value=short(value),
         unit="of the top 1% are shared by all three measures",
         sentence=f"Sets of {n} concepts by energy, by bridge score and by attribution.{against} Small sets make this a coarse number.",
@@ -100,7 +100,7 @@ def top_distract(run: str, other: str | None) -> Claim:
     gain = max(top, float(control.max())) - raw
     reading = "as many random ones" if gain else "as many random ones, too,"
     return Claim(
-        title="Top contributors are distractors",
+        title="Claim 3 · Top contributors are distractors",
         value=points(top - raw),
         unit=f"Recall@1 without the top {concepts} concepts",
         sentence=f"From {percent(raw)} to {percent(top)} with the top 1% by attribution projected out; removing {reading} "
@@ -121,10 +121,10 @@ def whitening_repairs(run: str, other: str | None) -> Claim:
     alone = f"Centring each side alone gives {percent(centred)}. " if after > raw else ""
     p = "p < 0.001" if test["p_value"] < 0.001 else f"p = {test['p_value']:.3f}"
     return Claim(
-        title="Whitening repairs retrieval",
+        title="Claim 4 · Whitening repairs retrieval",
         value=points(after - raw),
         unit="Recall@1 with ReAlign",
-        sentence=f"From {percent(raw)} to {percent(after)} ({p}, paired). {alone}No training, one matrix per side.",
+        sentence=f"From {percent(raw)} to {percent(after)} ({p}, paired over {count(data.facts(run).queries)} queries). {alone}No training, one matrix per side.",
         study=STUDY_REALIGN,
         agrees=bool(after > raw and test["p_value"] < CLEAR),
         page="retrieval",

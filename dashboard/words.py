@@ -289,7 +289,7 @@ def percent(ratio: float | None, digits: int = 1) -> str:
 
 def points(difference: float, digits: int = 1) -> str:
     """A difference of two ratios in percentage points: 0.0123 -> `+1.2 points`."""
-    return f"{100 * difference:+.{digits}f} points"
+    return f"{100 * difference:+.{digits}f} points".replace("-", "−")
 
 
 def count(number: float) -> str:

@@ -23,7 +23,8 @@ def opening(run: str, other: str | None) -> None:
     widgets.html(f'<p class="lens-story">{told}</p>')
     what = f"Recall@1 among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}."
     st.caption(
-        what + " Why, and what is going on inside: four claims of the study, held against these runs.", help=words.explain("recall@1")
+        what + f" Why, and what is going on inside: four claims of the study, held against {'these runs' if other else 'this run'}.",
+        help=words.explain("recall@1"),
     )
 
 
