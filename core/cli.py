@@ -132,8 +132,9 @@ def demo(
     from core.progress import RichProgress
     from core.store import Store
 
-    summary = make_demo(Store.default(), RichProgress())
-    _show(summary, "The demo, as measured here (recall in per cent; after = ReAlign, beta 0.1)")
+    made = make_demo(Store.default(), RichProgress())
+    _show(made.summary, "The demo, as measured here (recall in per cent; after = ReAlign, beta 0.1)")
+    _show(made.report, "Image -> text: what the demo says about the study's claims")
     if serve:
         from core.serve import serve as open_dashboard
 
@@ -322,15 +323,20 @@ def runs(json_: Json = False) -> None:
 
 @command()
 def show(run_: RunName, json_: Json = False) -> None:
-    """Settings, folders and sizes of a run."""
+    """Settings, folders and sizes of a run, and how well its SAE stands for the embeddings."""
     from core.questions import cache
+    from core.questions.fidelity import fidelity
 
-    card = cache.card(_run(run_))
+    opened = _run(run_)
+    card = cache.card(opened)
+    tables = {"settings": card.settings, "folders": card.folders}
+    if opened.sae is not None:
+        tables["sae"] = fidelity(opened).table
     if json_:
-        _emit({"settings": card.settings.to_dict("records"), "folders": card.folders.to_dict("records")})
+        _emit({name: table.to_dict("records") for name, table in tables.items()})
     else:
-        _show(card.settings)
-        _show(card.folders)
+        for name, table in tables.items():
+            _show(table, name)
 
 
 @command()

@@ -6,9 +6,11 @@ Two models x three tasks: `demo` (demo-mllm, image -> text), `demo-task1`, `demo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec, SaeSpec
+from core.demo.report import report
 from core.progress import Progress
 from core.store import Store
 
@@ -38,17 +40,26 @@ def _spec(model: str, name: str, task: int) -> RunSpec:
     )
 
 
-def make_demo(store: Store, progress: Progress) -> pd.DataFrame:
-    """Make all six runs (or find them), evaluate each raw and with ReAlign; returns the summary table."""
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What `demo` prints: recall of the six runs, and what they say about the study's claims."""
+
+    summary: pd.DataFrame
+    report: pd.DataFrame
+
+
+def make_demo(store: Store, progress: Progress) -> Demo:
+    """Make all six runs (or find them), evaluate each raw and with ReAlign, and report."""
     import pandas as pd
 
     from core import pipeline
 
-    rows = []
+    made = {}
     for spec in demo_specs():
         progress.say(f"[bold]{spec.run_name}[/bold]: {spec.model.name}, {TASK_WORDS[spec.corpus.task]}")
-        rows.append(_summary(pipeline.run(spec, store, progress)))
-    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+        made[spec.run_name] = pipeline.run(spec, store, progress)
+    summary = pd.DataFrame([_summary(run) for run in made.values()], columns=list(SUMMARY_COLUMNS))
+    return Demo(summary, report(made["demo"], made["demo-clip"]))
 
 
 def _summary(run: Run) -> tuple[object, ...]:
