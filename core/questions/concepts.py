@@ -185,7 +185,7 @@ def heat(run: Run, k: int, part: Part, row: int) -> Heat:
     Raises:
         NotAvailable: own embeddings without a model.
     """
-    from core.sae import encoder_row
+    from core.sae import concept_values
 
     check_concept(run, k)
     item: Item = run.corpus.items(part).item(row)
@@ -193,8 +193,7 @@ def heat(run: Run, k: int, part: Part, row: int) -> Heat:
     if not adapter.has_token_states:
         raise NotAvailable(f"{run.model_name} gives no token states", todo="choose a run of a model with tokens")
     found = adapter.token_states([item], layer=run.view.layer)
-    weight, bias = encoder_row(run.sae_folder, k)
-    values = found.states.astype(np.float64) @ weight + bias
+    values = concept_values(run.sae_folder, k, found.states.astype(np.float64))
     is_patch = np.array([role == "image" for role in found.role])
     grid = found.grids[0]
     patches = values[is_patch]
