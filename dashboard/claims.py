@@ -120,11 +120,12 @@ def whitening_repairs(run: str, other: str | None) -> Claim:
     raw, centred, after = (float(split[v]) for v in ("none", "center", "realign"))
     alone = f"Centring each side alone gives {percent(centred)}. " if after > raw else ""
     p = "p < 0.001" if test["p_value"] < 0.001 else f"p = {test['p_value']:.3f}"
+    sample = f"{p}, paired over {count(data.facts(run).queries)} queries"
     return Claim(
         title="Claim 4 · Whitening repairs retrieval",
         value=points(after - raw),
         unit="Recall@1 with ReAlign",
-        sentence=f"From {percent(raw)} to {percent(after)} ({p}, paired over {count(data.facts(run).queries)} queries). {alone}No training, one matrix per side.",
+        sentence=f"From {percent(raw)} to {percent(after)} ({sample}). {alone}No training, one matrix per side.",
         study=STUDY_REALIGN,
         agrees=bool(after > raw and test["p_value"] < CLEAR),
         page="retrieval",

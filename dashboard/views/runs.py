@@ -41,7 +41,7 @@ def settings(run: str) -> None:
     made, folders = st.columns(2, gap="medium")
     with made:
         st.markdown("**Settings**", help="The run's spec with every default filled in; the key is a hash of what decides its numbers.")
-        st.dataframe(card.settings, hide_index=True, height=360)
+        st.dataframe(card.settings.replace("None", "–"), hide_index=True, height=360)
     with folders:
         st.markdown("**Folders**", help="Everything the run was made from, and answers computed for it.")
         shown = card.folders.assign(size=[size(b) for b in card.folders["bytes"]], time=[duration(s) for s in card.folders["seconds"]])

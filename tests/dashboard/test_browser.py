@@ -113,6 +113,7 @@ class Tab:
         """Wait until the page of that name has finished."""
         self.page.get_by_role("heading", name=words.PAGES[page][0], level=1, exact=True).wait_for()
         self.page.wait_for_function("document.querySelector('.stApp').dataset.testScriptState === 'notRunning'")
+        self.page.wait_for_function("document.querySelectorAll('[data-testid=stMain] [data-testid=stSkeleton]').length === 0")
         return self
 
     def text(self) -> str:
