@@ -17,9 +17,9 @@ def opening(runs: Mapping[str, str]) -> str:
     told = []
     for name, key in runs.items():
         found = data.ask("modality.scores", key)
-        text, image = percent(found.share_text), percent(found.share_image)
-        told.append(f"in {name}, {text} of the concepts that fire speak only text and {image} only images")
-    return "; ".join(told).capitalize() + "."
+        text, image, one = (percent(s, 0) for s in (found.share_text, found.share_image, found.share_text + found.share_image))
+        told.append(f"in {name}, {one} of the concepts that fire speak one modality only ({text} text, {image} images)")
+    return "I" + "; ".join(told)[1:] + "."
 
 
 @widgets.fragment
