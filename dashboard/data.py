@@ -154,6 +154,32 @@ def canonical(expression: str) -> str:
     return str(parse_variant(expression))
 
 
+def exhibits() -> list[tuple[str, str, str]]:
+    """(name, title, claim) of every exhibit of the study."""
+    from core.exhibits import EXHIBITS
+
+    return [(e.name, e.title, e.claim) for e in EXHIBITS.values()]
+
+
+def exhibit(name: str, keys: tuple[str, ...]) -> Any:
+    """An exhibit's table on these runs: what `retrieval-lens exhibit` prints."""
+    return _exhibit(root(), name, keys)
+
+
+def reported(title: str) -> Any:
+    """The study's printed numbers of one exhibit."""
+    from core.exhibits import reported as printed
+
+    return printed(title)
+
+
+@st.cache_data(max_entries=64, show_spinner="Computing; the answer is kept …")
+def _exhibit(root: str, name: str, keys: tuple[str, ...]) -> Any:
+    from core.exhibits import show_exhibit
+
+    return show_exhibit(name, [_open(root, key) for key in keys])
+
+
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)
 def _runs(root: str) -> list[RunChoice]:
     found, names = [], set()

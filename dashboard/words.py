@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isnan
+from typing import Any
 
 STUDY = "Feng et al., “Generative Giants, Retrieval Weaklings”, Findings of ACL 2026 (arXiv 2512.19115)"
 
@@ -197,13 +198,14 @@ PAGES: dict[str, tuple[str, str, str]] = {
     "similarity": ("Similarity", ":material/balance:", "Why two items are similar, concept by concept, to the last digit."),
     "retrieval": ("Retrieval", ":material/manage_search:", "What whitening repairs, what it breaks, query by query."),
     "map": ("Map", ":material/scatter_plot:", "All items in two dimensions, before and after."),
+    "exhibits": ("Exhibits", ":material/museum:", "Figures and tables of the study, on your runs, beside its printed numbers."),
     "runs": ("Runs", ":material/inventory_2:", "What is cached, how it was made, and whether it is intact."),
 }
 """File name of a page -> title, icon, one sentence."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "The story": ("overview",),
-    "Explore": ("concepts", "modality", "similarity", "retrieval", "map"),
+    "Explore": ("concepts", "modality", "similarity", "retrieval", "map", "exhibits"),
     "Housekeeping": ("runs",),
 }
 
@@ -331,3 +333,14 @@ def sample(number: int, what: str) -> str:
 def explain(name: str, n: int | None = None, what: str = "") -> str:
     """Tooltip of a number: definition and sample size."""
     return word(name).help + (f" {sample(n, what).capitalize()}." if n is not None else "")
+
+
+EXHIBIT_HELP = "What `retrieval-lens exhibit` prints: ratios from 0 to 1, intervals are 95% bootstrap over queries, p-values paired."
+
+
+def ratio_columns(table: Any) -> dict[str, Any]:
+    """Number formats of an exhibit's columns: four digits for ratios, thousands marks for counts."""
+    import streamlit as st
+
+    column = st.column_config.NumberColumn
+    return {c: column(format="%.4f" if table[c].dtype.kind == "f" else "localized") for c in table.columns if table[c].dtype.kind in "fi"}
