@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
 
 STUDY = "Feng et al., “Generative Giants, Retrieval Weaklings”, Findings of ACL 2026 (arXiv 2512.19115)"
 
@@ -336,11 +335,3 @@ def explain(name: str, n: int | None = None, what: str = "") -> str:
 
 
 EXHIBIT_HELP = "What `retrieval-lens exhibit` prints: ratios from 0 to 1, intervals are 95% bootstrap over queries, p-values paired."
-
-
-def ratio_columns(table: Any) -> dict[str, Any]:
-    """Number formats of an exhibit's columns: four digits for ratios, thousands marks for counts."""
-    import streamlit as st
-
-    column = st.column_config.NumberColumn
-    return {c: column(format="%.4f" if table[c].dtype.kind == "f" else "localized") for c in table.columns if table[c].dtype.kind in "fi"}

@@ -1,15 +1,23 @@
 """Exhibits: figures and tables of the study on the chosen runs, beside its printed numbers."""
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard import data, state, widgets, words
+
+
+def formats(table: Any) -> dict[str, Any]:
+    """Four digits for ratios, thousands marks for counts."""
+    column = st.column_config.NumberColumn
+    return {c: column(format="%.4f" if table[c].dtype.kind == "f" else "localized") for c in table if table[c].dtype.kind in "fi"}
 
 
 def live(name: str, keys: list[str], names: str) -> None:
     """The exhibit measured on these runs, to the digit the command line prints."""
     st.markdown("**On your runs**", help=words.EXHIBIT_HELP)
     table = data.exhibit(name, tuple(keys))
-    st.dataframe(table, hide_index=True, column_config=words.ratio_columns(table))
+    st.dataframe(table, hide_index=True, column_config=formats(table))
     csv = table.to_csv(index=False).encode()
     st.download_button("Download data (csv)", csv, f"{name}-{names}.csv", "text/csv", icon=":material/download:", key=f"csv-{name}")
 
