@@ -61,22 +61,23 @@ def candidate_picker(run: str, query: int, row: int, variant: str, name: str) ->
         st.caption(f"{count(len(frame))} of {count(frame.attrs['total'])} candidates, best first.")
 
 
+def leading(found: Any, view: str) -> Any:
+    """The row that decides: the largest contribution that speaks for whoever is ahead; of a single pair, the largest."""
+    speaking = found.table[(found.table["contribution"] < 0) == (found.similarity < 0)] if view == "margin" else found.table
+    rows = speaking if len(speaking) else found.table
+    return rows.iloc[0] if len(rows) else None
+
+
 def told(found: Any, view: str) -> str:
     """The explanation in one sentence."""
-    if found.table.empty:
+    first = leading(found, view)
+    if first is None:
         return "No concept fires on these items."
-    first = found.table.iloc[0]
+    name = f"concept {concept_name(first.concept, first.label)}"
     if view != "margin":
-        return (
-            f"Similarity {found.similarity:.4f}: concept {concept_name(first.concept, first.label)} contributes {first.contribution:+.4f}"
-        )
-    losing = found.similarity < 0
-    lead = f"The {'wrong' if losing else 'right'} candidate is ahead by {abs(found.similarity):.4f}"
-    speaking = found.table[(found.table["contribution"] < 0) == losing]
-    if speaking.empty:
-        return lead
-    first = speaking.iloc[0]
-    return f"{lead}, above all by concept {concept_name(first.concept, first.label)} ({first.contribution:+.4f})"
+        return f"Similarity {found.similarity:.4f}: {name} contributes {first.contribution:+.4f}"
+    winner = "wrong" if found.similarity < 0 else "right"
+    return f"The {winner} candidate is ahead by {abs(found.similarity):.4f}, above all by {name} ({first.contribution:+.4f})"
 
 
 def parts_of(found: Any) -> tuple[list[str], list[float], pd.DataFrame]:
@@ -105,11 +106,11 @@ def reconciled(found: Any, total: str) -> None:
     st.caption(f"Every part is exact: the sum equals the score but for rounding.{centred}", help=words.word("offset").help)
 
 
-def contribution_table(found: Any, variant: str, key: str) -> int:
-    """The concepts of an explanation; returns the chosen one, by default the first. A concept the variant edits may stay chosen."""
+def contribution_table(found: Any, view: str, variant: str, key: str) -> int:
+    """The concepts of an explanation; returns the chosen one, by default the leading one. A concept the variant edits may stay chosen."""
     table, spec, concept = found.table, parse_variant(variant), state.current().concept
     known = {*table["concept"], *dict(spec.edits), *spec.removed}
-    concept = concept if concept in known else int(table["concept"].iloc[0])
+    concept = concept if concept in known else int(leading(found, view).concept)
     number = st.column_config.NumberColumn
     columns = concept_columns(["modality_score"], {}) | {
         "contribution": number("Contribution", help=words.explain("contribution"), format="%+.4f"),

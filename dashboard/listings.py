@@ -197,11 +197,11 @@ def comparison(table: pd.DataFrame, names: tuple[str, str]) -> None:
     frame = pd.DataFrame(rows, columns=["metric", "before", "after", "difference", "p"])
     text = st.column_config.TextColumn
     settings = {
-        "metric": text("Metric", help=help[""] + " " + words.word("mrr").help + " " + words.word("ndcg@10").help, width=85),
-        "before": text(names[0], help=words.word("interval").help, width=150),
-        "after": text(names[1], help=words.word("interval").help, width=150),
-        "difference": text("Difference", help=words.word("difference").help, width=185),
-        "p": text("p", help=help["p"], width=75),
+        "metric": text("Metric", help=help[""] + " " + words.word("mrr").help + " " + words.word("ndcg@10").help, width=80),
+        "before": text(names[0], help=words.word("interval").help, width=138),
+        "after": text(names[1], help=words.word("interval").help, width=138),
+        "difference": text("Difference", help=words.word("difference").help, width=172),
+        "p": text("p", help=help["p"], width=66),
     }
     st.dataframe(frame, column_config=settings, hide_index=True, row_height=40)
 

@@ -36,7 +36,7 @@ def verdict(found: Any, before: str, after: str) -> None:
     if missing := found.after.evaluation.queries_without_relevant:
         st.caption(f"{count(missing)} queries have no relevant candidate in the pool; they count as misses.")
     names = variant_name(before), variant_name(after)
-    left, right = st.columns([3, 5], gap="medium")
+    left, right = st.columns([4, 7], gap="medium")
     recalls = found.table[found.table["metric"].str.startswith("recall")]
     with left:
         chart = charts.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, names)

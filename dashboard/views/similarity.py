@@ -77,14 +77,14 @@ def explain(run: str, chosen: Trio, variant: str) -> None:
         widgets.figure(title, chart, f"parts-{view}", table, help=words.explain("contribution"))
         explanations.reconciled(found, total)
     with right:
-        concept_beside(run, chosen, found, variant, f"{run}-{chosen}-{view}-{shown}")
+        concept_beside(run, chosen, found, view, variant)
 
 
-def concept_beside(run: str, chosen: Trio, found: Any, variant: str, key: str) -> None:
+def concept_beside(run: str, chosen: Trio, found: Any, view: str, variant: str) -> None:
     """The concepts of the explanation; the chosen one with what it fires on, and buttons to live without it."""
     if found.table.empty:
         return
-    concept = explanations.contribution_table(found, variant, key)
+    concept = explanations.contribution_table(found, view, variant, f"{run}-{chosen}-{view}-{found.variant}")
     st.markdown(f"**{explanations.concept_of(run, found, concept)}**", help=words.LABEL_HELP)
     edits.edit_buttons(concept, variant, query=chosen.query, candidate=chosen.right, rival=chosen.wrong, concept=concept)
     listings.concept_strip(run, concept, 4)
