@@ -59,8 +59,10 @@ def sidebar() -> bool:
             format_func=lambda n: f"{n}  ·  {by_name[n].model}" if by_name[n].model not in n else n,
         )  # fmt: skip
         others = [NO_OTHER, *(n for n in by_name if n != name)]
+        if state.get("other") == name:
+            state.put(other=None)
         other = state.pick(
-            st.selectbox, "other", "Compare with", others, default=NO_OTHER, format_func=lambda n: "—" if n == NO_OTHER else n,
+            st.selectbox, "other", "Compare with", others, default=data.counterpart(name) or NO_OTHER, format_func=lambda n: "—" if n == NO_OTHER else n,
             help="A second run, shown beside the first where a page can.",
         )  # fmt: skip
         choose_variant()

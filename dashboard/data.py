@@ -23,11 +23,12 @@ from dashboard import words
 
 @dataclass(frozen=True)
 class RunChoice:
-    """A run as the picker shows it; `name` is unique among the choices."""
+    """A run as the picker shows it; `name` is unique among the choices. `corpus` says what it retrieves: source, path and task."""
 
     name: str
     key: str
     model: str
+    corpus: tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,13 @@ def runs() -> list[RunChoice]:
 def run(key: str) -> Run:
     """An opened run; shared by all sessions."""
     return _open(root(), key)
+
+
+def counterpart(name: str) -> str | None:
+    """The run to compare with where none was chosen: the same corpus and task by another model."""
+    by_name = {choice.name: choice for choice in runs()}
+    mine = by_name[name]
+    return next((c.name for c in by_name.values() if c.corpus == mine.corpus and c.model != mine.model), None)
 
 
 def ask(question: str, key: str, /, *arguments: Any, **named: Any) -> Any:
@@ -184,7 +192,9 @@ def _exhibit(root: str, name: str, keys: tuple[str, ...]) -> Any:
 def _runs(root: str) -> list[RunChoice]:
     found, names = [], set()
     for opened in list_runs(Store.default()):
-        found.append(RunChoice(opened.key if opened.name in names else opened.name, opened.key, opened.model_name))
+        corpus = opened.spec.corpus
+        name = opened.key if opened.name in names else opened.name
+        found.append(RunChoice(name, opened.key, opened.model_name, (corpus.source, corpus.path or "", corpus.task)))
         names.add(opened.name)
     return sorted(found, key=lambda choice: (not choice.name.startswith("demo"), choice.name))
 

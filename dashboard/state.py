@@ -6,7 +6,7 @@ Choices live in one dict of the session and are mirrored in the URL, so that eve
 2. Pages make widgets through `pick`, `number`, `text`, `toggle`, which read and write choices by name.
 3. `end()` writes the choices that this page used into the URL, in one step. Inside a fragment the widget does it at once.
 
-Defaults stay out of the URL, the run always stands in it. A value that cannot be is replaced and said so (`notices`).
+Defaults stay out of the URL, the runs always stand in it. A value that cannot be is replaced and said so (`notices`).
 Why not `bind="query-params"`: with a bound widget in the frame `st.switch_page` raises and `st.page_link` doubles the parameter.
 """
 
@@ -21,8 +21,8 @@ import streamlit as st
 FRAME = ("run", "other", "variant")
 """Choices of the frame: they stand in the URL of every page."""
 
-UNSAID = {("other", "none"), ("variant", "none")}
-"""Defaults of the frame, left out of the URL."""
+UNSAID = {("variant", "none")}
+"""Default of the frame, left out of the URL; the runs always stand in it."""
 
 CHOICES = "lens_choices"
 PUBLISHED = "lens_published"
