@@ -62,8 +62,8 @@ def sidebar() -> bool:
         if state.get("other") == name:
             state.put(other=None)
         other = state.pick(
-            st.selectbox, "other", "Compare with", others, default=data.counterpart(name) or NO_OTHER, format_func=lambda n: "—" if n == NO_OTHER else n,
-            help="A second run, shown beside the first where a page can.",
+            st.selectbox, "other", "Compare with", others, default=data.counterpart(name) or NO_OTHER,
+            format_func=lambda n: "—" if n == NO_OTHER else n, help="A second run, shown beside the first where a page can.",
         )  # fmt: skip
         choose_variant()
         footer()

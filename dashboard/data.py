@@ -105,13 +105,6 @@ def name(key: str) -> str:
     return next((choice.name for choice in runs() if choice.key == key), key)
 
 
-def counterpart(key: str) -> str | None:
-    """The newest run of another model on the same corpus: what the overview compares with where nothing is chosen."""
-    mine = run(key)
-    found = [r for r in list_runs(Store.default()) if r.folder.facts["corpus"] == mine.folder.facts["corpus"]]
-    return next((r.key for r in found if r.model_name != mine.model_name), None)
-
-
 def partners(key: str, part: str, row: int) -> list[tuple[str, int]]:
     """The items that match one item of "queries" or "candidates", as (part, row)."""
     pairs = run(key).qrels("test").pairs

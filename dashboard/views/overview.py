@@ -66,7 +66,7 @@ def pipeline(run: str) -> None:
 def page() -> None:
     """The page."""
     selection = state.current()
-    run, other = selection.run, selection.other or data.counterpart(selection.run)
+    run, other = selection.run, selection.other
     widgets.heading("overview", "Why do multimodal language models retrieve badly, and what repairs them?")
     with widgets.guard():
         opening(run, other)
