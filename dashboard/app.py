@@ -59,8 +59,9 @@ def sidebar() -> bool:
             format_func=lambda n: f"{n}  ·  {by_name[n].model}" if by_name[n].model not in n else n,
         )  # fmt: skip
         others = [NO_OTHER, *(n for n in by_name if n != name)]
-        if state.get("other") == name:
-            state.put(other=None)
+        if state.get("paired", name) != name or state.get("other") == name:
+            state.put(other=None)  # chosen for another run
+        state.put(paired=name)
         other = state.pick(
             st.selectbox, "other", "Compare with", others, default=data.counterpart(name) or NO_OTHER,
             format_func=lambda n: "—" if n == NO_OTHER else n, help="A second run, shown beside the first where a page can.",
