@@ -30,11 +30,12 @@ from core.demo.tokens import CAPTION_REQUESTS, END, IMAGE, IMAGE_SIDE, PATCH, PR
 IMAGES = IMAGE * (IMAGE_SIDE // PATCH) ** 2
 MOST_WORDS = 4  # of a scene: three things and the background
 SUMMARY_WEIGHT = 2.0  # of the one word, against 1 for every other answered token
-THING_WEIGHT = 2.0  # of a word that names a thing, in answers about a picture
+THING_WEIGHT = 3.0  # of a word that names a thing, in answers about a picture
 TEXT_SHARE = 0.5  # rows of text for every row about a picture
 FIRST_TURNS = {"summary": 45, "caption": 25, "question": 15, "fused": 15}
 PLAIN_SHARE = 0.15  # of text rows
 TEXT_ROWS = 10**9  # first train scene that text rows are about; picture rows begin with scene 0
+SPARE_SCENES = 2 * 10**9  # first train scene that is only looked at for comparison
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,21 @@ def _turn(kind: str, scene: world.Scene, rng: Random) -> Turn:
 
 
 def picture_row(index: int) -> Row:
-    """A conversation about the picture of train scene `index`."""
+    """Conversation number `index` about a picture."""
     rng = world.stream("conversation", index)
-    scene = world.scene("train", index)
+    scene = _fuller_scene(index, rng)
     first = rng.choices(list(FIRST_TURNS), list(FIRST_TURNS.values()))[0]
     rest = ["question", "question"] if first == "caption" else ["caption", "question"]
     turns = [_turn(kind, scene, rng) for kind in (first, *rng.sample(rest, len(rest)))]
     return Row(USER + IMAGES + _spoken(turns)[len(USER) :], tuple(t.words for t in turns), scene)
+
+
+def _fuller_scene(index: int, rng: Random) -> world.Scene:
+    """Train scene `index`, or, half the time, whichever of it and another has more kinds of things: those are the hard ones."""
+    scene = world.scene("train", index)
+    if rng.random() < 0.5:
+        scene = max(scene, world.scene("train", SPARE_SCENES + index), key=lambda s: len(s.things))
+    return scene
 
 
 def text_row(index: int) -> Row:
