@@ -21,6 +21,17 @@ LISTED = 2000
 FORMATS = {"frequency": "percent", "modality_score": "%.2f"}
 
 
+def nothing_to_find(run: str) -> bool:
+    """Whether the run has nothing to search among, or no matching pairs; then the page says so instead."""
+    opened = data.run(run)
+    if "candidates" in opened.parts and len(opened.qrels("test")):
+        return False
+    missing = "matching pairs" if "candidates" in opened.parts else "candidates"
+    reason = f"The corpus of run `{opened.name}` has no {missing}, so there is no retrieval task to explain. "
+    widgets.empty("Nothing to retrieve here", reason + words.PAIRS_HELP, icon=":material/link_off:")
+    return True
+
+
 # -- items -----------------------------------------------------------------------------------------------------------
 
 

@@ -257,6 +257,8 @@ SORT_HELP = (
 
 THEN_HELP = "A step of the variant that follows the removal: it is fitted on the embeddings that are left."
 
+PAIRS_HELP = "Images get captions from `captions.jsonl`, `.csv` or `.tsv`, or from `NAME.txt` beside `NAME.jpg`; then make the run again."
+
 PARTS = {"queries": "query", "candidates": "candidate", "support_queries": "support query", "support_candidates": "support candidate"}
 
 MODALITY = {"text": "text", "image": "image", "image,text": "image and text"}

@@ -112,8 +112,11 @@ def co_firing(card: Any) -> None:
 def page() -> None:
     """The page."""
     selection = state.current()
-    run, facts = selection.run, data.facts(selection.run)
+    run = selection.run
     widgets.heading("concepts")
+    if listings.nothing_to_find(run):
+        return
+    facts = data.facts(run)
     listings.fidelity_line(run)
     card = data.ask("concepts.concept", run, chooser(run, facts))
     headline(card, selection.variant, run)

@@ -108,8 +108,11 @@ def rankings(run: str, query: int, before: str, after: str) -> None:
 def page() -> None:
     """The page."""
     selection = state.current()
-    run, name = selection.run, data.facts(selection.run).name
+    run = selection.run
     widgets.heading("retrieval")
+    if listings.nothing_to_find(run):
+        return
+    name = data.facts(run).name
     before, after = sides(selection.variant)
     found = data.ask("retrieval.compare", run, before, after)
     verdict(found, before, after)

@@ -127,8 +127,11 @@ def removal(run: str) -> None:
 def page() -> None:
     """The page."""
     selection = state.current()
-    run, facts = selection.run, data.facts(selection.run)
+    run = selection.run
     widgets.heading("similarity")
+    if listings.nothing_to_find(run):
+        return
+    facts = data.facts(run)
     chosen = trio(run, facts)
     items(run, chosen, selection.variant)
     with widgets.guard():
