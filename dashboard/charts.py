@@ -25,6 +25,8 @@ SERIES = (
 )  # fmt: skip
 MODALITY = {"text": TEXT, "image": IMAGE, "image,text": BOTH}
 MODALITY_NAMES = {"text": "text", "image": "image", "image,text": "image and text"}
+MAP_COLOURS = 9
+"""Kinds of points told apart on a map; the rarer ones are grey together."""
 TEXT_FROM, IMAGE_UP_TO = 0.9, 0.1
 """Modality scores above and below which a concept counts as a text or an image concept."""
 
@@ -292,11 +294,14 @@ def removal_curve(table: pd.DataFrame, metric: str = "recall@1", chosen: float |
 
 def item_map(points: pd.DataFrame, colour: str, size: int = 380) -> go.Figure:
     """Items as points: [x, y, part, row, text, modality and the column to colour by]; points can be selected."""
-    figure = go.Figure()
-    names = sorted(points[colour].astype(str).unique(), key=lambda n: -int((points[colour].astype(str) == n).sum()))
-    palette = {n: MODALITY.get(n) or SERIES[i % len(SERIES)] for i, n in enumerate(names)}
+    figure, kinds = go.Figure(), points[colour].astype(str)
+    names = list(kinds.value_counts().index)
+    if len(names) > MAP_COLOURS:
+        kinds = kinds.where(kinds.isin(names[:MAP_COLOURS]), "other")
+        names = ["other", *(n for n in names[:MAP_COLOURS] if n != "other")]
+    palette = {n: MODALITY.get(n) or (CONTROL if n in ("other", "") else SERIES[i % len(SERIES)]) for i, n in enumerate(names)}
     for name in names:
-        part = points[points[colour].astype(str) == name]
+        part = points[kinds == name]
         figure.add_scatter(
             x=part["x"],
             y=part["y"],

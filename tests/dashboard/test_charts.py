@@ -83,6 +83,16 @@ def test_map_colours_modalities_as_everywhere_and_marks_points() -> None:
     assert len(charts.mark(figure, points.iloc[:1]).data) == 3
 
 
+def test_map_shows_rare_kinds_together_in_grey() -> None:
+    kinds = [f"kind{i}" for i in range(12) for _ in range(20 - i)]
+    points = pd.DataFrame({"x": 0.0, "y": 0.0, "part": "queries", "row": range(len(kinds)), "text": "", "group": kinds})
+    traces = {trace.name: trace for trace in charts.item_map(points, "group").data}
+    assert len(traces) == charts.MAP_COLOURS + 1
+    assert traces["other"].marker.color == charts.CONTROL
+    assert sum(len(t.x) for t in traces.values()) == len(kinds)
+    assert len({t.marker.color for t in traces.values()}) == len(traces)
+
+
 def test_activations_of_a_dead_concept_are_empty() -> None:
     assert len(charts.activations(pd.DataFrame(columns=["left", "right", "modality", "count"])).data) == 0
 
