@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -33,6 +34,9 @@ def parts(labels: Sequence[str], values: Sequence[float], total: str, digits: in
     """A waterfall whose long labels are cut, so that the bars keep room on a phone."""
     cut = [label if len(label) <= 26 else label[:25] + "…" for label in labels]
     figure = charts.waterfall(cut, values, total)
+    ends = np.concatenate([[0.0], np.cumsum(values)])
+    room = 0.34 * (float(ends.max() - ends.min()) or 1.0)
+    figure.update_xaxes(range=[ends.min() - room, ends.max() + room], nticks=4)
     texts = [f"{v:+.{digits}f}" for v in values] + [f"{sum(values):.{digits}f}"]
     figure.update_traces(text=texts, customdata=[*labels, total], hovertemplate="%{customdata}: %{text}<extra></extra>")
     return figure

@@ -51,9 +51,10 @@ def show(item: ItemView, foot: Sequence[str] = (), hit: bool = False) -> None:
 def listing(
     run: str, part: str, frame: pd.DataFrame, item_width: int | str = "large", **columns: Sequence[Any]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """(table, column settings) of items with thumbnails where they have some; `columns` come after."""
+    """(table, column settings) of items with thumbnails where they have some; `columns` stand before the words, so that a phone shows them."""
     shown = data.items(run, part, frame["row"].tolist())
-    table = pd.DataFrame({"image": [i.image for i in shown], "item": [item_name(run, i) for i in shown], **columns})
+    names = [item_name(run, i) for i in shown]
+    table = pd.DataFrame({"image": [i.image for i in shown], **{n: list(v) for n, v in columns.items()}, "item": names})
     settings: dict[str, Any] = {
         "image": st.column_config.ImageColumn(" ", width=48),
         "item": st.column_config.TextColumn("Item", width=item_width),
@@ -238,7 +239,7 @@ def query_table(run: str, frame: pd.DataFrame, query: int, key: str) -> None:
     table, columns = listing(run, "queries", frame, rank_before=frame["rank_before"], rank_after=frame["rank_after"])
     for side in ("before", "after"):
         help = words.explain("rank")
-        columns[f"rank_{side}"] = st.column_config.NumberColumn(f"Rank {side}", help=help, format="%d", width=110)
+        columns[f"rank_{side}"] = st.column_config.NumberColumn(side.capitalize(), help=help, format="%d", width=72)
     height = min(320, 38 + 40 * len(frame))
     state.table("query", table, frame["row"].tolist(), query, key, height=height, row_height=40, column_config=columns)
     total = frame.attrs["total"]

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import charts, charts_concepts, data, edits, explanations, listings, state, widgets, words
 from dashboard.words import count, percent
 
-VIEWS = {"margin": "Right against wrong", "right": "Query and right", "wrong": "Query and wrong"}
+VIEWS = {"margin": "Right against wrong", "right": "Right", "wrong": "Wrong"}
 THEN = {"none": "nothing", "center": "centring", "realign": "ReAlign"}
 
 
