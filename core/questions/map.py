@@ -57,10 +57,10 @@ def _items(run: Run, part: str, rows: np.ndarray) -> pd.DataFrame:
 
 
 def _umap(unit: np.ndarray) -> np.ndarray:
-    import umap
-
     neighbours = min(NEIGHBOURS, len(unit) - 1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # umap warns that a seed makes it single-threaded, which is wanted
+        warnings.simplefilter("ignore")  # at import: optional parts it lacks; at fit: that a seed makes it single-threaded, which is wanted
+        import umap
+
         fitted = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=SEED, init="pca").fit_transform(unit)
     return np.asarray(fitted, dtype=np.float64)
