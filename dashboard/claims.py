@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan
 
 from core.errors import NotAvailable
 from dashboard import data
@@ -49,7 +50,9 @@ def text_dominates(run: str, other: str | None) -> Claim:
     if other:
         their = data.ask("modality.scores", other)
         against = f" In {data.facts(other).name}: {percent(their.share_text)} and {percent(their.share_image)}."
-    most = found.share_text > 0.5
+    known, most = not isnan(found.share_text), found.share_text > 0.5
+    if not known:
+        against = " The run lacks items of one of the two pure modalities, so no concept has a score."
     return Claim(
         title="Claim 1 · Text dominates the concepts",
         value=short(found.share_text),
@@ -57,7 +60,7 @@ def text_dominates(run: str, other: str | None) -> Claim:
         sentence=f"{percent(found.share_image)} speak only images. Text concepts hold {percent(found.energy_share_text)} of the energy, "
         f"image concepts {percent(found.energy_share_image)}.{against}",
         study="In MLLMs most concepts have a modality score near 1; contrastive models are balanced.",
-        agrees=not most if facts.contrastive else most,
+        agrees=(not most if facts.contrastive else most) if known else None,
         page="modality",
         see="See the distribution",
         word="share_text",

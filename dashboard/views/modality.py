@@ -1,6 +1,7 @@
 """Modality: which concepts speak text or image, where the energy is, and whether the top concepts coincide."""
 
 from collections.abc import Mapping
+from math import isnan
 
 import pandas as pd
 import streamlit as st
@@ -95,9 +96,16 @@ def page() -> None:
     selection = state.current()
     runs = {data.name(key): key for key in (selection.run, selection.other) if key}
     widgets.heading("modality")
-    st.markdown(f"**{opening(runs)}**")
-    distributions(runs)
-    scatter(runs)
+    scored = {name: key for name, key in runs.items() if not isnan(data.ask("modality.scores", key).share_text)}
+    for name in runs.keys() - scored.keys():
+        why = "Eq 4 compares items that are only text with items that are only an image, and this run lacks one of the two."
+        widgets.empty(
+            f"No modality scores in {name}", f"{why} Its captioned counterpart, such as `demo`, has both.", icon=":material/contrast:"
+        )
+    if scored:
+        st.markdown(f"**{opening(scored)}**")
+        distributions(scored)
+        scatter(scored)
     widgets.section("How few concepts hold the energy, and are they the same ones?")
     left, right = st.columns(2, gap="medium")
     with left:

@@ -18,14 +18,13 @@ def opening(run: str, other: str | None) -> None:
         theirs, their_raw = data.facts(other), data.ask("retrieval.evaluate", other, "none").evaluation.recall[1]
         trained = ", trained to match," if theirs.contrastive else ""
         told += f"; {escape(theirs.model)}{trained} for <b>{percent(their_raw)}</b>"
-    verb = "lifts" if whitened > raw else "takes"
-    told += f". Whitening the same embeddings {verb} {name} to <b>{percent(whitened)}</b>."
+    verb = f"lifts {name} to" if whitened > raw else f"lowers {name} to" if whitened < raw else f"leaves {name} at"
+    told += f". Whitening the same embeddings {verb} <b>{percent(whitened)}</b>."
     widgets.html(f'<p class="lens-story">{told}</p>')
-    what = f"Recall@1 among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}."
-    st.caption(
-        what + f" Why, and what is going on inside: four claims of the study, held against {'these runs' if other else 'this run'}.",
-        help=words.explain("recall@1"),
-    )
+    ten = table.loc["recall@10"]
+    what = f"Recall@1 among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}; Recall@10 goes from"
+    what += f" {percent(ten['before'])} to {percent(ten['after'])}. Why? Four claims of the study, held against live numbers."
+    st.caption(what, help=words.explain("recall@1"))
 
 
 def claim_card(claim: claims.Claim) -> None:

@@ -125,6 +125,12 @@ def test_modality_numbers_are_cores(demo_store: Store) -> None:
 
 
 @pytest.mark.demo
+def test_what_is_undefined_is_said_and_not_judged(demo_store: Store) -> None:
+    assert "No modality scores in demo-task7" in texts(show("modality", run="demo-task7"))
+    assert "cannot be judged here" in texts(show("overview", run="demo-task7"))
+
+
+@pytest.mark.demo
 def test_choice_in_a_widget_becomes_the_state(demo_store: Store) -> None:
     app = show("modality", run="demo")
     app.selectbox(key="w-run").set_value("demo-clip").run()
