@@ -136,8 +136,10 @@ def demo(
     _show(made.summary, "The demo, as measured here (recall in per cent; after = ReAlign, beta 0.1)")
     _show(made.report, "Image -> text: what the demo says about the study's claims")
     if serve:
+        from core.demo import warm
         from core.serve import serve as open_dashboard
 
+        warm.start()
         open_dashboard(host, port)
 
 

@@ -1,0 +1,39 @@
+"""Compute what pages of the demo would wait for, in the background while the dashboard is already up: `python -m core.demo.warm`.
+
+Everything goes into the cache through the same questions the pages ask; a page that asks meanwhile waits for the same answer.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from core.run import open_run
+from core.store import Store
+
+RUNS = ("demo", "demo-clip")
+VARIANTS = ("none", "realign")
+
+
+def warm(store: Store) -> None:
+    """Removal curves, beta sweeps and maps of the two main runs."""
+    from core.questions import map, retrieval, similarity
+
+    runs = [open_run(name, store) for name in RUNS]
+    for run in runs:
+        similarity.removal_curve(run)
+        retrieval.gain_split(run)
+        retrieval.beta_sweep(run)
+    for run in runs:
+        for variant in VARIANTS:
+            map.points(run, variant)
+
+
+def start() -> None:
+    """Begin in a process of its own that outlives this one; it says nothing."""
+    silent = subprocess.DEVNULL
+    subprocess.Popen([sys.executable, "-m", "core.demo.warm"], stdin=silent, stdout=silent, stderr=silent, start_new_session=True)
+
+
+if __name__ == "__main__":
+    warm(Store.default())
