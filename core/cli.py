@@ -205,10 +205,8 @@ def models(json_: Json = False) -> None:
         _emit({"models": rows})
         return
     for row in rows:
-        where = row["hub_id"] or "shipped with this package"
-        typer.echo(
-            f"{row['name']:<22}{where}\n    {row['kind']}, d = {row['hidden_size']}, {row['dtype']}, {row['memory_gib']} GiB; {row['special']}"
-        )
+        needs = f"d = {row['hidden_size']}, {row['dtype']}, {row['memory_gib']} GiB"
+        typer.echo(f"{row['name']:<22}{row['hub_id'] or 'shipped with this package'}\n    {row['kind']}, {needs}; {row['special']}")
     typer.echo("Any other hub id or local folder of a kind above works too: [model] name = ...")
 
 

@@ -105,7 +105,7 @@ def attribution(
 
 
 def top_share(values: Float[np.ndarray, " c"], share: float) -> Int[np.ndarray, " top"]:
-    """The max(1, round(share c)) concepts of all c with the highest values, best first; ties by index, NaN last (docs/study.md section 4)."""
+    """The max(1, round(share c)) concepts of all c with the highest values, best first; ties by index, NaN last."""
     if not 0 <= share <= 1:
         raise UserError("share out of range", got=share, allowed="0 to 1")
     count = max(1, round(share * len(values)))

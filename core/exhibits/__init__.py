@@ -1,7 +1,8 @@
 """Each figure and table of the study as one function on runs.
 
 `show_exhibit("table-1", runs)` computes one; `EXHIBITS` lists all with their claim; `reported("Table 1")` gives the printed numbers.
-`tables.py` and `figures.py` hold the functions: runs in, one tidy DataFrame out. What a run lacks is a NotAvailable with the lines that add it.
+`tables.py` and `figures.py` hold the functions: runs in, one tidy DataFrame out.
+What a run lacks is a NotAvailable with the lines that add it.
 """
 
 from __future__ import annotations
