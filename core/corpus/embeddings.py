@@ -129,9 +129,7 @@ def _rows(root: Path, part: Part, path: Path, vectors: np.ndarray, spec: CorpusS
         yield _row(f"{path.name} row {n}", n, values, usual, block[n % BLOCK], path.name, bool(sound[n % BLOCK]))
 
 
-def _row(
-    where: str, n: int, values: Mapping[str, Any], usual: Modality, vector: np.ndarray, name: str, sound: bool
-) -> RawRow | BadRow:
+def _row(where: str, n: int, values: Mapping[str, Any], usual: Modality, vector: np.ndarray, name: str, sound: bool) -> RawRow | BadRow:
     modality = values.get("modality") or usual
     if modality not in MODALITIES:
         return BadRow(where, f"unknown modality {modality!r}")

@@ -125,16 +125,14 @@ def _listed(listing: Path) -> Iterator[Entry | BadRow]:
     yield from bad
 
 
-def _note(
-    record: listings.Record, file: str, text: str, named: str | None, found: dict[str, Entry], ids: set[str]
-) -> list[BadRow]:
+def _note(record: listings.Record, file: str, text: str, named: str | None, found: dict[str, Entry], ids: set[str]) -> list[BadRow]:
     """Add one line to its entry; what is wrong with it comes back."""
     name, captions = str(record.values.get(file) or "").strip(), record.values.get(text)
     if not name:
         return [BadRow(record.where, "names no image")]
     item_id = str(record.values.get(named) or name) if named else name
     entry = found.get(name)
-    if (isinstance(captions, list) if entry else item_id in ids):
+    if isinstance(captions, list) if entry else item_id in ids:
         return [BadRow(record.where, f"duplicate id {(entry.id if entry else item_id)!r}")]
     if entry is None:
         entry = found[name] = Entry(record.where, item_id, name)
