@@ -25,7 +25,7 @@ SERIES = (
 )  # fmt: skip
 MODALITY = {"text": TEXT, "image": IMAGE, "image,text": BOTH}
 MODALITY_NAMES = {"text": "text", "image": "image", "image,text": "image and text"}
-MAP_COLOURS = 9
+MAP_COLOURS = 12
 """Kinds of points told apart on a map; the rarer ones are grey together."""
 TEXT_FROM, IMAGE_UP_TO = 0.9, 0.1
 """Modality scores above and below which a concept counts as a text or an image concept."""

@@ -84,7 +84,7 @@ def test_map_colours_modalities_as_everywhere_and_marks_points() -> None:
 
 
 def test_map_shows_rare_kinds_together_in_grey() -> None:
-    kinds = [f"kind{i}" for i in range(12) for _ in range(20 - i)]
+    kinds = [f"kind{i}" for i in range(15) for _ in range(20 - i)]
     points = pd.DataFrame({"x": 0.0, "y": 0.0, "part": "queries", "row": range(len(kinds)), "text": "", "group": kinds})
     traces = {trace.name: trace for trace in charts.item_map(points, "group").data}
     assert len(traces) == charts.MAP_COLOURS + 1
