@@ -54,8 +54,8 @@ class Recipe:
 
 
 RECIPES = {
-    "demo-mllm": Recipe(width=2048, k=24, data="mixture", input="raw", steps=3000, batch=1024, pool=24_000),
-    "demo-clip": Recipe(width=1024, k=16, data="pooled", input="normalised", steps=4000, batch=1024, pool=24_000),
+    "demo-mllm": Recipe(width=2048, k=24, data="mixture", input="raw", steps=1800, batch=1024, pool=12_000),
+    "demo-clip": Recipe(width=1024, k=16, data="pooled", input="normalised", steps=2500, batch=1024, pool=24_000),
 }
 
 
