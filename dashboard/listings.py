@@ -51,7 +51,7 @@ def show(item: ItemView, foot: Sequence[str] = (), hit: bool = False) -> None:
 def listing(
     run: str, part: str, frame: pd.DataFrame, item_width: int | str = "large", **columns: Sequence[Any]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """(table, column settings) of items with thumbnails where they have some; `columns` stand before the words, so that a phone shows them."""
+    """(table, column settings) of items, with thumbnails where they have some; `columns` before the words: a phone shows them."""
     shown = data.items(run, part, frame["row"].tolist())
     names = [item_name(run, i) for i in shown]
     table = pd.DataFrame({"image": [i.image for i in shown], **{n: list(v) for n, v in columns.items()}, "item": names})

@@ -100,11 +100,13 @@ def inside(run: str, card: Any) -> None:
 
 
 def co_firing(card: Any) -> None:
-    """Concepts that fire on the same items, as links."""
+    """Concepts that fire on the same items; buttons, because a link to the page one is on does not reach the address bar."""
     st.markdown("**Fires together with**", help=words.word("jaccard").help)
     for row in card.co_firing.head(8).itertuples():
         label = f"{listings.concept_name(row.concept, row.label)} — {words.percent(row.jaccard, 0)}, {count(row.together)} items"
-        state.link("concepts", label, concept=int(row.concept))
+        if st.button(label, key=f"fellow-{row.concept}", icon=":material/bubble_chart:", type="tertiary"):
+            state.put(concept=int(row.concept))
+            st.rerun()
     if card.co_firing.empty:
         st.caption("No other concept fires on these items.")
 

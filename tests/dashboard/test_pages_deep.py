@@ -172,16 +172,15 @@ def test_from_a_failing_query_to_a_repaired_ranking(tab: Tab, run: Run) -> None:
     assert f"The wrong candidate is ahead by {-found.similarity:.4f}" in tab.text()
     concept = int(explanations.leading(found, "margin").concept)
     tab.page.get_by_role("button", name="Switch off").click()
-    tab.wait_for_link(variant=f"set({concept}=0)")
     variant, before = f"set({concept}=0)", retrieval.evaluate(run, "none").evaluation.recall[1]
     after = retrieval.compare(run, "none", variant)
     tab.page.get_by_text(f"{words.percent(before)} → {words.percent(after.after.evaluation.recall[1])}").wait_for()
+    tab.wait_for_link(variant=variant)
     tab.page.get_by_role("link", name="See the rankings under this variant").click()
     tab.settle("retrieval").wait_for_link(variant=variant)
     assert f"{len(after.fixed):,} fixed" in tab.text()
     tab.page.get_by_role("link", name="Why is the right one").first.click()
-    tab.settle("similarity")
-    tab.healthy()
+    tab.settle("similarity").healthy()
 
 
 @pytest.mark.browser
@@ -189,9 +188,9 @@ def test_a_row_opens_a_concept_and_a_fellow_opens_the_next(tab: Tab, run: Run) -
     k = int(concepts.table(run)["energy"].idxmax())
     tab.open("concepts", run="demo", concept=str(k))
     fellow = int(concepts.concept(run, k).co_firing["concept"].iloc[0])
-    tab.page.get_by_role("link", name=f"{fellow} · ").first.click()
+    tab.page.get_by_role("button", name=f"{fellow} · ").first.click()
+    tab.page.get_by_role("heading", name=f"{fellow} · ").wait_for()
     tab.wait_for_link(concept=str(fellow))
-    tab.settle("concepts").page.get_by_role("heading", name=f"{fellow} · ").wait_for()
     tab.healthy()
 
 
@@ -199,7 +198,7 @@ def test_a_row_opens_a_concept_and_a_fellow_opens_the_next(tab: Tab, run: Run) -
 def test_heat_is_shown_on_demand(tab: Tab, run: Run) -> None:  # noqa: F811
     k = int(concepts.table(run)["energy"].idxmax())
     tab.open("concepts", run="demo", concept=str(k), heat="true")
-    tab.page.locator(".lens-marked span").first.wait_for()
+    tab.page.locator(".lens-marked span").first.wait_for(timeout=240_000)  # the model is loaded first
     tab.healthy()
 
 
