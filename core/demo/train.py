@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, help=__doc__)
 Work = Annotated[Path, typer.Option(help="Folder for checkpoints; a run found there is resumed.")]
 Seed = Annotated[int, typer.Option(help="Seed of the initial weights. Data depends on the step alone.")]
 CLIP_STEPS, CLIP_BATCH, CLIP_RATE = 900, 256, 1e-3
-MLLM_STEPS, MLLM_BATCH, MLLM_RATE = 9800, 64, 1.35e-3
+MLLM_STEPS, MLLM_BATCH, MLLM_RATE = 8500, 64, 1.35e-3
 
 
 @app.callback()
