@@ -21,7 +21,7 @@ from dashboard import words
 pytestmark = [pytest.mark.browser, pytest.mark.demo, pytest.mark.timeout(600)]
 
 PAGES = list(words.PAGES)
-PATIENCE = 60_000
+PATIENCE = 150_000
 """Milliseconds to wait for a page; a busy machine is no failure."""
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 PROBE = re.compile(r"/[^/]+/_stcore/(health|host-config)$")
@@ -217,7 +217,7 @@ def test_a_variant_can_be_written(tab: Tab) -> None:
 
 
 def test_impossible_link_says_so(tab: Tab) -> None:
-    tab.open("modality", run="nope", variant="frobnicate")
+    tab.open("runs", run="nope", variant="frobnicate")
     assert "There is no run “nope” here" in tab.text()
     tab.wait_for_link(run="demo")
     tab.healthy()
