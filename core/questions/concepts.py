@@ -12,7 +12,7 @@ from core.analysis import concepts as science
 from core.analysis.labels import agreement
 from core.errors import NotAvailable, UserError
 from core.questions.answers import cached_table, item_frame
-from core.questions.labels import TEST_PARTS, attributes, has_truth, label_all, test_codes
+from core.questions.labels import RULE, TEST_PARTS, attributes, has_truth, label_all, test_codes
 from core.records import Item, Part
 from core.run import Run
 
@@ -69,7 +69,7 @@ def table(run: Run) -> pd.DataFrame:
 
     run.need_sae()
     if "concept_table" not in run._memo:
-        run._memo["concept_table"] = cached_table(run, "concepts", {}, compute)
+        run._memo["concept_table"] = cached_table(run, "concepts", {"labels": RULE}, compute)
     return run._memo["concept_table"]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import scipy.sparse as sp
 
 from core.analysis import labels as science
@@ -12,7 +15,18 @@ TEST_PARTS: tuple[Part, ...] = ("queries", "candidates")
 LEAST_ITEMS, MOST_SHARE = 3, 0.3
 """A word names a concept only if at least 3 items have it and at most 30% do."""
 CONVINCING = 0.5
-"""F1 from which on ground truth or words are taken as the label."""
+"""F1 from which on ground truth or words are taken as the label without a question mark."""
+LEAST = 0.15
+"""F1 below which nothing is taken as a name."""
+LIFT = 1.4
+"""An attribute names a concept only if it is at least this much more frequent where the concept fires than overall."""
+EVERYWHERE = 0.8
+"""Share of all items from which on a concept without a name is said to fire on nearly everything."""
+RULE = 3
+"""Version of the rule above, part of the cached answer."""
+
+
+MODALITY_NAMES = {"image": "modality:any picture", "text": "modality:any caption", "image,text": "modality:any composed query"}
 
 
 def has_truth(run: Run) -> bool:
@@ -34,17 +48,26 @@ def test_codes(run: Run) -> sp.csr_array:
 
 
 def label_all(run: Run) -> list[str]:
-    """One label per concept: the best attribute where its F1 is convincing, a modality where it is pure, "" where dead."""
-    known = attributes(run)
-    codes = test_codes(run)
-    best, f1 = science.best_attribute(science.agreement(codes, known))
-    fires = codes.sum(axis=0) > 0
-    return [_label(known.names, int(b), float(f), bool(alive)) for b, f, alive in zip(best, f1, fires, strict=True)]
+    """One label per concept: the attribute with the best F1 among those that are more frequent where it fires (LIFT).
+
+    "fox" from F1 0.5 on, "fox?" down to 0.15, "nearly everything" for a concept without a name that fires on most items, "?" for other ones
+    without a name, "" for a dead one.
+    """
+    known, codes = attributes(run), test_codes(run)
+    match = science.agreement(codes, known)
+    prevalence = np.asarray(known.table.mean(axis=0)).reshape(1, -1)
+    best, f1 = science.best_attribute(
+        replace(match, f1=np.where((match.precision >= LIFT * prevalence) & (match.f1 >= LEAST), match.f1, 0.0))
+    )
+    share = np.asarray((codes > 0).mean(axis=0)).ravel()
+    return [_label(known.names, int(b), float(f), float(s)) for b, f, s in zip(best, f1, share, strict=True)]
 
 
-def _label(names: tuple[str, ...], best: int, f1: float, alive: bool) -> str:
-    if not alive:
+def _label(names: tuple[str, ...], best: int, f1: float, share: float) -> str:
+    if share == 0:
         return ""
+    if f1 == 0 and share >= EVERYWHERE:
+        return "nearly everything"
     if not names or f1 == 0:
         return "?"
     name = names[best].partition(":")[2]
@@ -55,7 +78,8 @@ def _truth_sets(run: Run) -> list[frozenset[str]]:
     found = []
     for part in TEST_PARTS:
         items = run.corpus.items(part)
-        found += [truth_attributes(items.truth(row) or {}) for row in range(len(items))]
+        kinds = [MODALITY_NAMES[m] for m in items.modality]
+        found += [truth_attributes(items.truth(row) or {}) | {kind} for row, kind in enumerate(kinds)]
     return found
 
 
