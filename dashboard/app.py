@@ -14,6 +14,7 @@ from dashboard import data, state, widgets, words
 
 ICON = Path(__file__).parent / "assets" / "icon.png"
 NO_OTHER = "none"
+FRONT = next(iter(words.PAGES))
 
 
 def main() -> None:
@@ -21,10 +22,14 @@ def main() -> None:
     st.set_page_config(page_title="Retrieval Lens", page_icon=str(ICON), layout="wide")
     st.logo(ICON.with_name("logo.svg"), size="large")
     widgets.style()
-    state.begin()
-    page = st.navigation(pages())
+    page = st.navigation(pages(), position="hidden")
+    if state.begin(page.url_path or FRONT):
+        widgets.close_menu()
     try:
+        menu = st.sidebar.container(gap="xxsmall", key="lens-menu")
         ready = sidebar()
+        with menu:
+            navigation()
         above = st.container()
         if ready:
             run_page(page)
@@ -38,13 +43,18 @@ def main() -> None:
     state.end()  # not in `finally`: where a page switches to another one, that one writes the URL
 
 
-def pages() -> dict[str, list[st.Page]]:
-    """File pages by group; the first is the front page."""
-    first = next(iter(words.PAGES))
-    return {
-        group: [st.Page(f"views/{name}.py", title=words.PAGES[name][0], icon=words.PAGES[name][1], default=name == first) for name in names]
-        for group, names in words.GROUPS.items()
-    }
+def pages() -> list[st.Page]:
+    """File pages; the first is the front page."""
+    return [st.Page(f"views/{name}.py", title=title, icon=icon, default=name == FRONT) for name, (title, icon, _) in words.PAGES.items()]
+
+
+def navigation() -> None:
+    """The pages by group, each as it was left. Links of our own: Streamlit's menu drops what the address says."""
+    for group, names in words.GROUPS.items():
+        widgets.html(f'<div class="lens-group">{group}</div>')
+        for name in names:
+            state.menu(name, words.PAGES[name][0], words.PAGES[name][1])
+    st.divider()
 
 
 def sidebar() -> bool:

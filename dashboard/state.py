@@ -2,11 +2,14 @@
 
 Choices live in one dict of the session and are mirrored in the URL, so that every view is a link. Order of a script run:
 
-1. `begin()` adopts the URL where it is not the one written last (a link, a reload, the back button).
+1. `begin(page)` adopts the URL where it is not the one written last (a link, a reload, the back button): what it leaves out of the
+   page's choices is at its default.
 2. Pages make widgets through `pick`, `number`, `text`, `toggle`, which read and write choices by name.
 3. `end()` writes the choices that this page used into the URL, in one step. Inside a fragment the widget does it at once.
 
 Defaults stay out of the URL, the runs always stand in it. A value that cannot be is replaced and said so (`notices`).
+Links carry all that the page will write, and a bare address stays bare until something is chosen: each view is one entry of the
+browser's history, so that going back never lands on an entry that only leads forward again.
 Why not `bind="query-params"`: with a bound widget in the frame `st.switch_page` raises and `st.page_link` doubles the parameter.
 """
 
@@ -26,7 +29,13 @@ UNSAID = {("variant", "none")}
 
 CHOICES = "lens_choices"
 PUBLISHED = "lens_published"
+SHOWN = "lens_shown"
+"""Choices this script run has shown."""
 USED = "lens_used"
+"""Page -> choices it has ever shown in this session."""
+BARE = "lens_bare"
+"""What a bare address stands for, as long as nothing else is chosen; None where the address says it."""
+PAGE = "lens_page"
 NOTICES = "lens_notices"
 RUNNING = "lens_running"
 
@@ -47,17 +56,18 @@ class Selection:
 # -- one script run --------------------------------------------------------------------------------------------------
 
 
-def begin() -> None:
-    """Adopt the URL where it differs from the one written last. An empty one on another page keeps everything."""
-    session = st.session_state
-    session.setdefault(CHOICES, {})
-    incoming = st.query_params.to_dict()
-    if incoming != session.get(PUBLISHED):
-        known = set(session.get(USED, ())) | set(FRAME) if incoming else set()
-        for name in known - incoming.keys():
-            session[CHOICES].pop(name, None)
-        session[CHOICES] |= incoming
-    session[USED], session[NOTICES], session[RUNNING] = set(FRAME), [], True
+def begin(page: str) -> bool:
+    """Adopt the URL where it, or the page, is not the one written last; returns whether the page was turned."""
+    session, incoming = st.session_state, st.query_params.to_dict()
+    choices, used = session.setdefault(CHOICES, {}), session.setdefault(USED, {})
+    if (page, incoming) != session.get(PUBLISHED):
+        for name in ({*FRAME, "paired"} | used.get(page, set())) - incoming.keys():
+            choices.pop(name, None)
+        choices |= incoming
+        session[BARE] = None if incoming else {}
+    turned = session.get(PAGE, page) != page
+    session[PAGE], session[SHOWN], session[NOTICES], session[RUNNING] = page, set(FRAME), [], True
+    return turned
 
 
 def end() -> None:
@@ -118,6 +128,12 @@ def go(page: str, **choices: Any) -> None:
 def link(page: str, label: str, icon: str | None = None, help: str | None = None, **choices: Any) -> None:
     """A link to a page with changed choices; opens in a new tab as any link does."""
     st.page_link(f"views/{page}.py", label=label, icon=icon, help=help, query_params=address(**choices))
+
+
+def menu(page: str, label: str, icon: str) -> None:
+    """A link to a page as it was left."""
+    left = {name: get(name) for name in st.session_state.get(USED, {}).get(page, ())}
+    st.page_link(f"views/{page}.py", label=label, icon=icon, query_params=address(**left), width="stretch")
 
 
 def address(**choices: Any) -> dict[str, str]:
@@ -255,19 +271,27 @@ def _settle(name: str, value: Any, default: Any) -> Any:
         choices.pop(name, None)
     else:
         choices[name] = value
-    st.session_state.setdefault(USED, set()).add(name)
+    st.session_state.setdefault(SHOWN, set(FRAME)).add(name)
+    st.session_state.setdefault(USED, {}).setdefault(st.session_state.get(PAGE), set()).add(name)
     if not st.session_state.get(RUNNING):
         _publish()
     return value
 
 
 def _publish() -> None:
-    used: Iterable[str] = st.session_state.get(USED, FRAME)
+    session = st.session_state
+    used: Iterable[str] = session.get(SHOWN, FRAME)
     values = {n: get(n) for n in sorted(used, key=lambda n: (n not in FRAME, n))}
     wanted = {n: _written(v) for n, v in values.items() if v not in (None, "") and (n, v) not in UNSAID}
+    if session.get(BARE) == {}:
+        session[BARE] = wanted
+    if session.get(BARE) == wanted:
+        wanted = {}
+    else:
+        session[BARE] = None
     if wanted != st.query_params.to_dict():
         st.query_params.from_dict(wanted)
-    st.session_state[PUBLISHED] = wanted
+    session[PUBLISHED] = (session.get(PAGE), wanted)
 
 
 def _written(value: Any) -> str:

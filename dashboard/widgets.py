@@ -31,6 +31,13 @@ def style() -> None:
     st.html(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
 
 
+def close_menu() -> None:
+    """On a phone, where the menu covers the page, close it; Streamlit does so only for its own menu."""
+    button = "document.querySelector('[data-testid=stSidebarCollapseButton] button')"
+    with st.sidebar:
+        st.html(f"<script>if (innerWidth < 768) {button}?.click()</script>", unsafe_allow_javascript=True)
+
+
 def heading(page: str, lead: str | None = None) -> None:
     """Title of a page and one sentence on what it answers."""
     title, _, sentence = words.PAGES[page]

@@ -182,7 +182,7 @@ def test_choosing_a_run_is_in_the_link_on_every_page(tab: Tab) -> None:
     tab.page.get_by_test_id("stSidebar").get_by_test_id("stSelectbox").first.click()
     tab.page.get_by_role("option", name=re.compile("^demo-clip$")).click()
     tab.wait_for_link(run="demo-clip")
-    tab.page.get_by_test_id("stSidebarNav").get_by_role("link", name="Modality").click()
+    tab.page.get_by_test_id("stSidebar").get_by_role("link", name="Modality").click()
     tab.settle("modality").wait_for_link(run="demo-clip")
     assert "demo-clip" in tab.text()
     tab.healthy()
@@ -190,10 +190,44 @@ def test_choosing_a_run_is_in_the_link_on_every_page(tab: Tab) -> None:
 
 def test_back_button_restores_the_view(tab: Tab) -> None:
     tab.open("concepts", run="demo", concept="3")
-    tab.page.get_by_test_id("stSidebarNav").get_by_role("link", name="Runs").click()
+    tab.page.get_by_test_id("stSidebar").get_by_role("link", name="Runs").click()
     tab.settle("runs").page.go_back()
     tab.settle("concepts").wait_for_link(run="demo", concept="3")
     tab.healthy()
+
+
+def test_back_button_leads_out_again(tab: Tab) -> None:
+    tab.page.goto("about:blank")
+    tab.open("overview")
+    assert tab.link() == {}
+    for page in ("modality", "runs", "map"):
+        tab.page.get_by_test_id("stSidebar").get_by_role("link", name=words.PAGES[page][0]).click()
+        tab.settle(page).wait_for_link(run="demo")
+    for page in ("runs", "modality", "overview"):
+        tab.page.go_back()
+        tab.settle(page)
+    tab.page.go_back()
+    assert tab.page.url == "about:blank"
+    assert tab.wrong == []
+
+
+def test_a_page_is_found_again_as_it_was_left(tab: Tab) -> None:
+    tab.open("modality", run="demo", top="0.05")
+    for page in ("runs", "modality"):
+        tab.page.get_by_test_id("stSidebar").get_by_role("link", name=words.PAGES[page][0]).click()
+        tab.settle(page)
+    tab.wait_for_link(run="demo", top="0.05")
+    tab.healthy()
+
+
+def test_menu_closes_on_a_phone(browser: object, server: str) -> None:
+    made = Tab(browser, server, "phone").open("runs", run="demo")
+    made.page.get_by_test_id("stExpandSidebarButton").click()
+    made.page.get_by_test_id("stSidebar").get_by_role("link", name="Modality").click()
+    made.settle("modality")
+    made.page.wait_for_function("document.querySelector('[data-testid=stSidebar]').dataset.collapsed === 'true'")
+    made.healthy()
+    made.context.close()
 
 
 def test_link_from_one_page_to_another_carries_the_run(tab: Tab) -> None:

@@ -12,7 +12,7 @@ def small_app() -> None:
 
     from dashboard import state
 
-    state.begin()
+    state.begin("small")
     run = state.pick(st.selectbox, "run", "Run", ["demo", "mine"])
     beta = state.number("beta", "Shrinkage", 0.0, 1.0, 0.1, kind=st.slider)
     concept = state.number("concept", "Concept", 0, 9, 2)
@@ -39,9 +39,18 @@ def shown(app: AppTest) -> list[str]:
     return app.markdown[-1].value.split("|")
 
 
-def test_without_a_link_defaults_are_shown_and_stay_out_of_the_link() -> None:
+def test_a_bare_address_shows_defaults_and_stays_bare_until_something_is_chosen() -> None:
     app = opened()
     assert shown(app) == ["demo", "0.1", "2", "0", "", "False", "True", "False"]
+    assert dict(app.query_params) == {}
+    app.run()
+    assert dict(app.query_params) == {}
+    app.toggle(key="w-weighted").set_value(True).run()
+    assert dict(app.query_params) == {"run": "demo", "weighted": "true"}
+
+
+def test_defaults_stay_out_of_the_link() -> None:
+    app = opened(run="demo", concept="2", beta="0.1")
     assert dict(app.query_params) == {"run": "demo"}
 
 
