@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 from test_browser import Tab, browser, server, tab  # noqa: F401 (fixtures)
 from test_pages import healthy, metric, show, texts
@@ -217,6 +218,7 @@ def test_concept_that_never_fires(run: Run) -> None:
 @pytest.mark.parametrize("page", ["concepts", "similarity", "retrieval"])
 def test_run_without_sae(page: str, run: Run, demo_store: Store) -> None:
     make_run(replace(run.spec, name="demo-bare", sae=SaeSpec(source="none")), demo_store)
+    st.cache_data.clear()  # the list of runs is kept for some seconds
     app = show(page, run="demo-bare")
     healthy(app, page)
     assert bool(app.info) == (page != "retrieval")
