@@ -110,7 +110,7 @@ def energy_by_modality(table: pd.DataFrame) -> go.Figure:
             hovertemplate="concept %{customdata[0]} · %{customdata[1]}<br>score %{x:.2f}, energy %{y:.3g}<extra></extra>",
         )
     figure.update_xaxes(title="modality score", range=[-0.03, 1.03], tickvals=[0, 0.5, 1])
-    figure.update_yaxes(title="energy (log)", type="log", dtick=1)
+    figure.update_yaxes(title="energy (log)", type="log", dtick=1, tickformat="~g")
     return _legend(_finish(figure, 340))
 
 

@@ -292,7 +292,8 @@ def percent(ratio: float | None, digits: int = 1) -> str:
 
 def points(difference: float, digits: int = 1) -> str:
     """A difference of two ratios in percentage points: 0.0123 -> `+1.2 points`."""
-    return f"{100 * difference:+.{digits}f} points".replace("-", "−")
+    written = f"{100 * difference:+.{digits}f}".replace("-", "−")
+    return f"{written.lstrip('+−') if float(f'{100 * difference:.{digits}f}') == 0 else written} points"
 
 
 def count(number: float) -> str:

@@ -29,13 +29,12 @@ def opening(run: str, other: str | None) -> None:
 
 def claim_card(claim: claims.Claim) -> None:
     """One claim: number, sentence, what the study found, and the way to the page."""
-    with st.container(border=True, height="stretch", gap="small"):
-        st.markdown(f"**{claim.title}**", help=words.word(claim.word).help)
-        widgets.html(f'<div class="lens-big">{escape(claim.value)} <small>{escape(claim.unit)}</small></div>')
-        st.markdown(claim.sentence)
-        study = f'<p class="lens-note"><b>Study:</b> {escape(claim.study)}</p>' if claim.study else ""
-        widgets.html(study + f'<div style="margin-top:.4rem">{widgets.verdict(claim.agrees)}</div>')
-        state.link(claim.page, claim.see, icon=":material/arrow_forward:")
+    st.markdown(f"**{claim.title}**", help=words.word(claim.word).help)
+    widgets.html(f'<div class="lens-big">{escape(claim.value)} <small>{escape(claim.unit)}</small></div>')
+    st.markdown(claim.sentence)
+    study = f'<p class="lens-note"><b>Study:</b> {escape(claim.study)}</p>' if claim.study else ""
+    widgets.html(study + f'<div style="margin-top:.4rem">{widgets.verdict(claim.agrees)}</div>')
+    state.link(claim.page, claim.see, icon=":material/arrow_forward:")
 
 
 def pipeline(run: str) -> None:
@@ -69,7 +68,7 @@ def page() -> None:
     widgets.heading("overview", "Why do multimodal language models retrieve badly, and what repairs them?")
     with widgets.guard():
         opening(run, other)
-    grid = st.grid(2, min_column_width=300, gap="small")
+    grid = st.grid(2, min_column_width=300, gap="small", border=True)
     for claim in claims.claims(run, other):
         with grid.cell():
             claim_card(claim)

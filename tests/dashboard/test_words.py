@@ -19,6 +19,7 @@ def test_percent(ratio: float | None, written: str) -> None:
 
 def test_difference_is_in_points_and_signed() -> None:
     assert words.points(0.25) == "+25.0 points"
+    assert words.points(0.0) == words.points(-0.0001) == "0.0 points"
     assert words.points(-0.0123) == "−1.2 points"
 
 
