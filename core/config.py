@@ -78,6 +78,8 @@ class EmbeddingSpec:
     """How token states become one row."""
     masks: tuple[Mask, ...] = ("all",)
     """Which tokens are pooled."""
+    cross: bool = True
+    """Every layer x pooling x mask; false: each value after the first alone, with the first of the others."""
     batch_tokens: int = 16384
     """Padded tokens per batch."""
 
@@ -226,7 +228,7 @@ def _typed(key: str, value: Any, hint: Any) -> Any:
         return tuple(_typed(f"{key}[{n}]", entry, get_args(kind)[0]) for n, entry in enumerate(value))
     if kind is float and type(value) is int:
         return float(value)
-    if kind in {int, float, str} and type(value) is not kind:
+    if kind in {int, float, str, bool} and type(value) is not kind:
         raise SpecError(f"{key} has the wrong type", got=repr(value), allowed=kind.__name__)
     return value
 

@@ -41,7 +41,9 @@ _JOURNAL = "windows.json"
 
 
 def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
-    """Every layer x pooling x mask of the spec, the first of each first; a dual encoder has its projected embedding only.
+    """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field only).
+
+    The first of each comes first. A dual encoder has its projected embedding only.
 
     Raises:
         SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling or mask of a
@@ -56,7 +58,12 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
         if not -facts.layers - 1 <= layer <= facts.layers:
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
-    return tuple(EmbeddingView(*view) for view in dict.fromkeys(product(spec.layers, spec.poolings, spec.masks)))
+    choices = (spec.layers, spec.poolings, spec.masks)
+    views = product(*choices)
+    if not spec.cross:
+        first = tuple(values[0] for values in choices)
+        views = (view for view in product(*choices) if sum(a != b for a, b in zip(view, first, strict=True)) <= 1)
+    return tuple(EmbeddingView(*view) for view in dict.fromkeys(views))
 
 
 def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:

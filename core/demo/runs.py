@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from core.run import Run
 
 TASKS = {4: "", 1: "-task1", 7: "-task7"}
+MLLM_VIEWS = EmbeddingSpec(
+    layers=(-1, 0, 1, 2, 3, 4, 5), poolings=("mean", "last", "max", "min"), masks=("all", "no-image", "no-prompt"), cross=False
+)
+"""What figures 4 and 5 and table 5 compare: one pass over the items, twelve embeddings of each."""
 MODELS = {"demo-mllm": "demo", "demo-clip": "demo-clip"}
 SUMMARY_COLUMNS = ("run", "model", "task", "queries", "candidates", "R@1 before", "R@1 after", "R@5 before", "R@5 after")
 TASK_WORDS = {1: "text -> image", 4: "image -> text", 7: "image+text -> image"}
@@ -35,7 +39,7 @@ def _spec(model: str, name: str, task: int) -> RunSpec:
         name=name,
         corpus=CorpusSpec(source="demo", task=task),
         model=ModelSpec(name=model),
-        embedding=EmbeddingSpec(),
+        embedding=MLLM_VIEWS if model == "demo-mllm" else EmbeddingSpec(),
         sae=SaeSpec(source="shipped"),
     )
 

@@ -1,7 +1,7 @@
-"""The SAEs shipped with the demo models: `python -m core.sae.ship demo-mllm demo-clip`.
+"""The SAEs shipped with the demo models: `python -m core.sae.ship demo-mllm demo-clip demo-mllm-seed1 ...`.
 
 In:  the shipped weights and the train split of the demo world (images, captions, composed queries, with the study's prompts).
-Out: core/demo/weights/sae-<model>/: sae-lens's two files and `facts.json` (k, input, what it learned from, figures). The figures are
+Out: core/demo/weights/sae-<recipe>/: sae-lens's two files and `facts.json` (k, input, what it learned from, figures). The figures are
      measured on pooled embeddings of the support split, which no model has learned from.
 """
 
@@ -35,13 +35,15 @@ HELD_OUT = 600
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the SAE of one demo model is trained.
+    """How one SAE of a demo model is trained.
 
     Attributes:
+        model: row of the table.
         pool: items whose pooled embeddings are computed once; token states come from the first `pool` items as well, made anew each time.
         decay: last share of the steps, 0-1, over which the learning rate falls to 0.
     """
 
+    model: str
     width: int
     k: int
     data: SaeData
@@ -53,10 +55,18 @@ class Recipe:
     seed: int = 0
 
 
+_MLLM = Recipe(model="demo-mllm", width=2048, k=24, data="mixture", input="raw", steps=1800, batch=1024, pool=12_000)
+_CLIP = Recipe(model="demo-clip", width=1024, k=16, data="pooled", input="normalised", steps=2500, batch=1024, pool=24_000)
+
 RECIPES = {
-    "demo-mllm": Recipe(width=2048, k=24, data="mixture", input="raw", steps=1800, batch=1024, pool=12_000),
-    "demo-clip": Recipe(width=1024, k=16, data="pooled", input="normalised", steps=2500, batch=1024, pool=24_000),
+    "demo-mllm": _MLLM,
+    "demo-clip": _CLIP,
+    "demo-mllm-seed1": replace(_MLLM, seed=1),
+    "demo-mllm-tokens": replace(_MLLM, data="tokens"),
+    "demo-mllm-pooled": replace(_MLLM, data="pooled"),
+    "demo-clip-seed1": replace(_CLIP, seed=1),
 }
+"""By the name of the recipe: the demo's own two, then those that show what hangs on seed and training data."""
 
 
 def world_item(split: Split, index: int) -> Item:
@@ -147,18 +157,19 @@ def _figures(encoder: Any, rows: np.ndarray, modality: list[str]) -> dict[str, d
 
 
 def main(
-    models: Annotated[list[str], typer.Argument(help="demo-mllm, demo-clip or both.")],
+    names: Annotated[list[str], typer.Argument(metavar="RECIPE...", help=", ".join(RECIPES))],
     data: Annotated[str | None, typer.Option(help="tokens, pooled or mixture; default: the recipe's.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps; default: the recipe's.")] = None,
-    out: Annotated[Path, typer.Option(help="Where sae-<model>/ goes.")] = WEIGHTS,
+    out: Annotated[Path, typer.Option(help="Where sae-<recipe>/ goes.")] = WEIGHTS,
 ) -> None:
     """Train and write the SAEs of the demo models."""
     from core.models import load_model
     from core.progress import RichProgress
 
-    for name in models:
+    for name in names:
         changes = {key: value for key, value in (("data", data), ("steps", steps)) if value is not None}
-        facts = make(load_model(ModelSpec(name=name)), replace(RECIPES[name], **changes), out / f"sae-{name}", RichProgress())
+        recipe = replace(RECIPES[name], **changes)
+        facts = make(load_model(ModelSpec(name=recipe.model)), recipe, out / f"sae-{name}", RichProgress())
         sys.stdout.write(json.dumps({name: facts["held_out"]}, indent=1) + "\n")
 
 

@@ -111,6 +111,14 @@ def test_views_of_a_decoder(llava_folder: Path) -> None:
             resolve_views(EmbeddingSpec(**wrong), facts)
 
 
+def test_without_cross_each_view_differs_from_the_first_in_one_field(llava_folder: Path) -> None:
+    facts = describe(ModelSpec(name=str(llava_folder)))
+    spec = EmbeddingSpec(layers=(-1, 2), poolings=("mean", "last"), masks=("all", "no-image"), cross=False)
+    assert [str(v) for v in resolve_views(spec, facts)] == [
+        str(EmbeddingView(*v)) for v in [(-1, "mean", "all"), (-1, "mean", "no-image"), (-1, "last", "all"), (2, "mean", "all")]
+    ]
+
+
 def test_views_of_a_dual_encoder(clip_folder: Path) -> None:
     facts = describe(ModelSpec(name=str(clip_folder)))
     assert resolve_views(EmbeddingSpec(), facts) == resolve_views(EmbeddingSpec(poolings=("projected",)), facts) == (PROJECTED,)
