@@ -21,6 +21,8 @@ Mask = Literal["all", "no-image", "no-prompt", "text"]
 Preset = Literal["study", "chat"]
 SaeInput = Literal["raw", "normalised"]
 SaeData = Literal["tokens", "pooled", "mixture"]
+SaePreset = Literal["sae-lens", "study"]
+SaeArchitecture = Literal["topk", "batchtopk", "matryoshka"]
 Statistics = Literal["per-side", "support", "shared"]
 
 
@@ -95,27 +97,63 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class SaeSpec:
+    """One dictionary, or several: every width (`width` and `widths`) with every K (`k` and `ks`) is trained in one pass over the items.
+
+    The run uses `width` with `k`; the others are kept in the cache beside it. Keys after `data` say how `train` trains.
+    """
+
     source: str = "train"
-    """`train`, `none`, a folder, or `hf:owner/name/file`."""
-    width: int = 32768
-    """Number of concepts."""
+    """`train`, `none`, `shipped`, `shipped:NAME`, a folder, a .pt file, `hf:owner/name/file` or `sae-lens:RELEASE/SAE_ID`."""
+    width: int | None = None
+    """Number of concepts; None: 32768 (preset `study` on a dual encoder: 7168)."""
     k: int = 50
-    """Active concepts per item (Top-K)."""
+    """Active concepts per item; with `batchtopk` and `matryoshka` on average over a batch."""
+    widths: tuple[int, ...] = ()
+    """Further widths."""
+    ks: tuple[int, ...] = ()
+    """Further Ks."""
     input: SaeInput = "raw"
     """What is encoded: the pooled embedding as it is, or L2-normalised."""
     data: SaeData = "tokens"
-    """What `train` learns from: token states (the study), pooled embeddings, or both in equal parts."""
+    """What `train` learns from: token states (the study), pooled embeddings, or both in equal parts; dual encoders: always pooled."""
+    preset: SaePreset = "sae-lens"
+    """Loss and decoder: sae-lens's own (summed squared error, a loss for dead concepts), or the study's (docs/study.md section 3)."""
+    architecture: SaeArchitecture = "topk"
+    """Which concepts are kept: the K largest per item, the largest of a batch, or these with nested reconstructions."""
     steps: int = 4000
-    """Training steps of 4096 states."""
+    """Training steps of `batch` rows."""
+    batch: int = 4096
+    """Rows per training step."""
+    learning_rate: float = 8e-4
+    """Of Adam (betas 0.9 and 0.999, eps 1e-8, gradient norm clipped at 1)."""
+    decay: float = 0.0
+    """Last share of the steps, 0-1, over which the learning rate falls to 0."""
     seed: int = 0
     """Of the initial weights and the shuffling."""
 
     def __post_init__(self) -> None:
         _choice("sae.input", self.input, SaeInput)
         _choice("sae.data", self.data, SaeData)
-        _between("sae.width", self.width, 2, None)
-        _between("sae.k", self.k, 1, self.width)
-        _between("sae.steps", self.steps, 1, None)
+        _choice("sae.preset", self.preset, SaePreset)
+        _choice("sae.architecture", self.architecture, SaeArchitecture)
+        if self.preset == "study" and self.architecture != "topk":
+            raise SpecError("the study's SAEs are Top-K", got=f"architecture = {self.architecture!r}", todo='leave preset = "study" out')
+        widths = [self.width_for(dual=False), self.width_for(dual=True), *self.widths]
+        for width in widths:
+            _between("sae.width", width, 2, None)
+        for k in (self.k, *self.ks):
+            _between("sae.k", k, 1, min(widths))
+        for name, low in (("steps", 1), ("batch", 2), ("seed", 0)):
+            _between(f"sae.{name}", getattr(self, name), low, None)
+        _between("sae.decay", self.decay, 0, 1)
+        if not self.learning_rate > 0:
+            raise SpecError("sae.learning_rate is out of range", got=self.learning_rate, allowed="> 0")
+
+    def width_for(self, *, dual: bool) -> int:
+        """`width`, or the preset's for that kind of model."""
+        if self.width is not None:
+            return self.width
+        return 7168 if dual and self.preset == "study" else 32768
 
 
 @dataclass(frozen=True, kw_only=True)
