@@ -22,6 +22,7 @@ from core.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.exhibits import Shown
     from core.run import Run
 
 app = typer.Typer(
@@ -271,16 +272,42 @@ def export(run_: RunName, out: Annotated[Path, typer.Option(help="Folder to writ
 def exhibit(
     name: Annotated[str, typer.Argument(help="e.g. table-1.")],
     runs_: Annotated[list[str], typer.Argument(metavar="RUN...", help="One or more runs.")],
+    option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="A choice the exhibit offers; may be given again.")] = [],  # noqa: B006
     json_: Json = False,
 ) -> None:
     """One figure or table of the study, on your runs."""
     from core.exhibits import show_exhibit
 
-    result = show_exhibit(name, [_run(r) for r in runs_])
+    shown = show_exhibit(name, [_run(r) for r in runs_], **_options(option))
+    if shown.table.empty:
+        _fail("; ".join(left.why for left in shown.left_out), 1)
     if json_:
-        _emit({"exhibit": name, "runs": runs_, "rows": result.to_dict("records")})
+        _emit(shown.to_json())
     else:
-        _show(result, name)
+        _present(shown)
+
+
+def _options(given: list[str]) -> dict[str, str]:
+    """`["share=0.05"]` -> {"share": "0.05"}."""
+    for entry in given:
+        if "=" not in entry:
+            raise UserError("an option needs a value", got=repr(entry), allowed="NAME=VALUE")
+    return dict(entry.split("=", 1) for entry in given)
+
+
+def _present(shown: Shown) -> None:
+    """Claim, table, verdicts, printed numbers and notes of an exhibit."""
+    _show(shown.table, f"{shown.exhibit.title}: {shown.exhibit.claim}")
+    if len(shown.printed):
+        _show(shown.printed, "printed in the study for the same model and data")
+    if len(shown.fidelity):
+        _show(shown.fidelity, "how well the SAE stands for the embeddings")
+    for verdict in shown.verdicts:
+        typer.echo(f"{verdict.about}, {verdict.on}: {verdict.outcome}: {verdict.why}")
+    for left in shown.left_out:
+        typer.echo(f"left out, {left.run}: {left.why}")
+    for note in shown.notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 @command()

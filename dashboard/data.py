@@ -178,7 +178,7 @@ def reported(title: str) -> Any:
 def _exhibit(root: str, name: str, keys: tuple[str, ...]) -> Any:
     from core.exhibits import show_exhibit
 
-    return show_exhibit(name, [_open(root, key) for key in keys])
+    return show_exhibit(name, [_open(root, key) for key in keys]).table
 
 
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)
