@@ -32,18 +32,19 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     """
     from core.corpus import build_corpus
     from core.models import describe
+    from core.sae import check_source
 
     progress = progress or NoProgress()
     if spec.model.name != OWN_MODEL:
-        describe(spec.model)  # a model that cannot be had is said before the corpus is read
+        check_source(spec.sae, describe(spec.model))  # a model or SAE that cannot be had is said before the corpus is read
     corpus = build_corpus(spec.corpus, store, progress)
     own = corpus.own_embeddings("queries")
     facts = describe(spec.model) if own is None else own_facts(corpus, own.shape[1])
     model = _LazyModel(spec)
     encoded = _encode(spec, corpus, facts, model, store, progress) if own is None else _keep(corpus, store)
-    sae = _sae(spec, corpus, facts, model, encoded, store, progress)
-    codes = _codes(sae, encoded, store, progress) if sae else {}
-    return Run(_write_run(spec, corpus, facts, encoded, sae, codes, store), store)
+    saes = _saes(spec, corpus, facts, model, encoded, store, progress)
+    codes = _codes(saes[0], encoded, store, progress) if saes else {}
+    return Run(_write_run(spec, corpus, facts, encoded, saes, codes, store), store)
 
 
 def own_facts(corpus: Corpus, width: int) -> ModelFacts:
@@ -109,7 +110,7 @@ def _encode(spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel,
     }
 
 
-def _sae(
+def _saes(
     spec: RunSpec,
     corpus: Corpus,
     facts: ModelFacts,
@@ -117,9 +118,10 @@ def _sae(
     encoded: dict[Part, Folder],
     store: Store,
     progress: Progress,
-) -> Folder | None:
+) -> tuple[Folder, ...]:
+    """The run's own SAE, then those trained beside it."""
     if spec.sae.source == "none":
-        return None
+        return ()
     from core.encode import resolve_views
     from core.sae import obtain
 
@@ -142,7 +144,7 @@ def _write_run(
     corpus: Corpus,
     facts: ModelFacts,
     encoded: dict[Part, Folder],
-    sae: Folder | None,
+    saes: tuple[Folder, ...],
     codes: dict[Part, Folder],
     store: Store,
 ) -> Folder:
@@ -156,14 +158,15 @@ def _write_run(
             "corpus": corpus.key,
             "views": [asdict(v) for v in resolve_views(spec.embedding, facts)],
             "encode": {part: folder.key for part, folder in encoded.items()},
-            "sae": sae.key if sae else None,
+            "sae": saes[0].key if saes else None,
+            "saes": [sae.key for sae in saes],
             "codes": {part: folder.key for part, folder in codes.items()},
         }
 
     parents = (
         corpus.key,
         *(f.key for f in encoded.values()),
-        *([sae.key] if sae else []),
+        *(sae.key for sae in saes),
         *(f.key for f in codes.values()),
     )
     return store.build("run", spec.run_name, spec.canonical(), parents, write)

@@ -30,6 +30,16 @@ _ADAPTERS_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
+class SaeOption:
+    """One dictionary of a run: "width x K", both numbers (K 0 where the architecture fixes none), and its folder of the cache."""
+
+    name: str
+    width: int
+    k: int
+    folder: Folder
+
+
+@dataclass(frozen=True)
 class Run:
     """One run of the cache, opened."""
 
@@ -114,6 +124,13 @@ class Run:
         folder = self._parent("sae", key)
         facts = folder.facts
         return SaeRecord(folder.array("dictionary"), facts["k"], facts["input"], facts["source"], facts["trained_on"])
+
+    def saes(self) -> tuple[SaeOption, ...]:
+        """The run's dictionary, then those of other width or K that were trained beside it; empty for a run without one."""
+        own = self.folder.facts["sae"]
+        keys = self.folder.facts.get("saes") or ([own] if own else [])
+        folders = [self._parent("sae", key) for key in keys]
+        return tuple(SaeOption(f"{f.facts['width']} x {f.facts['k']}", f.facts["width"], f.facts["k"], f) for f in folders)
 
     @property
     def sae_folder(self) -> Folder:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.errors import SaeError, ShapeMismatch
+from core.errors import ShapeMismatch
 from core.progress import Progress
+from core.sae.architectures import check_config
 from core.sae.files import decoder_norms, read_config, read_weight
 from core.store import Draft, Folder, Store
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 BLOCK_VALUES = 2**24
 """Dense pre-activations held at a time: 64 MiB."""
-
-UNFOLDED = ("expected_average_only_in", "covariance_whitening")
-"""Normalisations whose statistics sae-lens folds into the weights; a file that still names them lacks those statistics."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,8 @@ class SaeEncoder:
         from sae_lens import SAE
 
         self.config, self.input = read_config(folder), input_
+        check_config(self.config, folder)
         normalisation = self.config.get("normalize_activations", "none")
-        if normalisation in UNFOLDED:
-            raise SaeError("the SAE's activation scaling was not folded into its weights", got=normalisation, todo="fold it and save again")
         self.sae: Any = SAE.load_from_disk(folder, device="cpu", dtype="float32").eval()
         rescaled = self.config.get("rescale_acts_by_decoder_norm", False)
         norms = decoder_norms(folder)
@@ -138,13 +135,17 @@ def load_codes(folder: Folder) -> csr_matrix:
 
 
 def encoder_row(sae: Folder, k: int) -> tuple[np.ndarray, float]:
-    """Weight (d,) and bias of concept k's pre-activation: value = state @ weight + bias, before the Top-K.
+    """Weight (d,) and bias of concept k's pre-activation: value = state @ weight + bias, before the Top-K, threshold or gate.
 
     In units of a code with a unit dictionary row, for a state as the SAE takes it (`input` = "normalised": divided by its norm).
     """
     config = read_config(sae.path)
     norm = float(np.linalg.norm(read_weight(sae.path, "W_dec")[k]))
-    weight, bias = read_weight(sae.path, "W_enc")[:, k], float(read_weight(sae.path, "b_enc")[k])
+    weight = read_weight(sae.path, "W_enc")[:, k]
+    if config.get("architecture") == "gated":
+        weight, bias = weight * np.exp(read_weight(sae.path, "r_mag")[k]), float(read_weight(sae.path, "b_mag")[k])
+    else:
+        bias = float(read_weight(sae.path, "b_enc")[k])
     if config.get("apply_b_dec_to_input", True):
         bias -= float(read_weight(sae.path, "b_dec") @ weight)
     return weight * norm, bias * norm

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from pickle import UnpicklingError  # the exception only; nothing is unpickled freely
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -43,7 +44,18 @@ def convert_checkpoint(path: Path, k: int, folder: Path) -> Path:
 
 
 def read_state(path: Path) -> dict[str, np.ndarray]:
-    """`model_state` of a checkpoint as float64 arrays; nothing of the file is executed.
+    """`model_state` of a checkpoint as float64 arrays; nothing of the file is executed."""
+    return {name: tensor.double().numpy() for name, tensor in _tensors(path).items()}
+
+
+def checkpoint_shape(path: Path) -> tuple[int, int]:
+    """(c, d) of a checkpoint's dictionary; its values stay on disk."""
+    width, size = _tensors(path)["dictionary._weights"].shape
+    return width, size
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    """`model_state`, mapped from the file where it can be.
 
     `logs` is a `defaultdict(list)`, which torch's safe reader refuses by name; it is read as a plain dict.
     """
@@ -54,7 +66,7 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
 
     try:
         with torch.serialization.safe_globals([(plain_dict, "collections.defaultdict"), list]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise SaeError(f"{path.name} cannot be read safely", got=line, allowed="a checkpoint of the study (tensors only)") from error
@@ -62,7 +74,7 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
     needed = (f"{_LINEAR}.weight", f"{_LINEAR}.bias", "dictionary._weights")
     if not isinstance(state, dict) or any(name not in state for name in needed):
         raise SaeError(f"{path.name} is no checkpoint of the study", allowed=f"model_state with {', '.join(needed)}")
-    return {name: tensor.double().numpy() for name, tensor in state.items()}
+    return state
 
 
 def _folded_encoder(state: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

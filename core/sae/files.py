@@ -7,12 +7,16 @@ A stage folder adds `dictionary.npy`: W_dec with unit rows. A shipped folder add
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.errors import SaeError
+
+if TYPE_CHECKING:
+    from core.store import Draft
 
 CONFIG = "cfg.json"
 WEIGHTS = "sae_weights.safetensors"
@@ -47,6 +51,18 @@ def read_weight(folder: Path, name: str) -> np.ndarray:
         return np.zeros(weights.get_slice("W_dec").get_shape()[0 if name == "b_enc" else 1], np.float32)
 
 
+def read_shape(folder: Path) -> tuple[int, int]:
+    """(c, d) of a folder's dictionary, without its weights."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="np") as weights:
+            width, size = weights.get_slice("W_dec").get_shape()
+    except (SafetensorError, ValueError) as error:
+        raise SaeError(f"{WEIGHTS} of {folder} holds no dictionary", got=error, allowed="W_dec (c, d)") from error
+    return width, size
+
+
 def read_facts(folder: Path) -> dict[str, Any]:
     """`facts.json`; empty where there is none."""
     path = folder / FACTS
@@ -63,3 +79,26 @@ def unit_dictionary(folder: Path) -> np.ndarray:
     rows = read_weight(folder, "W_dec")
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+
+
+def finish(draft: Draft, told: Mapping[str, Any], k: int) -> None:
+    """`dictionary.npy` and the facts every SAE folder has, for the files in a draft of stage "sae".
+
+    Args:
+        k: active concepts per item where the configuration fixes none; 0 where nobody says (then `k` is what its training saw, or 0).
+    """
+    config, dictionary = read_config(draft.path), unit_dictionary(draft.path)
+    draft.save(DICTIONARY, dictionary)
+    draft.facts |= dict(told) | {
+        "k": int(config.get("k") or k or _trained_k(config)),
+        "width": dictionary.shape[0],
+        "hidden_size": dictionary.shape[1],
+        "architecture": config.get("architecture", "unknown"),
+        "normalisation": config.get("normalize_activations", "none"),
+    }
+
+
+def _trained_k(config: Mapping[str, Any]) -> int:
+    """K of the training, else its mean number of active concepts, rounded; 0 where the file says neither."""
+    metadata = config.get("metadata") or {}
+    return int((metadata.get("training_architecture_details") or {}).get("k") or round(metadata.get("l0") or 0))

@@ -8,6 +8,7 @@ Out: core/demo/weights/sae-<recipe>/: sae-lens's two files and `facts.json` (k, 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,11 +24,14 @@ from core.models.table import WEIGHTS
 from core.progress import Progress
 from core.records import EmbeddingView, Item
 from core.sae.files import FACTS
-from core.sae.stream import alternate, pooled_rows, shuffled_batches, token_rows
+from core.sae.stream import Order, Stream, alternate, pooled_rows, token_rows
 from core.sae.train import TrainingPlan, train
 
 if TYPE_CHECKING:
     from core.demo.world import Split
+
+CHECKPOINT = "checkpoint"
+"""Folder of an interrupted training, inside the SAE's: the same command goes on from it."""
 
 HELD_OUT = 600
 """Items of the support split the figures are measured on, a third of each sort."""
@@ -91,10 +95,10 @@ def make(adapter: Adapter, recipe: Recipe, folder: Path, progress: Progress) -> 
     from core.sae.codes import SaeEncoder
 
     view = PROJECTED if adapter.facts.kind == "dual" else EmbeddingView()
-    plan = TrainingPlan(
-        adapter.hidden_size, recipe.width, recipe.k, recipe.steps, recipe.seed, recipe.batch, decay=recipe.decay
-    )  # fmt: skip
-    log = train(plan, _batches(adapter, recipe, view, progress), folder, progress)
+    plan = TrainingPlan(adapter.hidden_size, recipe.width, recipe.k, recipe.steps, recipe.seed, recipe.batch, decay=recipe.decay)
+    unfinished = folder / CHECKPOINT
+    log = train({folder: plan}, _stream(adapter, recipe, view, progress), progress, unfinished)[folder]
+    shutil.rmtree(unfinished, ignore_errors=True)
     held_out = [world_item("support", i) for i in range(HELD_OUT)]
     rows, encoder = _pooled(adapter, held_out, view, progress), SaeEncoder(folder, recipe.input)
     facts = {
@@ -103,6 +107,7 @@ def make(adapter: Adapter, recipe: Recipe, folder: Path, progress: Progress) -> 
         "source": f"shipped with {adapter.facts.name}",
         "trained_on": f"{recipe.data} of {recipe.pool} train items of the demo world (images, captions, composed queries), {view}",
         "recipe": asdict(recipe),
+        "training": asdict(plan) | {"data": recipe.data},
         "last": asdict(log[-1]),
         "held_out": _figures(encoder, rows, [item.modality for item in held_out]),
     }
@@ -110,18 +115,18 @@ def make(adapter: Adapter, recipe: Recipe, folder: Path, progress: Progress) -> 
     return facts
 
 
-def _batches(adapter: Adapter, recipe: Recipe, view: EmbeddingView, progress: Progress) -> Any:
+def _stream(adapter: Adapter, recipe: Recipe, view: EmbeddingView, progress: Progress) -> Stream:
+    by_item, by_row = Order(recipe.pool, recipe.seed), Order(recipe.pool, recipe.seed + 1)
+    pooled = np.empty((0, 0)) if recipe.data == "tokens" else _pooled(adapter, _Lazy(recipe.pool), view, progress)
+
     def items(rows: np.ndarray) -> list[Item]:
         return [world_item("train", int(row)) for row in rows]
 
-    if recipe.data == "tokens":
-        rows = token_rows(adapter, items, recipe.pool, view, recipe.seed)
-    else:
-        pooled = _pooled(adapter, _Lazy(recipe.pool), view, progress)
-        rows = pooled_rows([pooled], recipe.batch, recipe.seed + 1)
-        if recipe.data == "mixture":
-            rows = alternate(token_rows(adapter, items, recipe.pool, view, recipe.seed), rows)
-    return shuffled_batches(rows, adapter.hidden_size, recipe.batch, recipe.input == "normalised")
+    def begin() -> Any:
+        tokens, rows = token_rows(adapter, items, by_item, view), pooled_rows([pooled], recipe.batch, by_row)
+        return {"tokens": tokens, "pooled": rows, "mixture": alternate(tokens, rows)}[recipe.data]
+
+    return Stream(begin, (by_item, by_row), adapter.hidden_size, recipe.batch, recipe.input == "normalised")
 
 
 class _Lazy(Sequence[Item]):

@@ -1,12 +1,14 @@
 """Endless streams of training rows: token states, pooled embeddings, or both, in shuffled batches, seeded.
 
 Token states are made by the model as they are needed and live in sae-lens's mixing buffer only (half of it is kept back and mixed with
-what follows), so memory does not grow with the corpus.
+what follows), so memory does not grow with the corpus. A `Stream` can begin again where it was: which rows were handed out is a
+position in an `Order`, which follows from the seed alone. What lies in the buffer when it begins again is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,31 +29,71 @@ BUFFER_VALUES = 2**27
 Rows = Iterator[np.ndarray]
 
 
-def token_rows(adapter: Adapter, items: Callable[[np.ndarray], Sequence[Item]], count: int, view: EmbeddingView, seed: int) -> Rows:
-    """States (t, d) of the view's layer and masked tokens, items in a new random order in every round, without end.
+class Order:
+    """Row numbers below `count` in a new random order in every round, without end; each row once per round.
+
+    Attributes:
+        position: row numbers handed out so far; may be set.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.position = count, seed, 0
+        self._shuffled = (-1, np.empty(0, int))
+
+    def take(self, n: int) -> np.ndarray:
+        """The next row numbers: n, or fewer at the end of a round."""
+        current, start = divmod(self.position, self.count)
+        if self._shuffled[0] != current:
+            self._shuffled = current, np.random.default_rng((self.seed, current)).permutation(self.count)
+        found = self._shuffled[1][start : start + n]
+        self.position += len(found)
+        return found
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches of rows of width `size`, in a state that can be recorded.
+
+    Attributes:
+        rows: begins the rows, going on at the positions of `orders`.
+        normalise: whether rows are divided by their norm.
+    """
+
+    rows: Callable[[], Rows]
+    orders: tuple[Order, ...]
+    size: int
+    batch: int
+    normalise: bool
+
+    @property
+    def positions(self) -> list[int]:
+        """Row numbers handed out so far, per order."""
+        return [order.position for order in self.orders]
+
+    def begin(self, positions: Sequence[int]) -> Iterator[Tensor]:
+        """Batches from there on, shuffled by torch's generator; only one such iterator may be in use."""
+        for order, position in zip(self.orders, positions, strict=True):
+            order.position = position
+        return shuffled_batches(self.rows(), self.size, self.batch, self.normalise)
+
+
+def token_rows(adapter: Adapter, items: Callable[[np.ndarray], Sequence[Item]], order: Order, view: EmbeddingView) -> Rows:
+    """States (t, d) of the view's layer and masked tokens, item after item in that order, without end.
 
     Args:
-        items: gives the items of some row numbers below `count`.
+        items: gives the items of some row numbers below `order.count`.
     """
-    rng, kept = np.random.default_rng(seed), MASKED_ROLES[view.mask]
+    kept = MASKED_ROLES[view.mask]
     while True:
-        order = rng.permutation(count)
-        for start in range(0, count, ITEMS_PER_CALL):
-            found = adapter.token_states(items(order[start : start + ITEMS_PER_CALL]), view.layer)
-            if view.mask == "all":
-                yield found.states
-            else:
-                yield found.states[[role in kept for role in found.role]]
+        found = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.layer)
+        yield found.states if view.mask == "all" else found.states[[role in kept for role in found.role]]
 
 
-def pooled_rows(arrays: Sequence[np.ndarray], batch: int, seed: int) -> Rows:
-    """Batches (b, d) of rows drawn evenly from several arrays (memmaps), in a new random order in every round, without end."""
-    rng = np.random.default_rng(seed)
+def pooled_rows(arrays: Sequence[np.ndarray], batch: int, order: Order) -> Rows:
+    """Batches (b, d) of rows drawn evenly from several arrays (memmaps) in that order, without end."""
     ends = np.cumsum([len(array) for array in arrays])
     while True:
-        order = rng.permutation(ends[-1])
-        for start in range(0, len(order), batch):
-            yield _gather(arrays, ends, np.sort(order[start : start + batch]))
+        yield _gather(arrays, ends, np.sort(order.take(batch)))
 
 
 def _gather(arrays: Sequence[np.ndarray], ends: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -1,122 +1,113 @@
-"""Training a Top-K SAE with sae-lens: `TopKTrainingSAE` in a `SAETrainer`, fed from our own stream.
+"""Training SAEs with sae-lens: one `SAETrainer` each, all fed the same batches of one stream, so that the model runs once.
 
-The study's settings: Adam 8e-4, betas 0.9/0.999, batches of 4096 states, gradient norm clipped at 1 (sae-lens does), no decoder bias, no
-input bias, no normalisation, decoder rows of unit norm (sae-lens rescales by the norms and folds them on saving). Different from the study:
-sae-lens sums the squared error over dimensions, has no L1 term (Top-K fixes the sparsity) and adds its loss for dead concepts.
+The settings of the default preset: Adam 8e-4, betas 0.9/0.999, batches of 4096 states, gradient norm clipped at 1 (sae-lens does), no
+decoder bias, no input bias, no normalisation, decoder rows of unit norm (sae-lens rescales by the norms and folds them on saving).
+Different from the study: sae-lens sums the squared error over dimensions, has no L1 term (Top-K fixes the sparsity) and adds its loss for
+dead concepts. The preset `study` is the study's loss, see `study.py`.
+
+Training goes in segments of `SEGMENT` steps. Each begins the stream again at its recorded position, with a seed that follows from the
+step; so what was interrupted and resumed at the end of a segment ends with the same weights as what was not. A checkpoint is written at
+the end of a segment, at most every `CHECKPOINT_SECONDS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.progress import Progress
+import numpy as np
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from core.progress import Progress, Task
+from core.sae import checkpoint
+from core.sae.architectures import TrainingPlan, training_sae
+from core.sae.checkpoint import LogPoint, State
+from core.sae.stream import Stream
 
-BATCH = 4096
-LEARNING_RATE = 8e-4
 LOG_EVERY = 25
+SEGMENT = 250
+"""Steps between two beginnings of the stream; each leaves out the rows in the buffer, 8 to 16 batches."""
+CHECKPOINT_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class TrainingPlan:
-    """What is trained.
+def train(jobs: Mapping[Path, TrainingPlan], stream: Stream, progress: Progress, unfinished: Path) -> dict[Path, list[LogPoint]]:
+    """Train and write the inference SAE of each plan into its folder; the figures logged on the way.
 
-    Attributes:
-        size: d of the rows.
-        width: concepts c.
-        k: active concepts.
-        steps: batches of `batch` rows.
-        decay: last share of the steps, 0-1, over which the learning rate falls to 0 (the study: 0).
-        seed: of the initial weights and the shuffling.
+    Args:
+        jobs: plans by folder; they differ in width, K, architecture or preset only.
+        unfinished: where checkpoints are, and where an earlier one is looked for; the caller deletes it.
     """
-
-    size: int
-    width: int
-    k: int
-    steps: int
-    seed: int = 0
-    batch: int = BATCH
-    learning_rate: float = LEARNING_RATE
-    decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class LogPoint:
-    """Training figures of one batch.
-
-    Attributes:
-        loss: sae-lens's overall loss.
-        explained_variance: 1 - squared error / variance around the batch mean of each dimension.
-        l0: mean active concepts per row.
-        dead_share: share of concepts, 0-1, that have not fired in the dead window.
-    """
-
-    step: int
-    loss: float
-    explained_variance: float
-    l0: float
-    dead_share: float
-
-
-def train(plan: TrainingPlan, batches: Iterator[Tensor], folder: Path, progress: Progress) -> list[LogPoint]:
-    """Train and write the inference SAE (sae-lens `topk`) into `folder`; the figures logged on the way."""
     import torch
 
+    plans = {plan.name: plan for plan in jobs.values()}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        trainer = _trainer(plan, batches)
-        log = _run(trainer, plan, progress)
-    trainer.set_final_sae_metadata()
-    trainer.sae.to("cpu").save_inference_model(folder)
-    return log
+        trainers = {name: _trainer(plan) for name, plan in plans.items()}
+        fresh = State(0, stream.positions, {name: [] for name in plans})
+        state = checkpoint.load(unfinished, trainers, plans) or fresh
+        _run(trainers, plans, state, stream, progress, unfinished)
+    for folder, plan in jobs.items():
+        trainers[plan.name].set_final_sae_metadata()
+        trainers[plan.name].sae.to("cpu").save_inference_model(folder)
+    return {folder: state.logs[plan.name] for folder, plan in jobs.items()}
 
 
-def as_facts(log: list[LogPoint]) -> list[dict[str, float]]:
-    """The log as plain JSON."""
-    return [asdict(point) for point in log]
-
-
-def _trainer(plan: TrainingPlan, batches: Iterator[Tensor]) -> Any:
-    from sae_lens import TopKTrainingSAE, TopKTrainingSAEConfig
+def _trainer(plan: TrainingPlan) -> Any:
+    import torch
     from sae_lens.config import SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
     from core.models.loading import device
 
-    sae = TopKTrainingSAE(
-        TopKTrainingSAEConfig(
-            d_in=plan.size, d_sae=plan.width, k=plan.k, device=device(), apply_b_dec_to_input=False, normalize_activations="none",
-            rescale_acts_by_decoder_norm=True,
-        )
-    )  # fmt: skip
-    sae.b_dec.requires_grad_(False)  # stays 0: the study has no decoder bias
-    window = max(20, min(1000, plan.steps // 10))
-    decay_steps = round(plan.decay * plan.steps)
+    torch.manual_seed(plan.seed)
+    sae = training_sae(plan, device())
     config = SAETrainerConfig(
         total_training_samples=plan.steps * plan.batch, train_batch_size_samples=plan.batch, lr=plan.learning_rate, lr_end=0.0,
-        lr_decay_steps=decay_steps, adam_beta1=0.9, adam_beta2=0.999, device=device(), dead_feature_window=window,
+        lr_decay_steps=round(plan.decay * plan.steps), adam_beta1=0.9, adam_beta2=0.999, device=device(),
+        dead_feature_window=max(20, min(1000, plan.steps // 10)),
     )  # fmt: skip
-    return SAETrainer(config, sae, batches)
+    return SAETrainer(config, sae, iter(()))  # batches are handed to it
 
 
-def _run(trainer: Any, plan: TrainingPlan, progress: Progress) -> list[LogPoint]:
+def _run(
+    trainers: Mapping[str, Any], plans: Mapping[str, TrainingPlan], state: State, stream: Stream, progress: Progress, unfinished: Path
+) -> None:
+    """Segment by segment; `state` is brought to the end."""
+    plan = next(iter(plans.values()))
+    written = time.monotonic()
+    with progress.task("train SAE " + ", ".join(name.replace("-", " x ") for name in plans), plan.steps) as bar:
+        bar.advance(state.step)
+        while state.step < plan.steps:
+            _segment(trainers, state, stream, plan, bar)
+            if time.monotonic() - written >= CHECKPOINT_SECONDS:
+                checkpoint.save(unfinished, state, trainers, plans)
+                written = time.monotonic()
+
+
+def _segment(trainers: Mapping[str, Any], state: State, stream: Stream, plan: TrainingPlan, bar: Task) -> None:
     """The loop of `SAETrainer.fit`, through its public steps, with our progress in place of its bar."""
-    log: list[LogPoint] = []
-    with progress.task(f"train SAE {plan.width} x {plan.k}", plan.steps) as bar:
-        for step in range(plan.steps):
+    import torch
+
+    torch.manual_seed(int(np.random.SeedSequence((plan.seed, state.step)).generate_state(1)[0]))
+    batches = stream.begin(state.positions)
+    for _ in range(min(SEGMENT, plan.steps - state.step)):
+        batch = next(batches)
+        for name, trainer in trainers.items():
             trainer.maybe_reset_sparsity()
-            output = trainer.step(next(trainer.data_provider))
+            output = trainer.step(batch)
             trainer.n_training_steps += 1
-            if step % LOG_EVERY == 0 or step == plan.steps - 1:
-                log.append(_point(trainer, output, step))
-                bar.note(f"loss {log[-1].loss:.4g}, EV {log[-1].explained_variance:.3f}, dead {log[-1].dead_share:.1%}")
-            bar.advance()
-    return log
+            if state.step % LOG_EVERY == 0 or state.step == plan.steps - 1:
+                state.logs[name].append(_point(trainer, output, state.step))
+                bar.note(_words(state.logs))
+        state.step += 1
+        bar.advance()
+    state.positions = stream.positions
+
+
+def _words(logs: Mapping[str, list[LogPoint]]) -> str:
+    """Figures of the first SAE."""
+    last = next(iter(logs.values()))[-1]
+    return f"loss {last.loss:.4g}, EV {last.explained_variance:.3f}, L0 {last.l0:.1f}, dead {last.dead_share:.1%}"
 
 
 def _point(trainer: Any, output: Any, step: int) -> LogPoint:

@@ -11,8 +11,7 @@ import torch
 from core.errors import SaeError, ShapeMismatch
 from core.progress import NoProgress
 from core.sae import SaeEncoder, concept_values, encode_codes, encoder_row, fidelity, load_codes
-from core.sae.files import unit_dictionary
-from core.sae.load import finish
+from core.sae.files import finish, unit_dictionary
 from core.store import Draft, Folder, Store
 
 C, D, K, N = 60, 16, 5, 33

@@ -20,7 +20,7 @@ from core.records import EmbeddingView
 from core.sae import obtain
 from core.sae.convert import _config, _save
 from core.sae.files import CONFIG, FACTS, WEIGHTS
-from core.sae.load import locate
+from core.sae.sources import locate
 from core.store import Folder, Store
 
 D, C, K = 8, 20, 3
@@ -39,7 +39,7 @@ def sae_folder(path: Path, size: int = D) -> Path:
 
 def get(spec: SaeSpec, store: Store, encoded: dict[str, Folder] | None = None) -> Folder:
     corpus = SimpleNamespace(name="made", items=lambda part: range(40))
-    return obtain(spec, corpus, FACTS_OF_MODEL, lambda: None, encoded or {}, VIEW, store, NoProgress())  # type: ignore[arg-type]
+    return obtain(spec, corpus, FACTS_OF_MODEL, lambda: None, encoded or {}, VIEW, store, NoProgress())[0]  # type: ignore[arg-type]
 
 
 def test_a_folder_is_copied_with_its_dictionary_and_facts(tmp_path: Path) -> None:
@@ -80,12 +80,11 @@ def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
         get(SaeSpec(source=str(tmp_path)), Store(tmp_path / "cache"))
 
 
-def test_training_on_the_embeddings_of_a_dual_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.sae.train.TrainingPlan.__init__.__defaults__", (0, 16, 1e-3, 0.0))
+def test_training_on_the_embeddings_of_a_dual_encoder(tmp_path: Path) -> None:
     store = Store(tmp_path / "cache")
     rows = np.random.default_rng(2).normal(size=(40, D)).astype(np.float32)
     encoded = {"queries": store.build("encode", "tiny", {}, (), lambda draft: draft.save(str(VIEW), rows))}
-    spec = SaeSpec(width=C, k=K, steps=5, data="tokens", input="normalised")
+    spec = SaeSpec(width=C, k=K, steps=5, batch=16, data="tokens", input="normalised")
     found = get(spec, store, encoded)
     assert found.facts["trained_on"].startswith("pooled of 40 queries of made")
     assert (found.facts["input"], found.facts["source"], len(found.facts["log"])) == ("normalised", "trained here", 2)

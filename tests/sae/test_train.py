@@ -11,9 +11,10 @@ import pytest
 from core.progress import NoProgress
 from core.records import EmbeddingView, Item, TokenStates
 from core.sae import SaeEncoder, fidelity
+from core.sae.architectures import TrainingPlan
 from core.sae.files import read_config, read_weight
-from core.sae.stream import alternate, pooled_rows, shuffled_batches, token_rows
-from core.sae.train import TrainingPlan, train
+from core.sae.stream import Order, Stream, alternate, pooled_rows, shuffled_batches, token_rows
+from core.sae.train import train
 
 D, C, K = 16, 48, 2
 
@@ -29,9 +30,13 @@ def sparse_rows(n: int, seed: int = 0) -> np.ndarray:
 
 def run(folder: Path, seed: int = 0, steps: int = 400) -> Path:
     plan = TrainingPlan(size=D, width=C, k=K, steps=steps, seed=seed, batch=256, learning_rate=3e-3)
-    batches = shuffled_batches(pooled_rows([sparse_rows(4000)], 256, seed), D, 256, normalise=False)
-    run.log = train(plan, batches, folder, NoProgress())  # type: ignore[attr-defined]
+    run.log = train({folder: plan}, stream(256, seed), NoProgress(), folder / "checkpoint")[folder]  # type: ignore[attr-defined]
     return folder
+
+
+def stream(batch: int, seed: int) -> Stream:
+    order = Order(4000, seed)
+    return Stream(lambda: pooled_rows([sparse_rows(4000)], batch, order), (order,), D, batch, normalise=False)
 
 
 def test_a_planted_dictionary_is_found_with_the_conventions_of_the_study(tmp_path: Path) -> None:
@@ -69,7 +74,7 @@ def test_the_global_random_state_is_left_alone(tmp_path: Path) -> None:
 
 def test_pooled_rows_take_every_row_once_per_round() -> None:
     arrays = [np.arange(5.0)[:, None], np.arange(5.0, 12.0)[:, None]]
-    stream = pooled_rows(arrays, batch=4, seed=0)
+    stream = pooled_rows(arrays, 4, Order(12, 0))
     first = np.concatenate(list(itertools.islice(stream, 3)))[:, 0]
     second = np.concatenate(list(itertools.islice(stream, 3)))[:, 0]
     assert sorted(first) == sorted(second) == list(range(12))
@@ -98,7 +103,7 @@ def test_token_rows_go_round_all_items_and_keep_the_mask(mask: str, per_item: di
     def items(rows: np.ndarray) -> list[Item]:
         return [Item(str(row), "text", "x") for row in rows]
 
-    stream = token_rows(_Counting(), items, 9, EmbeddingView(-1, "mean", mask), 0)  # type: ignore[arg-type]
+    stream = token_rows(_Counting(), items, Order(9, 0), EmbeddingView(-1, "mean", mask))  # type: ignore[arg-type]
     states = next(stream)[:, 0]
     assert {i: int((states == i).sum()) for i in range(9)} == {i: per_item[i % 3] for i in range(9)}
 

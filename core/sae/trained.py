@@ -1,0 +1,143 @@
+"""SAEs trained on a run's own items: those of the spec that are not in the cache yet, all in one pass.
+
+Each becomes a folder of stage "sae" of its own, whose key names only what its numbers depend on; so a spec that adds a width trains that
+one alone, and the same dictionary is found from any spec. The first of those missing leads: its work folder holds the checkpoint from
+which an interrupted training goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.config import SaeSpec
+from core.fingerprint import stage_key
+from core.models.base import Adapter, ModelFacts
+from core.progress import Progress
+from core.records import EmbeddingView, Item, Part
+from core.sae.architectures import TrainingPlan
+from core.sae.files import CONFIG, WEIGHTS, finish
+from core.sae.stream import Order, Stream, alternate, pooled_rows, token_rows
+from core.store import Draft, Folder, Store
+
+if TYPE_CHECKING:
+    from core.corpus import Corpus
+
+CHECKPOINT, BESIDE = "checkpoint", "beside"
+"""Inside the work folder of the leading SAE, until all are finished."""
+
+
+def plans(spec: SaeSpec, facts: ModelFacts) -> tuple[TrainingPlan, ...]:
+    """Every width with every K, the run's own first."""
+    widths = dict.fromkeys((spec.width_for(dual=facts.kind == "dual"), *spec.widths))
+    return tuple(
+        TrainingPlan(
+            facts.hidden_size, width, k, spec.steps, spec.seed, spec.batch, spec.learning_rate, spec.decay, spec.architecture, spec.preset
+        )
+        for width in widths
+        for k in dict.fromkeys((spec.k, *spec.ks))
+    )
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the SAEs of one spec learn from, and where they are kept; a dual encoder has pooled embeddings only, as in the study."""
+
+    spec: SaeSpec
+    corpus: Corpus
+    facts: ModelFacts
+    model: Callable[[], Adapter]
+    encoded: Mapping[Part, Folder]
+    view: EmbeddingView
+    store: Store
+    progress: Progress
+
+    def folders(self) -> tuple[Folder, ...]:
+        """The SAEs of the spec, found or trained, the run's own first."""
+        wanted = plans(self.spec, self.facts)
+        while missing := [plan for plan in sorted(wanted, key=lambda plan: (plan.width, plan.k)) if self.find(plan) is None]:
+            self._make(missing)
+        return tuple(folder for plan in wanted if (folder := self.find(plan)))
+
+    def find(self, plan: TrainingPlan) -> Folder | None:
+        """The finished SAE of a plan."""
+        return self.store.find("sae", stage_key("sae", self._asked(plan), self._parents))
+
+    @property
+    def data(self) -> str:
+        """tokens, pooled or mixture."""
+        return "pooled" if self.facts.kind == "dual" else self.spec.data
+
+    @property
+    def _parents(self) -> tuple[str, ...]:
+        return tuple(folder.key for folder in self.encoded.values())
+
+    def _asked(self, plan: TrainingPlan) -> dict[str, Any]:
+        return asdict(plan) | {"data": self.data, "input": self.spec.input, "view": str(self.view)}
+
+    def _make(self, missing: Sequence[TrainingPlan]) -> None:
+        """Train all at once; the leader's folder is finished last, so that an interruption never trains the others again."""
+        from core.sae.train import train
+
+        leader, *others = missing
+
+        def write(draft: Draft) -> None:
+            jobs = {draft.path: leader} | {draft.path / BESIDE / plan.name: plan for plan in others}
+            logs = train(jobs, self._stream(), self.progress, draft.path / CHECKPOINT)
+            for folder, plan in jobs.items():
+                if plan is not leader:
+                    self._build(plan, partial(_take, folder=folder, told=self._told(plan, logs[folder]), k=plan.k))
+            for name in (BESIDE, CHECKPOINT):
+                shutil.rmtree(draft.path / name, ignore_errors=True)
+            finish(draft, self._told(leader, logs[draft.path]), leader.k)
+
+        self._build(leader, write)
+
+    def _build(self, plan: TrainingPlan, write: Callable[[Draft], None]) -> Folder:
+        return self.store.build("sae", f"{self.facts.name}-{plan.name}", self._asked(plan), self._parents, write)
+
+    def _told(self, plan: TrainingPlan, log: list[Any]) -> dict[str, Any]:
+        counted = ", ".join(f"{len(self.corpus.items(part))} {part.replace('_', ' ')}" for part in self.encoded)
+        return {
+            "input": self.spec.input,
+            "source": "trained here",
+            "trained_on": f"{self.data} of {counted} of {self.corpus.name}; {self.facts.name}, {self.view}",
+            "training": asdict(plan) | {"data": self.data},
+            "log": [asdict(point) for point in log],
+        }
+
+    def _stream(self) -> Stream:
+        arrays = [folder.array(str(self.view)) for folder in self.encoded.values()]
+        tables = [self.corpus.items(part) for part in self.encoded]
+        ends = np.cumsum([len(table) for table in tables])
+        total, seed, batch = int(ends[-1]), self.spec.seed, self.spec.batch
+        by_item, by_row = Order(total, seed), Order(total, seed + 1)
+
+        def tokens() -> Any:
+            return token_rows(self.model(), lambda at: _items(tables, ends, at), by_item, self.view)
+
+        def pooled() -> Any:
+            return pooled_rows(arrays, batch, by_row)
+
+        rows = {"tokens": tokens, "pooled": pooled, "mixture": lambda: alternate(tokens(), pooled())}[self.data]
+        return Stream(rows, (by_item, by_row), self.facts.hidden_size, batch, self.spec.input == "normalised")
+
+
+def _take(draft: Draft, folder: Path, told: Mapping[str, Any], k: int) -> None:
+    """Finish an SAE that was trained beside another."""
+    for name in (CONFIG, WEIGHTS):
+        shutil.copyfile(folder / name, draft.path / name)
+    finish(draft, told, k)
+
+
+def _items(tables: list[Any], ends: np.ndarray, rows: np.ndarray) -> list[Item]:
+    """Items by their number in all tables put one after another."""
+    which = np.searchsorted(ends, rows, side="right")
+    starts = np.concatenate([[0], ends[:-1]])
+    return [tables[a].item(int(row - starts[a])) for a, row in zip(which, rows, strict=True)]
