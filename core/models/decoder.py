@@ -3,7 +3,8 @@
 Steps of `embed`: (1) items with and without an image go apart, since a processor call has images for all its texts or for none;
 (2) the processor tokenises and pads on the right; (3) the inner model runs without its vocabulary head; hooks keep the layers asked
 for and no others; (4) each view is pooled in float32 over its tokens. Layers are counted as in transformers' `hidden_states`: 0 is the
-decoder's input, i the output of layer i, the last one (-1) is taken after the final norm.
+decoder's input, i the output of layer i, the last one (-1) is taken after the final norm. A layer that is passed over (Llama-Vision's
+cross-attention, where there is no image) gives out what went in.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 
 from core.errors import ModelError, NotAvailable
 from core.models.base import ModelFacts
+from core.models.image_tokens import ImageCounts, cross_attention_layers, grid, image_ids, placeholders
+from core.models.outliers import MEASURE, NO_OUTLIERS, ordinary
 from core.models.pooling import MASKED_ROLES, POOLINGS
 from core.models.prompts import Prompt, prompt_of
 from core.models.tokens import Labels, label
@@ -37,7 +40,9 @@ class DecoderAdapter:
         self.tokenizer = processor.tokenizer
         self.tokenizer.padding_side = "right"
         self.lock = threading.RLock()
-        self._image_ids = _image_ids(processor, model.config)
+        self._image_ids = image_ids(processor, model.config)
+        self._count_image = ImageCounts(processor, self._measured_image)
+        self._crossing = cross_attention_layers(model.config)
         self._inner = model.base_model
         self._layers = _decoder_layers(model)
 
@@ -57,8 +62,7 @@ class DecoderAdapter:
 
     def image_tokens(self, item: Item) -> int:
         """Tokens that replace the item's placeholder."""
-        found = self.processor._get_num_multimodal_tokens(image_sizes=[item.image.size[::-1]])
-        return int(found["num_image_tokens"][0])
+        return self._count_image(item.image.size)
 
     def plain(self, rendered: list[str]) -> Any:
         """The rendered strings tokenised as they stand, with offsets."""
@@ -79,7 +83,8 @@ class DecoderAdapter:
         """See `Adapter.embed`."""
         import torch
 
-        rows = {view: np.empty((len(items), self.hidden_size), np.float32) for view in views}
+        width = {MEASURE: 2}
+        rows = {view: np.empty((len(items), width.get(view.pooling, self.hidden_size)), np.float32) for view in views}
         with self.lock, torch.inference_mode():
             for members in self._groups(items):
                 pooled = self._embed_group([items[i] for i in members], views)
@@ -90,8 +95,11 @@ class DecoderAdapter:
     def lengths(self, items: Sequence[Item]) -> list[int]:
         """See `Adapter.lengths`; no pixel is read."""
         rendered, _ = self._turns(items)
+        marks = getattr(self.processor, "full_image_sequence", None)  # Gemma 3: line breaks around it can join those of the text
+        if marks:
+            rendered = [r.replace(self.processor.image_token, marks) for r in rendered]
         counts = [len(ids) for ids in self.plain(rendered)["input_ids"]] if rendered else []
-        return [n + (self.image_tokens(i) - 1 if self.feeds_image(i) else 0) for n, i in zip(counts, items, strict=True)]
+        return [n + (self.image_tokens(i) - 1 if self.feeds_image(i) and not marks else 0) for n, i in zip(counts, items, strict=True)]
 
     def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
         """See `Adapter.token_states`."""
@@ -145,16 +153,17 @@ class DecoderAdapter:
         return [members for members in apart.values() if members]
 
     def _embed_group(self, items: list[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
-        if any(view.mask != "all" for view in views):
-            inputs, labels = self._labelled(items)
-        else:
-            inputs, labels = self._inputs(items)[0], []
+        masks = {view.mask for view in views} - {NO_OUTLIERS}
+        inputs, labels = self._labelled(items) if masks - {"all"} else (self._inputs(items)[0], [])
         states = self._states(inputs, sorted({view.layer for view in views}))
-        keep = {mask: self._keep(mask, inputs, labels, items) for mask in {view.mask for view in views}}
-        return {
-            view: POOLINGS[view.pooling](states[view.layer], keep[view.mask]).cpu().numpy()
-            for view in views
-        }  # fmt: skip
+        attended = inputs["attention_mask"].bool()
+        by_role = {mask: self._keep(mask, attended, labels, items) for mask in masks}
+        found = {}
+        for view in views:
+            own = states[view.layer]
+            keep = by_role[view.mask].to(own.device) if view.mask in masks else ordinary(own, attended.to(own.device))
+            found[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
+        return found
 
     def _inputs(self, items: list[Item]) -> tuple[Any, list[str], list[Prompt]]:
         rendered, prompts = self._turns(items)
@@ -177,10 +186,9 @@ class DecoderAdapter:
         ]  # fmt: skip
         return inputs, labels
 
-    def _keep(self, mask: str, inputs: Any, labels: list[Labels], items: list[Item]) -> Tensor:
+    def _keep(self, mask: str, attended: Tensor, labels: list[Labels], items: list[Item]) -> Tensor:
         import torch
 
-        attended = inputs["attention_mask"].bool()
         if mask == "all":
             return attended
         keep = torch.zeros_like(attended)
@@ -195,11 +203,17 @@ class DecoderAdapter:
         return keep
 
     def _states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
-        wanted = {layer: layer % (len(self._layers) + 1) for layer in layers}
+        wanted = {layer: self._reached(layer % (len(self._layers) + 1), "pixel_values" in inputs) for layer in layers}
         with self._recording({at for at in wanted.values() if at < len(self._layers)}) as kept:
             output = self._inner(**inputs, use_cache=False, return_dict=True)
         kept[len(self._layers)] = output.last_hidden_state
         return {layer: kept[at] for layer, at in wanted.items()}
+
+    def _reached(self, at: int, has_image: bool) -> int:
+        """The layer whose output stands at that place: layers that read an image are passed over without one."""
+        while at < len(self._layers) and not has_image and at - 1 in self._crossing:
+            at -= 1
+        return at
 
     @contextmanager
     def _recording(self, wanted: set[int]) -> Iterator[dict[int, Any]]:
@@ -226,7 +240,7 @@ class DecoderAdapter:
     def _on_device(self, inputs: Any) -> Any:
         import torch
 
-        dtype, device = self.model.dtype, self.model.device
+        dtype, device = self.model.dtype, input_device(self.model)
         named = {k: v for k, v in inputs.items() if k != "labels" and v is not None}
         return {
             k: v.to(device, dtype) if torch.is_tensor(v) and v.is_floating_point() else v.to(device) if torch.is_tensor(v) else v
@@ -237,33 +251,31 @@ class DecoderAdapter:
         """The item with a broken-up image placeholder where its own text spells one: it would count as an image."""
         from dataclasses import replace
 
-        token = getattr(self.processor, "image_token", None)
-        if token and item.text and token in item.text:
-            return replace(item, text=item.text.replace(token, f"{token[0]} {token[1:]}"))
-        return item
+        text = item.text or ""
+        for token in placeholders(self.processor):
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+        return replace(item, text=text) if text != (item.text or "") else item
+
+    def _measured_image(self, size: tuple[int, int]) -> int:
+        """Tokens a blank picture of that size takes, for processors that do not say."""
+        from PIL import Image
+
+        rendered, _ = self._turns([blank := Item("", "image", None, Image.new("RGB", size))])
+        whole = self.process([blank], rendered)["input_ids"].shape[1]
+        return whole - len(self.plain(rendered)["input_ids"][0]) + 1
 
     def _grids(self, inputs: Any, items: list[Item]) -> list[tuple[int, int] | None]:
-        if "image_grid_thw" in inputs:
-            merge = self.processor.image_processor.merge_size
-            return [(h // merge, w // merge) for _, h, w in inputs["image_grid_thw"].tolist()]
-        return [self._square(ids, item) for ids, item in zip(inputs["input_ids"].tolist(), items, strict=True)]
-
-    def _square(self, ids: list[int], item: Item) -> tuple[int, int] | None:
-        count = sum(i in self._image_ids for i in ids)
-        side = int(count**0.5)
-        return (side, side) if item.modality != "text" and side and side * side == count else None
+        ids = inputs["input_ids"].tolist()
+        return [None if i.modality == "text" else grid(self.processor, inputs, n, ids[n], self._image_ids) for n, i in enumerate(items)]
 
 
-def _image_ids(processor: Any, config: Any) -> frozenset[int]:
-    named = (
-        getattr(processor, "image_token_id", None),
-        getattr(config, "image_token_id", None),
-        getattr(config, "image_token_index", None),
-    )
-    ids = frozenset(int(i) for i in named if i is not None)
-    if not ids:
-        raise ModelError("the processor names no image token", got=type(processor).__name__, allowed="an image-text-to-text processor")
-    return ids
+def input_device(model: Any) -> Any:
+    """Where inputs go: the model's device, or that of its embedding table where accelerate has spread the layers.
+
+    Layers moved out of the GPU have no device of their own ("meta"): what counts is where they are computed.
+    """
+    hook = getattr(model.get_input_embeddings(), "_hf_hook", None)
+    return getattr(hook, "execution_device", None) or model.device
 
 
 def _decoder_layers(model: Any) -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.models.outliers import MEASURE, measure
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -16,7 +18,7 @@ MASKED_ROLES: dict[str, frozenset[str]] = {
     "no-prompt": frozenset({"image", "text", "template"}),
     "text": frozenset({"text"}),
 }
-"""Token roles each mask keeps."""
+"""Token roles each mask keeps; the mask that goes by norms is in `outliers.py`."""
 
 
 def mean(states: Tensor, keep: Tensor) -> Tensor:
@@ -43,4 +45,5 @@ def minimum(states: Tensor, keep: Tensor) -> Tensor:
     return states.float().masked_fill(~keep[..., None], float("inf")).amin(1)
 
 
-POOLINGS = {"mean": mean, "last": last, "max": maximum, "min": minimum}
+POOLINGS = {"mean": mean, "last": last, "max": maximum, "min": minimum, MEASURE: measure}
+"""By name; the last one is no pooling of a spec but the two figures of `outliers.py`."""
