@@ -6,10 +6,10 @@ A rule that compares two settings of one run rests on the paired 95% interval ov
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
-from core.exhibits.registry import Outcome, Verdict
+from core.exhibits.registry import About, Outcome, Verdict
 
 SMALL = 0.02
 """Two recalls closer than this count as the same (2 points), where a claim says that something changes little."""
@@ -44,15 +44,16 @@ def same(low: float, high: float, margin: float = SMALL) -> Outcome:
     return "disagrees" if low > margin or high < -margin else "not clear"
 
 
-def by_direction(on: str, what: str, row: Mapping[str, Any], expected: int) -> Verdict:
-    """Judge the paired difference of a row (gain, gain_low, gain_high, p_value, queries): above or below 0."""
-    return _verdict(on, what, row, direction(row["gain_low"], row["gain_high"], expected), "its 95% interval spans 0")
+def by_direction(on: str, what: str, row: Mapping[str, Any], expected: int, name: str = "gain", about: About = "claim") -> Verdict:
+    """Judge the paired difference of a row (NAME, NAME_low, NAME_high, NAME_p, queries): above or below 0."""
+    outcome = direction(row[f"{name}_low"], row[f"{name}_high"], expected)
+    return _verdict(on, what, row, name, outcome, "the interval spans 0", about)
 
 
-def by_sameness(on: str, what: str, row: Mapping[str, Any], margin: float = SMALL) -> Verdict:
+def by_sameness(on: str, what: str, row: Mapping[str, Any], margin: float = SMALL, name: str = "gain", about: About = "claim") -> Verdict:
     """Judge the paired difference of a row: small, that is with its whole interval within +-margin."""
-    unclear = f"its 95% interval crosses the edge of ±{100 * margin:g} points"
-    return _verdict(on, what, row, same(row["gain_low"], row["gain_high"], margin), unclear)
+    outcome = same(row[f"{name}_low"], row[f"{name}_high"], margin)
+    return _verdict(on, what, row, name, outcome, f"the interval crosses the edge of ±{100 * margin:g} points", about)
 
 
 def cannot(on: str, why: str) -> Verdict:
@@ -60,11 +61,12 @@ def cannot(on: str, why: str) -> Verdict:
     return Verdict(on=on, outcome="cannot be said", why=why)
 
 
-def _verdict(on: str, what: str, row: Mapping[str, Any], outcome: Outcome, unclear: str) -> Verdict:
-    interval = f"95% interval {100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}"
-    p = "" if row.get("p_value") is None else f", p {'< 0.0001' if row['p_value'] < 0.0001 else format(row['p_value'], '.4f')}"
-    why = f"{what}: {points(row['gain'])} ({interval}{p}, n = {int(row['queries']):,} queries)"
+def _verdict(on: str, what: str, row: Mapping[str, Any], name: str, outcome: Outcome, unclear: str, about: About) -> Verdict:
+    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    p = float(row.get(f"{name}_p", row.get("p_value", nan)))
+    tested = "" if isnan(p) else ", p < 0.0001" if p < 0.0001 else f", p {p:.4f}"
+    why = f"{what}: {points(value)} (95% interval {100 * low:+.1f} to {100 * high:+.1f}{tested}, n = {int(row['queries']):,} queries)"
     return Verdict(
-        on=on, outcome=outcome, why=f"{why}; {unclear}" if outcome == "not clear" else why,
-        difference=row["gain"], low=row["gain_low"], high=row["gain_high"], p_value=row.get("p_value"), n=int(row["queries"]),
+        on=on, outcome=outcome, about=about, why=f"{why}; {unclear}" if outcome == "not clear" else why,
+        difference=value, low=low, high=high, p_value=None if isnan(p) else p, n=int(row["queries"]),
     )  # fmt: skip

@@ -1,84 +1,126 @@
-"""The figures: runs in, one tidy table out. Ratios are 0-1; intervals are 95% bootstrap over queries."""
+"""The figures: runs in, one tidy table out. Ratios are 0-1; intervals are 95% bootstrap over queries unless a docstring says otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
-from core.analysis.retrieval import Evaluation
+from core.exhibits import resampled
+from core.exhibits.rows import CONTRASTIVE, gain, head, partner, recalls
 from core.exhibits.views import evaluate_view, stored
 from core.questions import modality, retrieval
+from core.questions.concepts import table as concept_table
 from core.run import Run
 
-
-def recalls(e: Evaluation) -> dict[str, Any]:
-    """recall@1, @5, @10 with intervals and the number of queries."""
-    values: dict[str, Any] = {}
-    for k, value in e.recall.items():
-        values |= {f"recall@{k}": value, f"recall@{k}_low": e.ci95[f"recall@{k}"][0], f"recall@{k}_high": e.ci95[f"recall@{k}"][1]}  # type: ignore[index]
-    return values | {"queries": e.queries, "candidates": e.candidates}
+HELD = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+"""Shares of energy of Figure 3."""
+MASKS = 'masks = ["all", "no-image", "no-prompt"]'
+LAYERS = "layers = [-1, 1, 3, 5] (any index of hidden_states, -1 first)"
 
 
-def head(run: Run) -> dict[str, Any]:
-    """run, model, task: the first columns of every exhibit."""
-    return {"run": run.name, "model": run.model_name, "task": run.spec.corpus.task}
-
-
-def models_compared(runs: Sequence[Run]) -> pd.DataFrame:
-    """Figure 1: raw recall of each run."""
-    return pd.DataFrame([head(run) | recalls(retrieval.evaluate(run).evaluation) for run in runs])
+def models_compared(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
+    """Figure 1: raw recall of each run; gain: the paired difference to the contrastive run on the same corpus, `against`."""
+    rows = []
+    for run in runs:
+        mine, other = retrieval.evaluate(run).evaluation, partner(run, runs, CONTRASTIVE)
+        theirs = mine if other is None or other is run else retrieval.evaluate(other).evaluation
+        against = "" if theirs is mine or other is None else other.name
+        rows.append(head(run) | recalls(mine) | {"metric": metric, "against": against} | gain(theirs, mine, metric))
+    return pd.DataFrame(rows)
 
 
 def modality_density(runs: Sequence[Run]) -> pd.DataFrame:
-    """Figure 2: concepts (share of those with a score) and energy (share) per bin of the modality score (Eq 4)."""
+    """Figure 2: concepts (share of those with a score) and energy (share) per bin of the modality score (Eq 4).
+
+    share_text (score > 0.9), share_image (< 0.1), share_between: of the `scored` concepts, with Wilson 95% intervals over concepts.
+    """
     frames = []
     for run in runs:
         found = modality.scores(run)
-        frame = found.histogram.assign(concepts=found.histogram["concepts"] / max(1, found.histogram["concepts"].sum()))
-        frames.append(frame.assign(**head(run), alive=found.alive, dead=found.dead))
-    return _tidy(frames)
+        counts = found.histogram["concepts"].to_numpy()
+        scored = int(counts.sum())
+        shares = {"text": found.share_text, "image": found.share_image, "between": 1 - found.share_text - found.share_image}
+        frame = pd.DataFrame({
+            "left": found.histogram["left"], "right": found.histogram["right"], "count": counts,
+            "concepts": counts / max(1, scored), "energy": found.histogram["energy"],
+        })  # fmt: skip
+        values: dict[str, float] = {"scored": scored, "undefined": found.undefined, "dead": found.dead}
+        for name, share in shares.items():
+            low, high = _wilson(share, scored)
+            values |= {f"share_{name}": share, f"share_{name}_low": low, f"share_{name}_high": high}
+        frames.append(frame.assign(**head(run), **values))
+    table = pd.concat(frames, ignore_index=True)
+    table.attrs = {"notes": ["Measured on the test queries and candidates; concepts that never fire have no score and are in no share."]}
+    return table
 
 
 def energy_concentration(runs: Sequence[Run]) -> pd.DataFrame:
-    """Figure 3: share of all concepts that hold 99% of the energy (Eq 3)."""
+    """Figure 3: the fewest concepts that hold 50 ... 99.9% of the energy (Eq 3), as a share of all; intervals by bootstrap over items."""
     rows = []
     for run in runs:
-        found = modality.cumulative_energy(run)
-        rows.append(head(run) | {"concepts_for_99": found.share_for_99, "count": found.concepts_for_99, "concepts": found.n_concepts})
-    return pd.DataFrame(rows)
+        energy = concept_table(run)["energy"].to_numpy()
+        drawn = resampled.energies(run)
+        alive = int((energy > 0).sum())
+        for held in HELD:
+            needed = resampled.concepts_needed(energy[None, :], held)[0]
+            low, high = np.percentile(resampled.concepts_needed(drawn, held), [2.5, 97.5])
+            shares = {"share": needed / len(energy), "share_low": low / len(energy), "share_high": high / len(energy)}
+            sizes = {"concepts": len(energy), "alive": alive, "share_of_alive": needed / max(1, alive)}
+            rows.append(head(run) | {"energy_held": held, "needed": int(needed)} | shares | sizes)
+    table = pd.DataFrame(rows)
+    table.attrs = {"notes": [f"Energy of the test queries and candidates, each item once; intervals: {resampled.DRAWS} draws of items."]}
+    return table
 
 
-def token_masks(runs: Sequence[Run]) -> pd.DataFrame:
+def token_masks(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
     """Figure 4: recall with all tokens, without image tokens, without the prompt's tokens."""
-    return by_view(runs, "mask", 'masks = ["all", "no-image", "no-prompt"]')
+    return by_view(runs, "mask", MASKS, metric)
 
 
-def layers(runs: Sequence[Run]) -> pd.DataFrame:
-    """Figure 5: recall of every stored layer."""
-    return by_view(runs, "layer", "layers = [1, 2, 3, -1]")
+def layers(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
+    """Figure 5: recall of every stored layer, the last one last."""
+    table = by_view(runs, "layer", LAYERS, metric)
+    depth = table["layer"].where(table["layer"] >= 0, np.inf)
+    return table.assign(depth=depth).sort_values(["variant", "depth"], kind="stable").drop(columns="depth").reset_index(drop=True)
 
 
-def beta_sweep(runs: Sequence[Run]) -> pd.DataFrame:
-    """Figure 6: recall against the shrinkage beta."""
-    return _tidy([retrieval.beta_sweep(run).assign(**head(run)) for run in runs])
-
-
-def by_view(runs: Sequence[Run], field: str, setting: str) -> pd.DataFrame:
-    """Recall, raw and with ReAlign, of every stored view that differs from the first in `field` only."""
+def beta_sweep(runs: Sequence[Run], metric: str = "recall@5", statistics: str = "per-side") -> pd.DataFrame:
+    """Figure 6: recall against the shrinkage beta, at the run's eps; gain: the paired difference to the raw embeddings."""
     rows = []
     for run in runs:
-        for view in stored(run, field, setting):
-            for variant in ("none", "realign"):
-                found = evaluate_view(run, view, variant)
-                rows.append(head(run) | {field: getattr(view, field), "variant": variant} | recalls(found))
+        raw, eps = retrieval.evaluate(run).evaluation, run.spec.whitening.eps
+        rows.append(head(run) | {"variant": "none", "beta": np.nan} | recalls(raw) | {"metric": metric} | gain(raw, raw, metric))
+        for beta in retrieval.BETAS:
+            found = retrieval.evaluate(run, f"realign(beta={beta},eps={eps},statistics={statistics})").evaluation
+            rows.append(head(run) | {"variant": "realign", "beta": beta} | recalls(found) | {"metric": metric} | gain(raw, found, metric))
+    table = pd.DataFrame(rows)
+    table.attrs = {"notes": [f"Mean and covariance: {statistics}. The first row of a run is the raw embedding, without beta."]}
+    return table
+
+
+def by_view(runs: Sequence[Run], field: str, setting: str, metric: str = "recall@5") -> pd.DataFrame:
+    """Recall, raw and with ReAlign, of every stored view that differs from the first in `field` only.
+
+    gain: the paired difference to the first view under the same variant.
+    """
+    rows = []
+    for run in runs:
+        views = stored(run, field, setting)
+        for variant in ("none", "realign"):
+            base = evaluate_view(run, views[0], variant)
+            for view in views:
+                found = base if view == views[0] else evaluate_view(run, view, variant)
+                setting_ = {field: getattr(view, field), "variant": variant}
+                rows.append(head(run) | setting_ | recalls(found) | {"metric": metric} | gain(base, found, metric))
     return pd.DataFrame(rows)
 
 
-def _tidy(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    for frame in frames:
-        frame.attrs = {}
-    table = pd.concat(frames, ignore_index=True)
-    first = ["run", "model", "task"]
-    return table[[*first, *(c for c in table.columns if c not in first)]]
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson 95% interval of a share of n; NaN for none."""
+    if not n:
+        return float("nan"), float("nan")
+    found = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)

@@ -72,7 +72,7 @@ def printed_model(run: Run) -> str | None:
 def why_apart(run: Run) -> str:
     """Why no printed number speaks of this run; empty where one may."""
     if printed_model(run) is None:
-        return f"the study printed nothing for {run.model_name}"
+        return "the study printed nothing for this model"
     if data_set(run) is None:
         return "the study printed nothing for these data"
     if run.view.pooling != "projected" and (run.view.layer, run.view.pooling, run.view.mask) != (-1, "mean", "all"):
@@ -122,7 +122,9 @@ def verdicts(title: str, runs: Sequence[Run], table: pd.DataFrame) -> tuple[Verd
     if reported(title).empty:
         return (Verdict(on="all runs", outcome="cannot be said", about="printed", why="the study prints no numbers for this exhibit"),)
     if apart:
-        why = "; ".join(dict.fromkeys(why_apart(run) or f"nothing printed for {run.name} here" for run in apart))
+        why = "; ".join(
+            dict.fromkeys(why_apart(run) or f"nothing printed here for {data_set(run)}, task {run.spec.corpus.task}" for run in apart)
+        )
         found.append(Verdict(on=", ".join(run.name for run in apart), outcome="cannot be said", about="printed", why=why))
     return tuple(found)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Group = Literal["study", "beyond"]
 Outcome = Literal["agrees", "disagrees", "not clear", "cannot be said"]
+About = Literal["claim", "beside", "printed"]
 Value = str | float | int | bool
 
 
@@ -30,7 +31,8 @@ class Verdict:
     """The run, or the runs, it speaks of."""
     outcome: Outcome
     why: str
-    about: Literal["claim", "printed"] = "claim"
+    about: About = "claim"
+    """The study's claim; what stands beside it (a control, or a kind of model it does not speak of); or its printed numbers."""
     difference: float | None = None
     """The difference judged, 0-1; None where the rule rests on no difference."""
     low: float | None = None
@@ -107,6 +109,10 @@ class Exhibit:
     """What a run must have, in words."""
     on_sae: bool = False
     """Its numbers rest on the SAE: fidelity stands beside them."""
+    version: int = 1
+    """Raised when its numbers change: tables are kept in the cache under it."""
+    depends: Callable[[], Mapping[str, Any]] | None = None
+    """What else its numbers hang on, e.g. the machine that measures seconds; plain JSON, part of the cache's key."""
 
     def read_options(self, given: Mapping[str, Value]) -> dict[str, Value]:
         """Every option with its value, defaults filled in. SpecError for one that does not exist or cannot be."""

@@ -64,13 +64,22 @@ def _compute(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]
             if exhibit.check:
                 exhibit.check(run)
             if not exhibit.together:
-                tables.append(exhibit.compute([run], **options))
+                tables.append(_kept(exhibit, [run], options))
             taking_part.append(run)
         except NotAvailable as error:
             left_out.append(LeftOut(run.name, str(error)))
     if exhibit.together and taking_part:
-        tables.append(exhibit.compute(taking_part, **options))
+        tables.append(_kept(exhibit, taking_part, options))
     return tables, taking_part, left_out
+
+
+def _kept(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -> pd.DataFrame:
+    """The table from the cache, or computed now and kept with the first run."""
+    from core.questions.answers import cached_table
+
+    depends = dict(exhibit.depends()) if exhibit.depends else {}
+    arguments = {"options": dict(options), "runs": [run.key for run in runs], "version": exhibit.version, "depends": depends}
+    return cached_table(runs[0], f"exhibit-{exhibit.name}", arguments, lambda: exhibit.compute(runs, **options))
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

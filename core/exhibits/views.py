@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.analysis import retrieval as science
 from core.analysis.variants import FitData, apply_variant, fit_variant
+from core.config import OWN_MODEL
 from core.errors import NotAvailable
 from core.questions.answers import answer
 from core.records import EmbeddingView
@@ -32,14 +33,20 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
         NotAvailable: only the first is stored, or the model has no such choice.
     """
     first = run.view
+    if run.model_name == OWN_MODEL:
+        raise NotAvailable(f"run {run.name!r} holds own embeddings, of one {field} only", todo="give it a [model] to embed its items anew")
     if first.pooling == "projected":
         raise NotAvailable(
-            f"{run.model_name} gives one projected embedding per item", got=run.name, todo="choose a run of a multimodal LLM"
+            f"{run.model_name} is a dual encoder: one projected embedding per item, no {field} to choose",
+            got=run.name,
+            todo="choose a run of a multimodal LLM",
         )
     others = [name for name in ("layer", "pooling", "mask") if name != field]
     found = [v for v in run.views if all(getattr(v, name) == getattr(first, name) for name in others)]
     if len(found) < 2:
         raise NotAvailable(
-            f"run {run.name!r} stores one {field} only", got=str(first), todo=f"add {setting} to [embedding] of its spec and run it again"
+            f"run {run.name!r} stores one {field} only",
+            got=str(first),
+            todo=f"put {setting} and cross = false under [embedding] of its spec, then `retrieval-lens run SPEC.toml`",
         )
     return found

@@ -1,0 +1,84 @@
+"""How far measures of concepts hang on the items they were measured on: the measures on redrawn items and pairs (bootstrap).
+
+In: a run. Out: arrays (draws, c), seeded, float64. Items of both sides are redrawn together for energy, matching pairs for attribution and
+bridge; the two redraws are independent. Percentiles of what follows from them are 95% intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+
+from core.analysis.concepts import jaccard, top_share, triple_overlap
+from core.run import Run
+
+DRAWS = 200
+PAIR_BLOCK = 64
+
+
+def energies(run: Run, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """(draws, c) energy (Eq 3) on redrawn items, queries and candidates together."""
+    codes = vstack([csr_array(run.codes("queries")), csr_array(run.codes("candidates"))], format="csr").astype(np.float64)
+    return np.stack([weights @ codes for weights in _weights(codes.shape[0], draws, seed)])
+
+
+def attributions_and_bridges(run: Run, draws: int = DRAWS, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Two (draws, c): attribution (Eq 6) and the bridge diagonal (Eq 5) on redrawn matching pairs of the test split."""
+    attributed, bridged = per_pair(run)
+    n = attributed.shape[0]
+    both = [(weights @ attributed, weights @ bridged) for weights in _weights(n, draws, seed)]
+    first, second = zip(*both, strict=True)
+    return np.stack(first), np.stack(second)
+
+
+def per_pair(run: Run) -> tuple[csr_array, csr_array]:
+    """Two (p, c) sparse: z_q * (M z_c) + z_c * (M z_q) and z_q * z_c * ||D_k||^2 of every matching pair; their means are Eqs 6 and 5."""
+    dictionary = np.asarray(run.need_sae().dictionary, dtype=np.float64)
+    pairs = run.qrels("test").pairs
+    left = csr_array(run.codes("queries"))[pairs[:, 0]].astype(np.float64)
+    right = csr_array(run.codes("candidates"))[pairs[:, 1]].astype(np.float64)
+    attributed = []
+    for start in range(0, len(pairs), PAIR_BLOCK):
+        q, c = left[start : start + PAIR_BLOCK], right[start : start + PAIR_BLOCK]
+        attributed.append(csr_array(_dotted(q, c @ dictionary, dictionary) + _dotted(c, q @ dictionary, dictionary)))
+    norms = np.einsum("cd,cd->c", dictionary, dictionary)
+    return vstack(attributed, format="csr"), csr_array(left.multiply(right).multiply(norms[None, :]))
+
+
+def overlaps(tops: dict[str, np.ndarray]) -> list[float]:
+    """Jaccard overlaps of three top sets (Eq 7): energy & attribution, energy & bridge, attribution & bridge, all three."""
+    e, a, b = (tops[name] for name in ("energy", "attribution", "bridge"))
+    return [jaccard(e, a), jaccard(e, b), jaccard(a, b), triple_overlap(e, a, b)]
+
+
+def drawn_overlaps(run: Run, share: float) -> np.ndarray:
+    """(draws, 4) overlaps of the top shares, each draw with its own energies, attributions and bridges."""
+    energy, (attribution, bridge) = energies(run), attributions_and_bridges(run)
+    named = zip(energy, attribution, bridge, strict=True)
+    return np.array([overlaps(_tops(dict(zip(("energy", "attribution", "bridge"), row, strict=True)), share)) for row in named])
+
+
+def concepts_needed(values: np.ndarray, share: float) -> np.ndarray:
+    """Of each row (draws, c): the fewest concepts that hold `share` of its sum; 0 where the sum is 0."""
+    held = np.cumsum(-np.sort(-values, axis=1), axis=1)
+    return np.where(held[:, -1] > 0, (held < share * (1 - 1e-12) * held[:, -1:]).sum(axis=1) + 1, 0)
+
+
+def _tops(measures: dict[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
+    return {name: top_share(values, share) for name, values in measures.items()}
+
+
+def _dotted(codes: csr_array, rows: np.ndarray, dictionary: np.ndarray) -> csr_array:
+    """(p, c): codes[i, k] * (D_k . rows[i]) where the concept fires."""
+    at = np.repeat(np.arange(codes.shape[0]), np.diff(codes.indptr))
+    dots = np.einsum("nd,nd->n", dictionary[codes.indices], rows[at])
+    return csr_array((codes.data * dots, codes.indices, codes.indptr), shape=codes.shape)
+
+
+def _weights(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each of n rows is drawn, over n: one (n,) array per draw, summing to 1."""
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        yield np.bincount(rng.integers(n, size=n), minlength=n) / n
