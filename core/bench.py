@@ -1,13 +1,20 @@
-"""Batched encoding against the plain way, both sides in one process on the same items, and the ratio.
+"""Benchmarks: batched encoding against the plain way, and the memory a large corpus takes. Both sides of a ratio come from one call.
 
 The plain way: one item at a time, every hidden state kept, vocabulary logits computed, the last state averaged, as the study's released
-script does. The batched way: `Adapter.embed`. Equality of the embeddings is measured beside the speed.
+script does. The batched way: `Adapter.embed`. Equality of the embeddings is measured beside the speed. Every side runs in a process of
+its own, whose peak resident memory is the one reported.
 """
 
 from __future__ import annotations
 
+import resource
+import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,41 +25,59 @@ if TYPE_CHECKING:
     from core.models.decoder import DecoderAdapter
 
 BATCH = 64
+WARM_UP = 4
+"""Items embedded before the clock starts."""
 
 
 def benchmark(model: str = "demo-mllm", number: int = 256) -> dict[str, Any]:
-    """Items per second of both ways on `number` images and captions of the demo world, their ratio, and how far the embeddings differ."""
-    from core.config import ModelSpec
-    from core.models import load_model
+    """Items per second and peak memory (GiB) of both ways, their ratio, and how far the embeddings differ.
 
-    adapter: Any = load_model(ModelSpec(name=model))
-    items = demo_items(number)
-    view = EmbeddingView()
-    adapter.embed(items[:BATCH], [view])  # warm-up of both sides' kernels
-    plain_loop(adapter, items[:4])
-    plain, plain_seconds = _timed(lambda: plain_loop(adapter, items))
-    batched, batched_seconds = _timed(lambda: _batched(adapter, items, view))
+    On `number` items of the demo world: a third each of images, captions and images with a text.
+    """
+    plain, batched = (alone(_timed_side, side, model, number) for side in ("plain", "batched"))
     return {
         "model": model,
-        "device": str(adapter.model.device),
-        "items": len(items),
-        "plain_items_per_second": len(items) / plain_seconds,
-        "batched_items_per_second": len(items) / batched_seconds,
-        "ratio": plain_seconds / batched_seconds,
-        "lowest_cosine": float(_cosines(plain, batched).min()),
+        "device": batched["device"],
+        "items": number,
+        "plain_items_per_second": number / plain["seconds"],
+        "batched_items_per_second": number / batched["seconds"],
+        "ratio": plain["seconds"] / batched["seconds"],
+        "plain_peak_gib": plain["peak_gib"],
+        "batched_peak_gib": batched["peak_gib"],
+        "lowest_cosine": float(_cosines(plain["rows"], batched["rows"]).min()),
     }
 
 
+def scale(items: int, model: str = "demo-clip") -> dict[str, Any]:
+    """Seconds and peak memory (GiB) of a corpus of about `items` scenes and captions, from first row to first answers.
+
+    Made in an empty cache that is deleted afterwards. `make`: ingest, encode, codes; `open`: open the run, the four measures, recall
+    raw and with ReAlign.
+    """
+    with tempfile.TemporaryDirectory() as cache:
+        made = alone(_make_run, cache, model, items)
+        opened = alone(_open_run, cache)
+    return {"model": model, **made, **opened}
+
+
+def alone(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """What `work` returns when a fresh process does it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
 def demo_items(number: int) -> list[Item]:
-    """Half images, half captions, of test scenes."""
+    """Images, captions and images with a text, in turn, of test scenes."""
     from PIL import Image
 
     from core.demo import world
 
     found: list[Item] = []
-    for one in world.captioned("test", (number + 1) // 2, per_scene=1):
-        found.append(Item(f"i{one.index}", "image", image=Image.fromarray(world.render(one.scene))))
-        found.append(Item(f"t{one.index}", "text", text=one.captions[0]))
+    for one in world.captioned("test", -(-number // 3), per_scene=1):
+        image, caption = Image.fromarray(world.render(one.scene)), one.captions[0]
+        found.append(Item(f"i{one.index}", "image", image=image))
+        found.append(Item(f"t{one.index}", "text", text=caption))
+        found.append(Item(f"b{one.index}", "image,text", caption, image, 7, "query"))
     return found[:number]
 
 
@@ -72,7 +97,9 @@ def plain_loop(adapter: DecoderAdapter, items: Sequence[Item]) -> np.ndarray:
     return np.stack(rows)
 
 
-def _batched(adapter: Any, items: list[Item], view: EmbeddingView) -> np.ndarray:
+def batched_loop(adapter: Any, items: Sequence[Item]) -> np.ndarray:
+    """(n, d) of the same view through `Adapter.embed`, items of like length together."""
+    view = EmbeddingView()
     order = np.argsort(adapter.lengths(items), kind="stable")
     rows = np.empty((len(items), adapter.hidden_size), np.float32)
     for start in range(0, len(items), BATCH):
@@ -81,10 +108,55 @@ def _batched(adapter: Any, items: list[Item], view: EmbeddingView) -> np.ndarray
     return rows
 
 
-def _timed(work: Any) -> tuple[np.ndarray, float]:
+def _timed_side(side: str, model: str, number: int) -> dict[str, Any]:
+    from core.config import ModelSpec
+    from core.models import load_model
+
+    adapter, items = load_model(ModelSpec(name=model)), demo_items(number)
+    loop = plain_loop if side == "plain" else batched_loop
+    loop(adapter, items[:WARM_UP])
     started = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - started
+    rows = loop(adapter, items)
+    return {"seconds": time.perf_counter() - started, "peak_gib": _peak_gib(), "rows": rows, "device": str(adapter.model.device)}
+
+
+def _make_run(cache: str, model: str, items: int) -> dict[str, Any]:
+    from core import pipeline
+    from core.config import CorpusSpec, ModelSpec, RunSpec, SaeSpec
+    from core.progress import RichProgress
+    from core.store import Store
+
+    spec = RunSpec(
+        name="scale",
+        corpus=CorpusSpec(source="demo", limit=max(1, round(items / 3))),
+        model=ModelSpec(name=model),
+        sae=SaeSpec(source="shipped"),
+    )
+    started = time.perf_counter()
+    run = pipeline.run(spec, Store(Path(cache)), RichProgress())
+    made = sum(len(run.embeddings(part)) for part in run.parts)
+    return {"items": made, "make_seconds": time.perf_counter() - started, "make_peak_gib": _peak_gib()}
+
+
+def _open_run(cache: str) -> dict[str, Any]:
+    from core.questions import concepts, retrieval
+    from core.run import open_run
+    from core.store import Store
+
+    started = time.perf_counter()
+    run = open_run("scale", Store(Path(cache)))
+    concepts.table(run)
+    recalls = [retrieval.evaluate(run, variant).evaluation.recall[1] for variant in ("none", "realign")]
+    seconds = time.perf_counter() - started
+    return {"open_seconds": seconds, "open_peak_gib": _peak_gib(), "recall@1": recalls[0], "recall@1 realign": recalls[1]}
+
+
+def _peak_gib() -> float:
+    """Largest resident memory of this process so far; on a GPU, of its allocator."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
