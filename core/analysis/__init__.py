@@ -3,9 +3,13 @@
 arrays.py       blocks of rows, unit rows: the two helpers everything else uses
 moments.py      mean, covariance and fourth moment of a stream of rows
 whiten.py       moments -> frozen affine record (center, pca, zca, realign, auto, scale) -> apply
+projections.py  the same for all-but-the-top, closing the modality gap, removing its direction
 removal.py      the subspace of a set of concepts and its removal (Eqs 8-10), random controls
+removal_fits.py how each removal step finds its subspace
 transform.py    what a variant does to one side: edits, removal, L2 norm, affine map, L2 norm
 fitdata.py      all that a variant may be fitted on
+options.py      named options: what they may be, how they are read
+statistics.py   whose rows a step is fitted on
 steps.py        the registry: every step a variant may have, its options and how it is fitted
 spec.py         the text form of a variant: parse, canonical order, print
 variants.py     spec + data -> fitted variant; the gain split. THE module to import for variants

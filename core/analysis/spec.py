@@ -8,10 +8,10 @@ Knows nothing of data: whether concept 12 exists is found out when the variant i
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from core.analysis.steps import STEPS, StepKind, Value
+from core.analysis.options import Value, number_text, read_options
+from core.analysis.steps import STEPS, StepKind
 from core.errors import VariantError, nearest
 
 _STAGES = ("edit", "removal", "affine")
@@ -40,8 +40,8 @@ class Step:
     def text(self, defaults: bool) -> str:
         """The text form, with or without options that have their default value."""
         factors = self.kind.concepts == "factors"
-        words = [f"{k}={_number(s)}" if factors else str(k) for k, s in self.concepts]
-        words += [f"{n}={_number(v)}" for n, v in self.options if defaults or v != self.kind.option(n).default]
+        words = [f"{k}={number_text(s)}" if factors else str(k) for k, s in self.concepts]
+        words += [f"{n}={number_text(v)}" for n, v in self.options if defaults or v != self.kind.option(n).default]
         return f"{self.name}({','.join(words)})" if words else self.name
 
 
@@ -83,7 +83,7 @@ class VariantSpec:
     @property
     def needs_concepts(self) -> bool:
         """Whether a dictionary is needed to fit it."""
-        return any(step.kind.stage != "affine" and step.name != "remove-directions" for step in self.steps)
+        return any(step.kind.needs_dictionary for step in self.steps)
 
     @property
     def needs_support(self) -> bool:
@@ -119,9 +119,7 @@ def parse_variant(text: str) -> VariantSpec:
 
 def make_step(name: str, concepts: tuple[tuple[int, float], ...] = (), **options: Value) -> Step:
     """A step from Python values, checked like text. Options with a dash or not: as in the registry."""
-    kind = STEPS[name]
-    given = {option: kind.option(option).read(_number(value)) for option, value in options.items()}
-    return Step(name, tuple((o.name, given.get(o.name, o.default)) for o in kind.options), concepts)
+    return Step(name, read_options(name, STEPS[name].options, options), concepts)
 
 
 def _parse_step(word: str) -> Step:
@@ -137,14 +135,8 @@ def _parse_step(word: str) -> Step:
     repeated = [n for i, (n, _, _) in enumerate(options) if n in [o[0] for o in options[:i]]]
     if repeated:
         raise VariantError(f"option of {name} given twice", got=repr(repeated[0]), allowed="each option once")
-    step = _with_options(name, {option: value for option, _, value in options})
-    return replace(step, concepts=_parse_concepts(STEPS[name], ids))
-
-
-def _with_options(name: str, options: Mapping[str, Value]) -> Step:
-    kind = STEPS[name]
-    given = {option: kind.option(option).read(_number(value)) for option, value in options.items()}
-    return Step(name, tuple((o.name, given.get(o.name, o.default)) for o in kind.options))
+    values = read_options(name, STEPS[name].options, {option: value for option, _, value in options})
+    return Step(name, values, _parse_concepts(STEPS[name], ids))
 
 
 def _parse_concepts(kind: StepKind, words: list[str]) -> tuple[tuple[int, float], ...]:
@@ -176,10 +168,3 @@ def _merged(steps: list[Step]) -> list[Step]:
         raise VariantError("a concept has two factors", got="+".join(map(str, steps)), allowed="each concept once in set(...)")
     kept = tuple(sorted({edit for edit in concepts if (steps[0].name, edit[1]) != ("set", 1.0)}))
     return [replace(steps[0], concepts=kept)] if kept else []
-
-
-def _number(value: Value) -> str:
-    """Shortest text that reads back as the same value, without the `+` that would end a step."""
-    if isinstance(value, float):
-        value = int(value) if value.is_integer() and abs(value) < 1e15 else repr(value).replace("e+", "e")
-    return str(value)

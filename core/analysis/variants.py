@@ -5,8 +5,7 @@
    every affine step is fitted on the rows as they arrive at it: after edits, removal, L2 norm and the affine steps before it.
 3. `transform(x, fitted.query, codes, dictionary)` -> unit rows, whose dot products are the variant's similarities.
 
-Statistics (docs/study.md section 6): `per-side` each side's own rows; `support` queries from the support split, candidates from the pool;
-`shared` one mean and covariance over both sides. Fits that many variants share (moments, eigenvectors, scores) are kept in `data.memo`.
+Where the statistics of a step come from is in statistics.py. Fits that many variants share (moments, scores) are kept in `data.memo`.
 Knows nothing of runs, files or screens; `steps.py` holds what each step does.
 """
 
@@ -16,13 +15,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from core.analysis.arrays import row_blocks, unit_rows
-from core.analysis.fitdata import FitData, PairCodes, RowSet
-from core.analysis.moments import CovarianceAccumulator, Moments, merge_moments
+from core.analysis.fitdata import FitData, PairCodes
+from core.analysis.options import STATISTICS
 from core.analysis.removal import join_bases
+from core.analysis.removal_fits import Removal
 from core.analysis.spec import Step, VariantSpec, make_step, parse_variant
-from core.analysis.steps import STEPS, Removal, SideMoments, StepKind
-from core.analysis.transform import SideTransform, affine, compose, edited_codes, prepare, transform
+from core.analysis.statistics import SideMoments, mean_codes, side_moments
+from core.analysis.steps import STEPS, StepKind
+from core.analysis.transform import SideTransform, compose, transform
 from core.errors import VariantError
 
 __all__ = [
@@ -121,7 +121,7 @@ def _fit_affine(
     step: Step, before: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
 ) -> tuple[SideTransform, SideTransform]:
     options = dict(step.options)
-    of_query, of_candidate = _side_moments(str(options["statistics"]), before, data, query, candidate)
+    of_query, of_candidate = side_moments(str(options["statistics"]), before, data, query, candidate)
     return (
         _extended(query, step.kind.affine(SideMoments(of_query, of_candidate), options)),
         _extended(candidate, step.kind.affine(SideMoments(of_candidate, of_query), options)),
@@ -134,65 +134,27 @@ def _extended(side: SideTransform, record) -> SideTransform:
     return replace(side, mean=mean, matrix=matrix, n_samples=record.n_samples, records=records)
 
 
-def _side_moments(
-    statistics: str, before: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
-) -> tuple[Moments, Moments]:
-    """Moments for the query side and for the candidate side, of the rows as they arrive after the steps `before`."""
-    query_set: RowSet = "support" if statistics == "support" else "queries"
-    of_query = data.memo.get((before, query_set), lambda: _moments(query_set, data, query))
-    of_candidate = data.memo.get((before, "candidates"), lambda: _moments("candidates", data, candidate))
-    if statistics != "shared":
-        return of_query, of_candidate
-    both = data.memo.get((before, "shared"), lambda: merge_moments(of_query, of_candidate))
-    return both, both
-
-
-def _moments(which: RowSet, data: FitData, side: SideTransform) -> Moments:
-    x, codes = data.rows(which)
-    accumulator = CovarianceAccumulator(x.shape[1] if side.matrix is None else side.matrix.shape[1])
-    for block in row_blocks(*x.shape):
-        h = prepare(x[block], side, None if codes is None else codes[block], data.dictionary)
-        accumulator.add_batch(affine(h, side) if side.normalises else unit_rows(h))
-    return accumulator.compute()
-
-
 def _with_code_means(
     spec: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
 ) -> tuple[SideTransform, SideTransform]:
-    """Attach the mean of a z over the statistics set of the first affine step, where codes are at hand (docs/study.md section 4)."""
-    steps = spec.of_stage("affine")
+    """Attach the mean of a z over the statistics set of the first step that centres, where codes are at hand (docs/study.md section 4)."""
+    steps = [step for step in spec.of_stage("affine") if step.kind.centres]
     if not steps or data.query_codes is None or data.candidate_codes is None or data.dictionary is None:
         return query, candidate
-    statistics = dict(steps[0].options)["statistics"]
+    statistics = str(dict(steps[0].options)["statistics"])
     if statistics == "support" and data.support_query_codes is None:
         return query, candidate
-    before, query_set = VariantSpec(_before(spec)), "support" if statistics == "support" else "queries"
-    n_q, sum_q = data.memo.get((before, "codes", query_set), lambda: _code_sum(query_set, data, query))
-    n_c, sum_c = data.memo.get((before, "codes", "candidates"), lambda: _code_sum("candidates", data, candidate))
-    if statistics == "shared":
-        n_q, sum_q = n_c, sum_c = n_q + n_c, sum_q + sum_c
-    return replace(query, code_mean=sum_q / n_q), replace(candidate, code_mean=sum_c / n_c)
-
-
-def _code_sum(which: RowSet, data: FitData, side: SideTransform) -> tuple[int, Float[np.ndarray, " c"]]:
-    """(n, sum over rows of z' / ||h''||); rows that edits and removal leave without length add nothing."""
-    x, codes = data.rows(which)
-    total = np.zeros(codes.shape[1])
-    for block in row_blocks(*x.shape):
-        norms = np.linalg.norm(prepare(x[block], side, codes[block], data.dictionary), axis=1)
-        scales = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-        total += scales @ edited_codes(codes[block], side.edits)
-    return len(x), total
+    of_query, of_candidate = mean_codes(statistics, VariantSpec(_before(spec)), data, query, candidate)
+    return replace(query, code_mean=of_query), replace(candidate, code_mean=of_candidate)
 
 
 def _notes(steps: tuple[Step, ...], query: SideTransform, candidate: SideTransform) -> tuple[str, ...]:
     """Where the statistics come from, then what the fits warn of, each side by name."""
     notes = []
     for step, of_query, of_candidate in zip(steps, query.records, candidate.records, strict=True):
-        statistics = dict(step.options)["statistics"]
-        notes.append(
-            f"{step.name}: {statistics} statistics, {of_query.n_samples} query-side and {of_candidate.n_samples} candidate-side rows"
-        )
+        statistics = str(dict(step.options)["statistics"])
+        rows = f"{of_query.n_samples} query-side and {of_candidate.n_samples} candidate-side rows"
+        notes.append(f"{step.name}: {statistics} statistics, {rows} ({STATISTICS[statistics]})")
         if step.name == "auto":
             notes.append(f"auto: shrinkage {of_query.beta:.3g} for queries, {of_candidate.beta:.3g} for candidates")
         notes += [f"queries, {step.name}: {warning}" for warning in of_query.warnings]

@@ -13,6 +13,7 @@ from core.errors import UserError
 VARIANTS = [
     "none", "center", "realign", "realign(statistics=shared)", "zca(statistics=support)", "pca(components=7)", "auto",
     "set(3=0,9=2)", "remove-top(share=0.1)", "set(3=0)+remove-top(share=0.1)+realign", "remove(1,2)+scale-dims+zca",
+    "all-but-top", "close-gap", "remove-mean-direction", "remove-pca(rank=2)+close-gap+realign(statistics=candidates)",
 ]  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_each_term_is_the_formula_of_the_study(world):
     assert part.candidate_error == pytest.approx(ec @ (2 * yq - eq) / (2 * n), abs=1e-9)
 
 
-@pytest.mark.parametrize("statistics", ["per-side", "support", "shared"])
+@pytest.mark.parametrize("statistics", ["per-side", "support", "shared", "candidates"])
 def test_centred_codes_leave_no_offset_where_the_dictionary_is_perfect(world, statistics):
     """h = z D exactly: the mean is the mean code times D, whatever set it is taken over. Plain codes leave the mean in the offset."""
     sets = ("queries", "candidates", "support_queries")

@@ -26,6 +26,9 @@ EVERY = [
     "none", "center", "scale-dims", "zca", "realign(beta=0.3)", "auto", "auto(method=oas)", "pca", "pca(components=5)",
     "center(statistics=shared)", "realign(statistics=support)", "remove(3,9)+zca", "set(3=0,9=2)", "remove-top(share=0.1)",
     "remove-random(count=4,seed=1)+center", "remove-directions(rank=3)", "set(1=0.5)+remove(3)+center+realign",
+    "center(statistics=candidates)", "realign(statistics=candidates)", "all-but-top", "all-but-top(components=3,statistics=shared)",
+    "close-gap", "close-gap(statistics=support)+realign", "remove-mean-direction", "remove-mean-direction+center", "remove-pca(rank=3)",
+    "set(1=0.5)+remove-pca(rank=2)+all-but-top(components=2)+zca", "remove-random(rank=7)",
 ]  # fmt: skip
 
 
@@ -103,16 +106,20 @@ def test_none_is_the_raw_cosine(world):
     np.testing.assert_allclose(rows.queries, unit(world.queries), atol=1e-6)
 
 
-@pytest.mark.parametrize(("statistics", "beta"), [("per-side", 0.0), ("per-side", 0.4), ("support", 0.4), ("shared", 0.4)])
+@pytest.mark.parametrize(
+    ("statistics", "beta"), [("per-side", 0.0), ("per-side", 0.4), ("support", 0.4), ("shared", 0.4), ("candidates", 0.4)]
+)
 def test_whitening_statistics(world, statistics, beta):
     fitted = fit_variant(f"realign(beta={beta},eps=0.001,statistics={statistics})", world)
     q, c, s = (unit(x.astype(float)) for x in (world.queries, world.candidates, world.support_queries))
-    on_q = {"per-side": q, "support": s, "shared": np.vstack([q, c])}[statistics]
+    on_q = {"per-side": q, "support": s, "shared": np.vstack([q, c]), "candidates": c}[statistics]
     on_c = np.vstack([q, c]) if statistics == "shared" else c
     rows = apply_variant(fitted, world)
     np.testing.assert_allclose(rows.queries, whitened(q, on_q, beta, 1e-3), atol=1e-6)
     np.testing.assert_allclose(rows.candidates, whitened(c, on_c, beta, 1e-3), atol=1e-6)
     assert (fitted.query.n_samples, fitted.candidate.n_samples) == (len(on_q), len(on_c))
+    source = {"per-side": "transductive", "support": "support split", "shared": "both sides together", "candidates": "the pool"}
+    assert f"realign: {statistics} statistics, {len(on_q)} query-side" in fitted.notes[0] and source[statistics] in fitted.notes[0]
 
 
 def test_edit_then_removal_then_norm_then_whitening(world):
