@@ -148,17 +148,26 @@ def demo(
 def run(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The spec file; README shows one.")],
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Where stages are computed.")] = "local",
+    trust_remote_code: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Run the code that comes with this model; name its hub id or folder.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Compute the whole pipeline for one spec; resumes; safe to repeat."""
     from core import pipeline
     from core.config import load_spec
+    from core.models.options import trusted_source, trusting
     from core.progress import RichProgress
     from core.store import Store
 
     if engine == "ray":
         raise UserError("the ray engine is not part of this version", got="--engine ray", allowed="--engine local")
-    made = pipeline.run(load_spec(spec), Store.default(), RichProgress())
+    asked, trusted = load_spec(spec), None
+    if trust_remote_code is not None:
+        trusted = trusted_source(asked.model, trust_remote_code)
+        typer.echo(f"warning: code of {trusted} will run with your rights", err=True)
+    with trusting(trusted):
+        made = pipeline.run(asked, Store.default(), RichProgress())
     facts = {
         "run": made.name,
         "key": made.key,
@@ -205,10 +214,28 @@ def models(json_: Json = False) -> None:
     if json_:
         _emit({"models": rows})
         return
+    import pandas as pd
+
+    _show(pd.DataFrame([_model_row(row) for row in rows]))
     for row in rows:
-        needs = f"d = {row['hidden_size']}, {row['dtype']}, {row['memory_gib']} GiB"
-        typer.echo(f"{row['name']:<22}{row['hub_id'] or 'shipped with this package'}\n    {row['kind']}, {needs}; {row['special']}")
-    typer.echo("Any other hub id or local folder of a kind above works too: [model] name = ...")
+        typer.echo(f"{row['name']}: {row['special']}")
+    typer.echo("GiB: parameters x bytes + a fifth. Any other hub id or local folder of a kind above works too: [model] name = ...")
+
+
+def _model_row(row: dict[str, Any]) -> dict[str, object]:
+    """What fits into a table; what is special is said below it."""
+    needs = row["memory_gib"]
+    return {
+        "name": row["name"],
+        "repository": f"{row['hub_id']}@{(row['revision'] or 'main')[:7]}" if row["hub_id"] else "shipped",
+        "kind": row["kind"],
+        "d": row["hidden_size"],
+        "stored as": row["dtype"],
+        "10^9 parameters": row["parameters"],
+        "GiB fp32 / bf16 / 4bit": f"{needs['float32']} / {needs['bfloat16']} / {needs['4bit']}",
+        "prompts": row["prompts"],
+        "pooling": row["pooling"],
+    }
 
 
 @command()
@@ -296,26 +323,36 @@ def _options(given: list[str]) -> dict[str, str]:
 
 
 def _present(shown: Shown) -> None:
-    """Claim, table, verdicts, printed numbers and notes of an exhibit."""
-    _show(shown.table, f"{shown.exhibit.title}: {shown.exhibit.claim}")
-    if len(shown.printed):
-        _show(shown.printed, "printed in the study for the same model and data")
-    if len(shown.fidelity):
-        _show(shown.fidelity, "how well the SAE stands for the embeddings")
+    """Claim, verdicts, table, printed numbers and notes of an exhibit."""
+    from core.exhibits.present import readable
+
+    typer.echo(f"{shown.exhibit.title}: {shown.exhibit.claim}")
     for verdict in shown.verdicts:
-        typer.echo(f"{verdict.about}, {verdict.on}: {verdict.outcome}: {verdict.why}")
+        typer.echo(f"  {verdict.about}, {verdict.on}: {verdict.outcome}: {verdict.why}")
     for left in shown.left_out:
-        typer.echo(f"left out, {left.run}: {left.why}")
-    for note in shown.notes:
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"  left out, {left.run}: {left.why}")
+    for table, title in ((shown.table, ""), (shown.printed, "live beside printed"), (shown.fidelity, "fidelity of the SAE")):
+        found = readable(table)
+        shared = ", ".join(f"{name} {value}" for name, value in found.shared.items())
+        if len(table):
+            _show(found.table, ": ".join(part for part in (title, shared) if part))
+    for line in (*shown.exhibit.contradictions, *shown.notes):
+        typer.echo(f"note: {line}", err=True)
 
 
 @command()
-def bench(json_: Json = False) -> None:
-    """Time batched encoding against a plain loop of batch size 1, in one process, and print the ratio."""
-    from core.bench import benchmark
+def bench(
+    model: Annotated[str | None, typer.Option(help="Row of the table or folder; default: demo-mllm, with --corpus demo-clip.")] = None,
+    items: Annotated[int, typer.Option(min=3, help="Items encoded both ways.")] = 256,
+    corpus_items: Annotated[
+        int | None, typer.Option("--corpus", min=3, help="Instead: time and peak memory of a demo-world corpus of so many items.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Time batched encoding against a plain loop of batch size 1 and print the ratio; or measure a large corpus."""
+    from core.bench import benchmark, scale
 
-    figures = benchmark()
+    figures = benchmark(model or "demo-mllm", items) if corpus_items is None else scale(corpus_items, model or "demo-clip")
     _emit(figures) if json_ else typer.echo("\n".join(f"{k}: {v}" for k, v in figures.items()))
 
 

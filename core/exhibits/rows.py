@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from core.analysis import retrieval as science
 from core.config import OWN_MODEL
