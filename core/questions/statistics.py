@@ -1,0 +1,191 @@
+"""Where a whitening's gain comes from, how many support queries its statistics need, and one new query at a time.
+
+Query statistics may come from the test queries (transductive: no labels, but all of them at once), from a support split, from the
+candidates, or from both sides together; candidate statistics always come from the pool (docs/study.md section 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.evaluation import bootstrap_means
+from core.analysis.fitdata import FitData, Memo
+from core.analysis.ranking import Ranked
+from core.analysis.retrieval import per_query
+from core.analysis.transform import transform
+from core.errors import ShapeMismatch
+from core.questions.answers import cached_table, fit_data, fitted, item_frame, side_of, transformed, variant_of
+from core.questions.comparisons import compared, rank_under, tidy
+from core.questions.retrieval import evaluate
+from core.run import Run
+
+SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
+DRAWS = (0, 1, 2)
+GAIN_SPLIT, MEANS, SOURCES, SHRINKAGE = "where the gain comes from", "one mean or two", "whose statistics", "how much shrinkage"
+
+
+def whitening_sources(run: Run) -> pd.DataFrame:
+    """Each ingredient of ReAlign against the setting without it, paired query by query.
+
+    DataFrame[part, label, variant, compared_with, recall@1, recall@1_low, ..., gain, gain_low, gain_high, p_value, queries, beta_queries,
+    beta_candidates, fitted_on]; gain in recall@1. Rows that need a support split are absent where there is none. attrs["notes"]: what the
+    fits warn of (eps against the shrinkage floor), and what is absent.
+    """
+    whitening = run.spec.whitening
+    plan = _plan(whitening.beta, whitening.eps, run.has_support)
+    return cached_table(run, "whitening-sources", {"plan": [list(row) for row in plan]}, lambda: _sources(run, plan))
+
+
+def _sources(run: Run, plan: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
+    rows, notes = [], []
+    for part, label, variant, before in plan:
+        found = evaluate(run, variant)
+        row = compared([found.evaluation.ranked], {"gain": [evaluate(run, before).evaluation.ranked]})
+        records = {side: getattr(fitted(run, variant), side).records for side in ("query", "candidate")}
+        betas = {f"beta_{name}": records[side][-1].beta if records[side] else None for name, side in _SIDES}
+        rows.append(
+            {"part": part, "label": label, "variant": variant, "compared_with": before} | row | betas | {"fitted_on": _fitted_on(variant)}
+        )
+        notes += [f"{variant}: {note}" for note in found.notes if "it acts as shrinkage" in note or "rank-deficient" in note]
+    if not run.has_support:
+        notes.append("this run has no support split: rows with statistics from support queries are absent")
+    return tidy(rows, notes=list(dict.fromkeys(notes)))
+
+
+_SIDES = (("queries", "query"), ("candidates", "candidate"))
+
+
+def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, str]]:
+    """(part, label, variant, compared with)."""
+    realign, auto = f"realign(beta={beta:g},eps={eps:g}", f"eps={eps:g}"
+    scaled, full, default = f"scale-dims({auto})", f"zca({auto})", f"{realign})"
+    found = [
+        (GAIN_SPLIT, "raw cosine", "none", "none"),
+        (GAIN_SPLIT, "+ one common mean", "center(statistics=shared)", "none"),
+        (GAIN_SPLIT, "+ a mean per side", "center", "center(statistics=shared)"),
+        (GAIN_SPLIT, "+ scaling", scaled, "center"),
+        (GAIN_SPLIT, "+ rotation (full whitening)", full, scaled),
+        (GAIN_SPLIT, f"+ shrinkage {beta:g} (ReAlign)", default, full),
+        (MEANS, "centring per side against raw", "center", "none"),
+        (MEANS, "ReAlign, both sides one mean and covariance", f"{realign},statistics=shared)", default),
+        (SOURCES, "centring, queries from the candidates", "center(statistics=candidates)", "center"),
+        (SOURCES, "ReAlign, queries from the candidates", f"{realign},statistics=candidates)", default),
+        (SHRINKAGE, "Ledoit-Wolf's shrinkage", f"auto({auto})", default),
+        (SHRINKAGE, "OAS shrinkage", f"auto(method=oas,{auto})", default),
+        (SHRINKAGE, "centring alone (shrinkage 1)", "center", default),
+    ]
+    if support:
+        found.insert(8, (SOURCES, "centring, queries from the support split", "center(statistics=support)", "center"))
+        found.insert(9, (SOURCES, "ReAlign, queries from the support split", f"{realign},statistics=support)", default))
+    return found
+
+
+def _fitted_on(variant: str) -> str:
+    """In words, whose rows a variant's statistics come from."""
+    if variant == "none":
+        return "nothing"
+    if "statistics=support" in variant:
+        return "support queries; pool of candidates"
+    if "statistics=candidates" in variant:
+        return "pool of candidates, for both sides"
+    if "statistics=shared" in variant:
+        return "test queries and pool together, without labels (transductive)"
+    return "test queries (transductive, without labels); pool of candidates"
+
+
+def support_size(run: Run, variants: Sequence[str] = ("center", "realign"), sizes: Sequence[int] = SIZES) -> pd.DataFrame:
+    """Recall when query statistics come from ever more support queries, drawn at random several times.
+
+    DataFrame[variant, size, draws, recall@1, recall@1_low, ..., gain, gain_low, gain_high, p_value, worst_low, queries]: mean over draws,
+    query by query; gain to raw in recall@1; worst_low: the lowest of the draws' own lower 95% bounds. attrs["safe_from"]: per variant the
+    smallest size from which on worst_low stays above 0 (None: never); attrs["support"]: support queries at hand.
+
+    Raises:
+        NotAvailable: a run without a support split.
+    """
+    rows = fit_data(run).rows("support")[0]
+    used = sorted({size for size in sizes if size < len(rows)} | {len(rows)})
+    names = [str(variant_of(run, variant)) for variant in variants]
+    arguments = {"variants": names, "sizes": used, "draws": list(DRAWS)}
+    return cached_table(run, "support-size", arguments, lambda: _support_curve(run, names, used, len(rows)))
+
+
+def _support_curve(run: Run, variants: Sequence[str], sizes: Sequence[int], available: int) -> pd.DataFrame:
+    raw = evaluate(run).evaluation.ranked
+    rows, safe = [], {}
+    for variant in variants:
+        mine = [_support_point(run, variant, size, available, raw) for size in sizes]
+        safe[variant] = safe_from([row["size"] for row in mine], [row["worst_low"] for row in mine])
+        rows += mine
+    return tidy(rows, safe_from=safe, support=available)
+
+
+def _support_point(run: Run, variant: str, size: int, available: int, raw: Ranked) -> dict[str, Any]:
+    seeds = DRAWS if size < available else DRAWS[:1]
+    draws = [rank_under(run, with_support(run, variant), support_sample(fit_data(run), size, seed))[0] for seed in seeds]
+    gains = np.column_stack([per_query(ranked, "recall@1") - per_query(raw, "recall@1") for ranked in draws])
+    worst = float(bootstrap_means(gains)[0].min())
+    return {"variant": variant, "size": size, "draws": len(draws)} | compared(draws, {"gain": [raw]}) | {"worst_low": worst}
+
+
+def with_support(run: Run, variant: str) -> str:
+    """The same chain with the statistics of every affine step that allows it taken from the support split."""
+    spec = variant_of(run, variant)
+    steps = [
+        replace(step, options=tuple((name, "support" if name == "statistics" else value) for name, value in step.options))
+        if "support" in step.kind.option("statistics").choices
+        else step
+        for step in spec.of_stage("affine")
+    ]
+    return str(replace(spec, steps=(*spec.of_stage("edit"), *spec.of_stage("removal"), *steps)))
+
+
+def support_sample(data: FitData, size: int, seed: int) -> FitData:
+    """The same data with `size` support queries: the first of a seeded shuffle, so that larger sizes contain smaller ones."""
+    rows, codes = data.rows("support")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:size])
+    part = None if codes is None else codes[chosen]
+    return replace(data, support_queries=rows[chosen], support_query_codes=part, support_pairs=None, memo=Memo())
+
+
+def safe_from(sizes: Sequence[int], low_bounds: Sequence[float]) -> int | None:
+    """The smallest size from which on every lower bound, its own included, is above 0; None where the last is not. Sizes ascend."""
+    safe: int | None = None
+    for size, low in zip(reversed(sizes), reversed(low_bounds), strict=True):
+        if not low > 0:
+            break
+        safe = size
+    return safe
+
+
+def live(run: Run, rows: np.ndarray, variant: str = "realign") -> pd.DataFrame:
+    """The run's candidates ranked for one new query: DataFrame[rank, row, id, modality, text, similarity].
+
+    `rows` (1, d): its raw pooled embedding, as the run's model makes it. The variant is the run's own, fitted before the query came: one
+    query has no covariance and no mean of its own. A query of the run gives the ranking that the batch gave it.
+
+    Raises:
+        ShapeMismatch: not one row of the run's width.
+    """
+    width = run.embeddings("queries").shape[1]
+    if rows.shape != (1, width):
+        raise ShapeMismatch("not one embedding of this run", got=f"shape {tuple(rows.shape)}", allowed=f"(1, {width})")
+    side = side_of(fitted(run, variant), "queries")
+    codes = _codes(run, rows) if side.edits else None
+    query = transform(rows, side, codes, run.need_sae().dictionary if side.edits else None)[0]
+    similarity = (transformed(run, variant, "candidates") @ query.astype(np.float64)).astype(np.float32)
+    order = np.argsort(-similarity, kind="stable")
+    frame = item_frame(run, "candidates", order)
+    frame.insert(0, "rank", np.arange(1, len(order) + 1))
+    return frame.assign(similarity=similarity[order].astype(float))
+
+
+def _codes(run: Run, rows: np.ndarray) -> Any:
+    from core.sae import SaeEncoder
+
+    return SaeEncoder(run.sae_folder.path, run.need_sae().input).encode(rows).codes
