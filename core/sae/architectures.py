@@ -1,7 +1,8 @@
 """Kinds of SAE: what can be trained, and what can be loaded and encoded exactly.
 
 Trained: `topk`, `batchtopk`, `matryoshka` (sae-lens's classes; the last two are saved as `jumprelu`, with the threshold that training has
-settled on, so that the number of concepts differs from item to item) and the study's Top-K. All without decoder bias, input bias or
+settled on: the number of concepts differs from item to item, and on pooled embeddings it can be far from the K of the token states it
+was trained on) and the study's Top-K. All without decoder bias, input bias or
 normalisation, with decoder rows of unit norm once saved.
 Loaded: every class whose codes are sparse, at least 0, and decoded by one matrix; `batchtopk` and `matryoshka_batchtopk` folders are
 training checkpoints and become what sae-lens saves of them.
@@ -65,6 +66,7 @@ def training_sae(plan: TrainingPlan, device: str) -> Any:
         "d_in": plan.size, "d_sae": plan.width, "k": plan.k, "device": device, "apply_b_dec_to_input": False,
         "normalize_activations": "none", "rescale_acts_by_decoder_norm": True,
     }  # fmt: skip
+    threshold = {"topk_threshold_lr": min(1.0, max(0.01, 20 / plan.steps))}  # sae-lens's 0.01 lags behind in a short training
     if plan.preset == "study":
         from core.sae.study import StudySAE
 
@@ -72,10 +74,10 @@ def training_sae(plan: TrainingPlan, device: str) -> Any:
         sae: Any = StudySAE(lens.TopKTrainingSAEConfig(**settings | own))
     elif plan.architecture == "matryoshka":
         levels = matryoshka_levels(plan.width)
-        config = lens.MatryoshkaBatchTopKTrainingSAEConfig(**settings, matryoshka_widths=levels)
+        config = lens.MatryoshkaBatchTopKTrainingSAEConfig(**settings, **threshold, matryoshka_widths=levels)
         sae = lens.MatryoshkaBatchTopKTrainingSAE(config)
     elif plan.architecture == "batchtopk":
-        sae = lens.BatchTopKTrainingSAE(lens.BatchTopKTrainingSAEConfig(**settings))
+        sae = lens.BatchTopKTrainingSAE(lens.BatchTopKTrainingSAEConfig(**settings, **threshold))
     else:
         sae = lens.TopKTrainingSAE(lens.TopKTrainingSAEConfig(**settings))
     sae.b_dec.requires_grad_(False)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.models.base import Adapter
-from core.models.pooling import MASKED_ROLES
+from core.models.pooling import kept_tokens
 from core.records import EmbeddingView, Item
 
 if TYPE_CHECKING:
@@ -83,10 +83,9 @@ def token_rows(adapter: Adapter, items: Callable[[np.ndarray], Sequence[Item]], 
     Args:
         items: gives the items of some row numbers below `order.count`.
     """
-    kept = MASKED_ROLES[view.mask]
     while True:
         found = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.layer)
-        yield found.states if view.mask == "all" else found.states[[role in kept for role in found.role]]
+        yield found.states if view.mask == "all" else found.states[kept_tokens(found, view.mask)]
 
 
 def pooled_rows(arrays: Sequence[np.ndarray], batch: int, order: Order) -> Rows:
