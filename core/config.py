@@ -17,8 +17,12 @@ from core.errors import SpecError, nearest
 
 CorpusSource = Literal["mbeir", "coco-caption", "folder", "demo", "embeddings"]
 Pooling = Literal["mean", "last", "max", "min", "projected"]
-Mask = Literal["all", "no-image", "no-prompt", "text"]
-Preset = Literal["study", "chat"]
+Mask = Literal["all", "no-image", "no-prompt", "text", "no-outliers"]
+Preset = Literal["auto", "own", "study", "chat", "gme", "vlm2vec", "e5-v", "lamra"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
+DeviceMap = Literal["none", "auto", "balanced", "balanced_low_0", "sequential"]
+Quantisation = Literal["none", "4bit", "8bit"]
 SaeInput = Literal["raw", "normalised"]
 SaeData = Literal["tokens", "pooled", "mixture"]
 SaePreset = Literal["sae-lens", "study"]
@@ -28,6 +32,9 @@ Statistics = Literal["per-side", "support", "shared"]
 
 PRESETS = Path(__file__).parent / "presets"
 """Spec files that ship with the project."""
+
+REMOTE_CODE = "trust_remote_code"
+"""The one setting a spec file may not hold: who runs a spec somebody else wrote has not read that code."""
 
 OWN_MODEL = "own-embeddings"
 """Model name of a run on own embeddings: there is none to load."""
@@ -62,24 +69,32 @@ class ModelSpec:
     """A row of `retrieval-lens models`, a hub id or a local folder."""
     revision: str | None = None
     """Hub revision; None takes the table's pinned one, else `main`."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Dtype = "auto"
     """Compute type; auto: bfloat16 on a GPU, float32 on a CPU."""
-    preset: Preset = "study"
-    """Prompts: the study's, or the model's plain chat template around the bare item."""
+    preset: Preset = "auto"
+    """Prompts: `study`, `chat` (the bare item), `own` (the table's for this row) or a retriever's by name (`models.prompts.STYLES`);
+    auto: a fine-tuned retriever's own, the study's for every other model."""
+    attention: Attention = "auto"
+    """Kernel of the attention layers; auto: transformers' choice. Kernels differ in rounding, so another choice is another model key."""
+    device_map: DeviceMap = "none"
+    """One device, or how accelerate spreads the layers over GPUs and CPU. Changes no embedding beyond rounding: not in the model key."""
+    quantisation: Quantisation = "none"
+    """Weights of linear layers in 4 or 8 bits (bitsandbytes, needs a CUDA GPU). Changes embeddings, so it is in the model key."""
 
     def __post_init__(self) -> None:
-        _choice("model.dtype", self.dtype, Literal["auto", "float32", "bfloat16", "float16"])
-        _choice("model.preset", self.preset, Preset)
+        hints = get_type_hints(type(self))
+        for name in ("dtype", "preset", "attention", "device_map", "quantisation"):
+            _choice(f"model.{name}", getattr(self, name), hints[name])
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingSpec:
     layers: tuple[int, ...] = (-1,)
     """Indices into the model's `hidden_states`; -1 is the last, after the final norm."""
-    poolings: tuple[Pooling, ...] = ("mean",)
-    """How token states become one row."""
+    poolings: tuple[Pooling, ...] = ()
+    """How token states become one row; none named: the pooling the model's prompts are made for (`ModelFacts.pooling`)."""
     masks: tuple[Mask, ...] = ("all",)
-    """Which tokens are pooled."""
+    """Which tokens are pooled; `no-outliers`: all but those whose norm dwarfs the rest (`core/models/outliers.py`)."""
     cross: bool = True
     """Every layer x pooling x mask; false: each value after the first alone, with the first of the others."""
     batch_tokens: int = 16384
@@ -89,7 +104,7 @@ class EmbeddingSpec:
         for name, allowed in (("poolings", Pooling), ("masks", Mask)):
             for value in getattr(self, name):
                 _choice(f"embedding.{name}", value, allowed)
-        for name in ("layers", "poolings", "masks"):
+        for name in ("layers", "masks"):
             if not getattr(self, name):
                 raise SpecError(f"embedding.{name} is empty", allowed="at least one")
         _between("embedding.batch_tokens", self.batch_tokens, 1, None)
@@ -283,6 +298,9 @@ def _resolve_paths(spec: RunSpec, base: Path) -> RunSpec:
 
 
 def _known(where: str, raw: Mapping[str, Any], allowed: list[str]) -> None:
+    if REMOTE_CODE in raw:
+        todo = "leave it out, read that code, then: retrieval-lens run SPEC --trust-remote-code OWNER/NAME"
+        raise SpecError("a spec file cannot allow the code of a repository", got=f"{REMOTE_CODE} in {where}", todo=todo)
     for key in raw:
         if key not in allowed:
             raise SpecError(f"unknown key in {where}", got=repr(key), allowed=nearest(key, allowed))

@@ -1,11 +1,13 @@
 """Items x model -> pooled embeddings: one pass for all views, batched by length, resumable, bounded in memory.
 
 In: the item table of one part, a model, views. Out: a folder of stage "encode" with one (n, d) float32 array per view, named `str(view)`,
-rows in the order of the table, not normalised; and `n_tokens` (n,) int32.
+rows in the order of the table, not normalised; `n_tokens` (n,) int32; and, of a model with token states, `norm_ratio` (n,) float32: the
+largest token norm of each item over its median token norm, at the layer of the first view.
 
 Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first; (3) batches are
 filled up to `batch_tokens` padded tokens (4,096 on a CPU), and images are read for the batch at hand only; (4) a finished window is flushed
-and noted, so an interrupted run goes on with the next one. The batch size changes no embedding beyond rounding, so it is not in the key.
+and noted, so an interrupted run goes on with the next one; (5) the facts say how many tokens are outliers at each layer
+(`core/models/outliers.py`). The batch size changes no embedding beyond rounding, so it is not in the key.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.config import EmbeddingSpec
-from core.errors import SpecError
+from core.errors import ModelError, SpecError
 from core.models.base import PROJECTED, Adapter, ModelFacts
+from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
 from core.progress import Progress, Task
 from core.records import EmbeddingView, Item
 from core.store import Draft, Folder, Store
@@ -38,12 +41,14 @@ CPU_BATCH_TOKENS = 4096
 """Batches stay this small without an accelerator: larger ones leave its caches and take longer."""
 
 _JOURNAL = "windows.json"
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
     """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field only).
 
-    The first of each comes first. A dual encoder has its projected embedding only.
+    The first of each comes first; where no pooling is named, it is the one of the model's prompts. A dual encoder has its projected
+    embedding only.
 
     Raises:
         SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling or mask of a
@@ -58,7 +63,7 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
         if not -facts.layers - 1 <= layer <= facts.layers:
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
-    choices = (spec.layers, spec.poolings, spec.masks)
+    choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
     views = product(*choices)
     if not spec.cross:
         first = tuple(values[0] for values in choices)
@@ -69,7 +74,7 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
 def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
     default = EmbeddingSpec()
     for name in ("layers", "poolings", "masks"):
-        if getattr(spec, name) not in (getattr(default, name), (PROJECTED.pooling,)):
+        if getattr(spec, name) not in (getattr(default, name), ("mean",), (PROJECTED.pooling,)):
             todo = f"leave embedding.{name} out"
             raise SpecError(f"{facts.name} is a dual encoder", got=f"embedding.{name}", allowed="its projected embedding", todo=todo)
     return (PROJECTED,)
@@ -93,6 +98,7 @@ def encode_part(
         ModelError: the model cannot be loaded. NotAvailable: a mask leaves no token of some item.
     """
     spec = {"content": table.content, "model": facts.key, "views": [str(view) for view in views], "dtype": "float32"}
+    spec |= {"outlier_ratio": OUTLIER_RATIO} if any(view.mask == NO_OUTLIERS for view in views) else {}
 
     def write(draft: Draft) -> None:
         from core.models.loading import device
@@ -112,6 +118,14 @@ class _Journal:
     seconds: float = 0.0
     tokens: int = 0
     padded: int = 0
+    outliers: dict[str, list[float]] = field(default_factory=dict)
+    """Per layer: items with outliers, outlier tokens, largest norm ratio."""
+
+    def note_outliers(self, layer: int, found: np.ndarray) -> None:
+        """Add a batch; `found` (b, 2): largest norm ratio and number of outliers of each item."""
+        items, tokens, largest = self.outliers.get(str(layer), [0, 0, 0.0])
+        counts = found[:, 1]
+        self.outliers[str(layer)] = [items + int((counts > 0).sum()), tokens + int(counts.sum()), max(largest, float(found[:, 0].max()))]
 
     @classmethod
     def read(cls, path: Path) -> _Journal:
@@ -137,6 +151,7 @@ class _Encoding:
         path = self.draft.path / _JOURNAL
         journal, rows = _Journal.read(path), len(self.table)
         arrays = {str(view): self._open(str(view), (rows, self.adapter.hidden_size), np.float32) for view in self.views}
+        arrays |= {"norm_ratio": self._open("norm_ratio", (rows,), np.float32)} if self.layers else {}
         counts = self._open("n_tokens", (rows,), np.int32)
         with self.progress.task(f"encode with {self.adapter.facts.name}", rows) as bar:
             for start in range(0, rows, WINDOW):
@@ -151,6 +166,13 @@ class _Encoding:
                 journal.write(path)
         path.unlink(missing_ok=True)
         self.draft.facts |= _facts(rows, self.views, journal)
+        if note := _outlier_note(journal):
+            self.progress.say(note)
+
+    @property
+    def layers(self) -> list[int]:
+        """Layers to measure, that of the first view first; none for a dual encoder, whose embeddings pool no token states."""
+        return [] if self.adapter.facts.kind == "dual" else list(dict.fromkeys(view.layer for view in self.views))
 
     def _open(self, name: str, shape: tuple[int, ...], dtype: type) -> np.memmap:
         """The array of an interrupted run, or a new one."""
@@ -164,8 +186,14 @@ class _Encoding:
     def _window(self, window: range, arrays: dict[str, np.memmap], counts: np.memmap, journal: _Journal, bar: Task) -> None:
         for rows, items, lengths in self._batches(window):
             started = time.perf_counter()
-            for view, values in embed_halving(self.adapter, items, self.views, self.progress).items():
-                arrays[str(view)][rows] = values
+            measures = {measured(layer): layer for layer in self.layers}
+            for view, values in embed_halving(self.adapter, items, (*self.views, *measures), self.progress).items():
+                if view in measures:
+                    journal.note_outliers(measures[view], values)
+                else:
+                    arrays[str(view)][rows] = values
+                if measures.get(view) == self.views[0].layer:
+                    arrays["norm_ratio"][rows] = values[:, 0]
             counts[rows] = lengths
             journal.seconds += time.perf_counter() - started
             journal.tokens += sum(lengths)
@@ -201,19 +229,45 @@ class _Encoding:
 def embed_halving(
     adapter: Adapter, items: list[Item], views: Sequence[EmbeddingView], progress: Progress
 ) -> dict[EmbeddingView, np.ndarray]:
-    """`adapter.embed`; where a batch does not fit into the accelerator's memory, its halves one after the other."""
-    import torch
+    """`adapter.embed`; where a batch does not fit into memory, its halves one after the other.
+
+    Raises:
+        ModelError: one item alone does not fit.
+    """
+    from accelerate.utils.memory import clear_device_cache
 
     try:
         return adapter.embed(items, views)
-    except torch.OutOfMemoryError:
-        if len(items) == 1:
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not is_out_of_memory(error):
             raise
-        torch.cuda.empty_cache()
+        if len(items) == 1:
+            todo = "use a smaller [model] dtype, smaller images or a larger machine"
+            raise ModelError(
+                f"item {items[0].id!r} alone does not fit into memory", got=f"{adapter.lengths(items)[0]} tokens", todo=todo
+            ) from error
+    clear_device_cache()
     middle = len(items) // 2
     progress.say(f"out of memory with {len(items)} items in a batch; going on with {middle}")
     halves = [embed_halving(adapter, half, views, progress) for half in (items[:middle], items[middle:])]
     return {view: np.concatenate([half[view] for half in halves]) for view in views}
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a call failed for want of memory: CUDA raises a class of its own, other devices a RuntimeError that says so."""
+    import torch
+
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in said for words in _OUT_OF_MEMORY)
+
+
+def _outlier_note(journal: _Journal) -> str:
+    found = {layer: figures for layer, figures in journal.outliers.items() if figures[1]}
+    where = "; ".join(
+        f"layer {layer}: {tokens} in {items} items, up to {most:,.0f} times" for layer, (items, tokens, most) in found.items()
+    )
+    told = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
+    return f'{told}; masks = ["{NO_OUTLIERS}"] in [embedding] leaves them out' if found else ""
 
 
 def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:
@@ -224,4 +278,9 @@ def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict
         "padded_tokens": journal.padded,
         "seconds": round(journal.seconds, 3),
         "items_per_second": round(rows / journal.seconds, 2) if journal.seconds else 0.0,
+        "outlier_threshold": OUTLIER_RATIO,
+        "outliers": [
+            {"layer": int(layer), "outlier_items": items, "outlier_tokens": tokens, "largest_norm_ratio": round(largest, 2)}
+            for layer, (items, tokens, largest) in journal.outliers.items()
+        ],
     }

@@ -36,6 +36,7 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
 
     progress = progress or NoProgress()
     if spec.model.name != OWN_MODEL:
+        _check_model(spec, store)
         check_source(spec.sae, describe(spec.model))  # a model or SAE that cannot be had is said before the corpus is read
     corpus = build_corpus(spec.corpus, store, progress)
     own = corpus.own_embeddings("queries")
@@ -45,6 +46,16 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     saes = _saes(spec, corpus, facts, model, encoded, store, progress)
     codes = _codes(saes[0], encoded, store, progress) if saes else {}
     return Run(_write_run(spec, corpus, facts, encoded, saes, codes, store), store)
+
+
+def _check_model(spec: RunSpec, store: Store) -> None:
+    """A model that cannot be had is said before the corpus is read; one whose embeddings of this corpus are there need not be loaded."""
+    from core.models import check_model, describe
+
+    corpus = spec.canonical()["corpus"]
+    made = {folder.facts.get("model_key") for folder in store.folders("run") if folder.manifest["spec"].get("corpus") == corpus}
+    if not made or describe(spec.model).key not in made:
+        check_model(spec.model)
 
 
 def own_facts(corpus: Corpus, width: int) -> ModelFacts:

@@ -79,6 +79,11 @@ class Run:
         return self.views[0]
 
     @property
+    def preset(self) -> str:
+        """Style of the prompts, as resolved from the spec's (which may say "auto"); "" for a model that takes none."""
+        return self.encode_folder(self.parts[0]).facts.get("preset", "")
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         return tuple(p for p in PARTS if p in self.folder.facts["encode"])
 

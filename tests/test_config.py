@@ -23,7 +23,7 @@ def with_key(section: str, key: str, value: Any) -> dict[str, Any]:
 def test_everything_but_corpus_and_model_has_a_default() -> None:
     spec = parse_spec(SMALL)
     assert spec == RunSpec(corpus=CorpusSpec(source="demo"), model=ModelSpec(name="demo-mllm"))
-    assert (spec.corpus.task, spec.embedding.layers, spec.embedding.poolings, spec.embedding.masks) == (4, (-1,), ("mean",), ("all",))
+    assert (spec.corpus.task, spec.embedding.layers, spec.embedding.poolings, spec.embedding.masks) == (4, (-1,), (), ("all",))
     assert (spec.sae.width, spec.sae.k, spec.whitening.beta, spec.whitening.eps) == (None, 50, 0.1, 1e-5)
     assert spec.whitening.statistics == "per-side" and spec.corpus.max_bad_share == 0.05
 

@@ -77,8 +77,8 @@ def why_apart(run: Run) -> str:
         return "the study printed nothing for these data"
     if run.view.pooling != "projected" and (run.view.layer, run.view.pooling, run.view.mask) != (-1, "mean", "all"):
         return f"the run's first view is {run.view}, the study's is the mean over all tokens of the last layer"
-    if run.spec.model.preset != "study":
-        return f"the run uses the prompts of preset {run.spec.model.preset!r}"
+    if run.preset not in {"study", ""}:
+        return f"the run uses the prompts of preset {run.preset!r}"
     return ""
 
 

@@ -4,13 +4,13 @@
     adapter = load_model(spec)    # weights in memory, evaluation mode
     adapter.embed(items, views)   # {view: (n, d) float32}
 
-`table.py` names them, `prompts.py` holds the study's prompts, `loading.py` finds and loads, `chat.py`, `plain.py` and `dual.py`
-are the kinds, `decoder.py` what the first two share, `tokens.py` and `pooling.py` its arithmetic. Importing this package imports
-no torch.
+`table.py` names them, `prompts.py` holds the ways of asking, `loading.py` finds and loads (with `repository.py`, `options.py` and
+`memory.py`), `chat.py`, `plain.py` and `dual.py` are the kinds, `decoder.py` what the first two share, `tokens.py` and `pooling.py` its
+arithmetic. Importing this package imports no torch.
 """
 
 from core.models.base import Adapter, ModelFacts
-from core.models.loading import describe, load_model
+from core.models.loading import check_model, describe, load_model
 from core.models.table import KNOWN, KnownModel, known_models
 
-__all__ = ["KNOWN", "Adapter", "KnownModel", "ModelFacts", "describe", "known_models", "load_model"]
+__all__ = ["KNOWN", "Adapter", "KnownModel", "ModelFacts", "check_model", "describe", "known_models", "load_model"]

@@ -6,21 +6,33 @@ item, one user turn, no generation prompt while embedding.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import date
 from functools import cached_property
 from typing import Any
 
+from core.errors import NotAvailable
 from core.models.decoder import DecoderAdapter
-from core.models.prompts import Prompt
+from core.models.prompts import STYLES, Prompt
 from core.records import Item
+
+DAY = date(2024, 7, 26)
+"""Stands for today in templates that write a date (Llama-Vision's, into its system turn), so that embeddings do not change overnight."""
 
 
 class ChatAdapter(DecoderAdapter):
-    """One user turn through the model's own chat template."""
+    """One user turn through the model's own chat template, or through the frame its prompts are written in."""
 
     def render(self, item: Item, prompt: Prompt, answer: bool = False) -> str:
+        frame = prompt.frame
+        if frame.written is not None:
+            before, after = frame.written
+            return before + "".join(self.processor.image_token if part is None else part for part in prompt.parts) + after
         content = [{"type": "image"} if part is None else {"type": "text", "text": part} for part in prompt.parts]
-        return self._template(content, answer)
+        turns = [{"role": "system", "content": [{"type": "text", "text": frame.system}]}] if frame.system is not None else []
+        rendered = self._template([*turns, {"role": "user", "content": content}], answer or frame.answer)
+        return rendered if answer else rendered + frame.ending
 
     def process(self, items: Sequence[Item], rendered: list[str]) -> Any:
         images = [[item.image] for item in items] if items[0].image is not None and items[0].modality != "text" else None
@@ -34,8 +46,18 @@ class ChatAdapter(DecoderAdapter):
     @cached_property
     def _tail(self) -> int:
         mark = "\u2042"
-        return len(self._template([{"type": "text", "text": mark}], False).rpartition(mark)[2])
+        frame = STYLES[self.facts.preset].frame
+        return len(self.render(Item("", "text", mark), Prompt((mark,), mark, "", frame=frame)).rpartition(mark)[2])
 
-    def _template(self, content: list[dict[str, str]], answer: bool) -> str:
-        turn = [{"role": "user", "content": content}]
-        return self.processor.apply_chat_template(turn, tokenize=False, add_generation_prompt=answer)
+    def _template(self, turns: list[dict[str, Any]], answer: bool) -> str:
+        if not self.processor.chat_template:
+            raise NotAvailable(f"{self.facts.name} has no chat template", todo="ask a model that has one")
+        return self.processor.apply_chat_template(turns, self._dated, tokenize=False, add_generation_prompt=answer)
+
+    @cached_property
+    def _dated(self) -> str | None:
+        """The template with `DAY` where it writes today's date; None leaves the choice among several templates to the processor."""
+        template = self.processor.chat_template
+        if not isinstance(template, str):
+            return None
+        return re.sub(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)", lambda call: repr(DAY.strftime(call[2])), template)

@@ -1,22 +1,26 @@
 """From a name to facts and to a loaded adapter.
 
 A name is a row of the table, a local folder with a `config.json`, or a hub id. `describe` reads config files only (from the hub's
-cache or the hub itself; `HF_HUB_OFFLINE` is honoured by huggingface_hub). `load_model` takes safetensors only and never runs code of
-a repository. What goes wrong is one `ModelError` line.
+cache or the hub itself; `HF_HUB_OFFLINE` is honoured by huggingface_hub). `check_model` says what will not work before hours are
+spent. `load_model` takes safetensors only and never runs code of a repository, unless it was allowed by name (`options.trusting`). What
+goes wrong is one `ModelError` line.
 """
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config import ModelSpec
-from core.errors import ModelError, nearest
+from core.errors import ModelError, SpecError, nearest
 from core.fingerprint import canonical, hash_bytes, hash_folder
 from core.models.base import Kind, ModelFacts
+from core.models.memory import check_memory, hub_parameters, stored_parameters
+from core.models.options import check_options, device, is_trusted, key_options, loading_options, resolve_dtype
+from core.models.prompts import STYLES, Frame, resolve_style
+from core.models.repository import check_code, check_weights, config_from_hub, first_line, read_config
 from core.models.table import KNOWN, KnownModel, find
 from core.store import cache_root
 
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
 ADAPTER_VERSION = 1
 """Part of every model's key: raise it where an adapter's numbers change."""
 
-DUAL_TYPES = {"clip", "siglip", "siglip2", "metaclip_2", "altclip", "align"}
+DUAL_TYPES = {"clip", "siglip", "siglip2", "metaclip_2", "altclip", "align", "chinese_clip", "blip", "aimv2", "groupvit"}
+"""Architectures whose class projects texts and images by `get_text_features` and `get_image_features`."""
+
 PLAIN_TYPES = {"paligemma", "chameleon"}
 
 
@@ -45,16 +51,69 @@ def describe(spec: ModelSpec) -> ModelFacts:
     """Facts of a model without its weights.
 
     Raises:
-        ModelError: unknown name, no config, gated, no network.
+        ModelError: unknown name, no config, gated, no network, an architecture that needs code of its own.
+        SpecError: prompts that are not known, or not made for this kind of model.
     """
+    return _facts(spec, *_found(spec))
+
+
+def check_model(spec: ModelSpec) -> ModelFacts:
+    """Facts of a model that can be loaded here, as far as that can be known before its weights are fetched.
+
+    Raises:
+        ModelError: see `describe`; also options this machine cannot serve, weights that are not safetensors, too little memory.
+    """
+    check_options(spec)
+    found, config = _found(spec)
+    facts = _facts(spec, found, config)
+    check_weights(found.source, found.revision, found.path)
     row = find(spec.name)
-    found = _locate(spec, row)
-    config = _read_config(found)
+    known = row.parameters if row else stored_parameters(found.path)
+    if known is None and not found.local:
+        known = hub_parameters(found.source, found.revision)
+    check_memory(facts, known, spec.quantisation, spec.device_map != "none")
+    return facts
+
+
+def load_model(spec: ModelSpec) -> Adapter:
+    """The model in memory, in evaluation mode, on the best device there is (`RETRIEVAL_LENS_DEVICE` overrides).
+
+    Raises:
+        ModelError: see `check_model`; also weights or processor files that cannot be read.
+    """
+    from transformers.utils import logging
+
+    facts = check_model(spec)
+    logging.disable_progress_bar()
+    processor = _processor(facts)
+    adapter = _adapter_class(facts, processor)
+    model = _weights(facts, spec)
+    _complete(processor, model.config)
+    return adapter(facts, model, processor)
+
+
+def kind_of(model_type: str) -> Kind:
+    """Kind of an architecture that is not in the table: chat, unless its class is known to be something else."""
+    return "dual" if model_type in DUAL_TYPES else "plain" if model_type in PLAIN_TYPES else "chat"
+
+
+# Finding -----------------------------------------------------------------------------------------------------------------
+
+
+def _found(spec: ModelSpec) -> tuple[_Found, dict[str, Any]]:
+    found = _locate(spec, find(spec.name))
+    config = read_config(found.path, found.source)
+    check_code(config, found.source, is_trusted(found.source))
+    return found, config
+
+
+def _facts(spec: ModelSpec, found: _Found, config: dict[str, Any]) -> ModelFacts:
+    row = find(spec.name)
     kind = row.kind if row else kind_of(config["model_type"])
     dtype = resolve_dtype(spec.dtype)
-    preset = "" if kind == "dual" else spec.preset
+    preset = "" if kind == "dual" else _style(spec, row, found.name, kind)
     weights = hash_folder(found.path, cache_root() / "weights.json") if found.local else f"{found.source}@{found.revision}"
-    identity = {"weights": weights, "kind": kind, "dtype": dtype, "preset": preset, "adapter": ADAPTER_VERSION}
+    identity = {"weights": weights, "kind": kind, "dtype": dtype, "preset": preset, "adapter": ADAPTER_VERSION} | key_options(spec)
     return ModelFacts(
         name=found.name,
         kind=kind,
@@ -66,43 +125,8 @@ def describe(spec: ModelSpec) -> ModelFacts:
         layers=0 if kind == "dual" else int(_text_config(config).get("num_hidden_layers", 0)),
         dtype=dtype,
         preset=preset,
+        pooling="projected" if kind == "dual" else STYLES[preset].pooling,
     )
-
-
-def load_model(spec: ModelSpec) -> Adapter:
-    """The model in memory, in evaluation mode, on the best device there is (`RETRIEVAL_LENS_DEVICE` overrides).
-
-    Raises:
-        ModelError: see `describe`; also weights that are not safetensors, or too little memory.
-    """
-    from transformers.utils import logging
-
-    facts = describe(spec)
-    _check_memory(facts)
-    logging.disable_progress_bar()
-    processor = _guarded(facts, lambda: _auto("AutoProcessor").from_pretrained(facts.source, **_where(facts)))
-    return _adapter_class(facts, processor)(facts, _weights(facts), processor)
-
-
-def kind_of(model_type: str) -> Kind:
-    """Kind of an architecture that is not in the table: chat, unless its class is known to be something else."""
-    return "dual" if model_type in DUAL_TYPES else "plain" if model_type in PLAIN_TYPES else "chat"
-
-
-def device() -> str:
-    """`RETRIEVAL_LENS_DEVICE`, else cuda, else mps, else cpu."""
-    import torch
-
-    if chosen := os.environ.get("RETRIEVAL_LENS_DEVICE"):
-        return chosen
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def resolve_dtype(dtype: str) -> str:
-    """`auto`: bfloat16 on a GPU, float32 elsewhere."""
-    if dtype != "auto":
-        return dtype
-    return "bfloat16" if device().startswith("cuda") else "float32"
 
 
 def _locate(spec: ModelSpec, row: KnownModel | None) -> _Found:
@@ -119,42 +143,15 @@ def _locate(spec: ModelSpec, row: KnownModel | None) -> _Found:
         todo = "`retrieval-lens models` lists the rows; a hub id or a folder with config.json will do"
         raise ModelError("no such model", got=repr(spec.name), allowed=nearest(spec.name, KNOWN), todo=todo)
     hub_id = row.hub_id if row else spec.name
-    config = _from_hub(hub_id, spec.revision or (row.revision if row else None) or "main")
+    config = config_from_hub(hub_id, spec.revision or (row.revision if row else None) or "main")
     return _Found(row.name if row else hub_id, hub_id, config.parent, config.parent.name, False)
 
 
-def _from_hub(hub_id: str, revision: str) -> Path:
-    """Path of `config.json` in the hub's cache; its folder is named after the commit."""
-    from huggingface_hub import errors, hf_hub_download
-
-    try:
-        return Path(hf_hub_download(hub_id, "config.json", revision=revision))
-    except errors.GatedRepoError as error:
-        todo = f"accept its terms at https://huggingface.co/{hub_id} and log in: hf auth login"
-        raise ModelError("the repository is gated", got=hub_id, todo=todo) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{hub_id} has no such revision", got=revision, todo="leave revision out, or name a commit") from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(
-            "no such repository on the hub", got=hub_id, allowed=nearest(hub_id, [r.hub_id for r in KNOWN.values() if r.hub_id])
-        ) from error
-    except errors.LocalEntryNotFoundError as error:
-        todo = f"connect, or fetch it elsewhere: hf download {hub_id}; or name a local folder"
-        raise ModelError("the hub cannot be reached and the model is not in its cache", got=hub_id, todo=todo) from error
-    except errors.EntryNotFoundError as error:
-        raise ModelError(f"{hub_id} holds no config.json", allowed="a transformers checkpoint") from error
-    except errors.HFValidationError as error:
-        raise ModelError("not a hub id", got=repr(hub_id), allowed="owner/name") from error
-
-
-def _read_config(found: _Found) -> dict[str, Any]:
-    try:
-        config = json.loads((found.path / "config.json").read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"config.json of {found.source} is not JSON", got=error) from error
-    if "model_type" not in config:
-        raise ModelError(f"config.json of {found.source} names no model_type", allowed="a transformers checkpoint")
-    return config
+def _style(spec: ModelSpec, row: KnownModel | None, name: str, kind: Kind) -> str:
+    style = resolve_style(spec.preset, row.prompts if row else None, name)
+    if kind == "plain" and STYLES[style].frame != Frame():
+        raise SpecError(f"{name} takes no turns", got=f'model.preset = "{spec.preset}"', allowed="'study' or 'chat'")
+    return style
 
 
 def _text_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -177,8 +174,11 @@ def _width_by_class(config: dict[str, Any], kind: Kind) -> int:
     return int(filled.projection_dim if hasattr(filled, "projection_dim") and kind == "dual" else filled.get_text_config().hidden_size)
 
 
+# Loading -----------------------------------------------------------------------------------------------------------------
+
+
 def _where(facts: ModelFacts) -> dict[str, Any]:
-    return {"revision": facts.revision} if facts.revision else {}
+    return {"trust_remote_code": is_trusted(facts.source)} | ({"revision": facts.revision} if facts.revision else {})
 
 
 def _auto(name: str) -> Any:
@@ -187,26 +187,39 @@ def _auto(name: str) -> Any:
     return getattr(transformers, name)
 
 
-def _weights(facts: ModelFacts) -> Any:
-    import torch
+def _processor(facts: ModelFacts) -> Any:
+    """The processor; images between the smallest and largest area the prompts' style asks for, where the class has such limits."""
+    pixels = STYLES[facts.preset].pixels if facts.preset else None
+    limits = dict(zip(("min_pixels", "max_pixels"), pixels, strict=True)) if pixels else {}
+    return _guarded(facts, lambda: _auto("AutoProcessor").from_pretrained(facts.source, **limits, **_where(facts)))
 
-    if not facts.revision and not any(Path(facts.source).glob("*.safetensors")):
-        raise ModelError("the folder holds no safetensors weights", got=facts.source, todo="save the model again with save_pretrained")
+
+def _complete(processor: Any, config: Any) -> None:
+    """What LLaVA processors saved before transformers 4.45 (E5-V's) leave out, from the model's own config."""
+    vision = getattr(config, "vision_config", None)
+    if getattr(processor, "patch_size", 0) is None and vision is not None:
+        processor.patch_size = vision.patch_size
+        processor.num_additional_image_tokens = 1 if vision.model_type == "clip_vision_model" else 0  # its class token
+    if getattr(processor, "vision_feature_select_strategy", "") is None:
+        processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+
+
+def _weights(facts: ModelFacts, spec: ModelSpec) -> Any:
     auto = _auto("AutoModel" if facts.kind == "dual" else "AutoModelForImageTextToText")
-    options = {"dtype": getattr(torch, facts.dtype), "use_safetensors": True, "trust_remote_code": False}
+    options = loading_options(spec, facts.dtype)
     model = _guarded(facts, lambda: auto.from_pretrained(facts.source, **options, **_where(facts)))
-    return model.to(device()).eval()
+    return (model if "device_map" in options else model.to(device())).eval()
 
 
-def _guarded(facts: ModelFacts, load: Any) -> Any:
+def _guarded(facts: ModelFacts, load: Callable[[], Any]) -> Any:
     """Run a transformers loader; its own errors become one line."""
     from safetensors import SafetensorError
 
     try:
         return load()
     except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
-        line = next((text.strip() for text in str(error).splitlines() if text.strip()), type(error).__name__)
-        raise ModelError(f"{facts.name} cannot be loaded", got=line, todo="check the folder, the network or the hub login") from error
+        todo = "check the folder, the network or the hub login"
+        raise ModelError(f"{facts.name} cannot be loaded", got=first_line(error), todo=todo) from error
 
 
 def _adapter_class(facts: ModelFacts, processor: Any) -> Any:
@@ -218,33 +231,8 @@ def _adapter_class(facts: ModelFacts, processor: Any) -> Any:
         from core.models.plain import PLAIN
 
         return PLAIN[facts.model_type]
-    if not getattr(processor, "chat_template", None):
+    if not getattr(processor, "chat_template", None) and STYLES[facts.preset].frame.written is None:
         raise ModelError(f"{facts.name} has no chat template", got=type(processor).__name__, allowed="a chat image-text-to-text model")
     from core.models.chat import ChatAdapter
 
     return ChatAdapter
-
-
-def _check_memory(facts: ModelFacts) -> None:
-    """Refuse a model whose weights alone exceed the memory there is, before anything is fetched."""
-    row = find(facts.name)
-    local = sum(p.stat().st_size for p in Path(facts.source).glob("*.safetensors")) / 2**30 if not facts.revision else 0.0
-    needed, free = (local or (row.memory_gib if row else 0.0)), _free_gib()
-    if needed > free:
-        todo = "use a larger machine, or a smaller model of `retrieval-lens models`"
-        raise ModelError(
-            f"{facts.name} does not fit into memory", got=f"{free:.1f} GiB free", allowed=f"{needed:.1f} GiB or more", todo=todo
-        )
-
-
-def _free_gib() -> float:
-    import torch
-
-    if device().startswith("cuda"):
-        return torch.cuda.mem_get_info()[0] / 2**30
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        meminfo = Path("/proc/meminfo")
-        if meminfo.is_file():
-            line = next(text for text in meminfo.read_text().splitlines() if text.startswith("MemAvailable"))
-            return int(line.split()[1]) / 2**20
-    return float("inf")

@@ -66,7 +66,7 @@ def written_form(offsets: Sequence[tuple[int, int]], rendered: str) -> list[str]
 def _spans(rendered: str, prompt: Prompt, end: int) -> list[tuple[TokenRole, int, int]]:
     """Where the item's words and the instruction stand in the rendered string; a template may have stripped them."""
     spans: list[tuple[TokenRole, int, int]] = []
-    for role, words in (("prompt", prompt.instruction), ("text", prompt.text)):
+    for role, words in (("prompt", prompt.instruction), ("text", prompt.text), ("prompt", prompt.lead)):
         for form in (words, words.rstrip(), words.lstrip(), words.strip()):
             at = rendered.rfind(form, 0, end) if form else -1
             if at >= 0:

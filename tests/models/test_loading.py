@@ -84,7 +84,7 @@ def test_a_chat_model_without_a_template_is_refused(copy: Path) -> None:
 
 
 def test_too_little_memory_is_said_first(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.models.loading._free_gib", lambda: 1e-6)
+    monkeypatch.setattr("core.models.memory.free_gib", lambda spread: 1e-6)
     with pytest.raises(ModelError, match="does not fit into memory"):
         load_model(ModelSpec(name=str(copy)))
 

@@ -1,0 +1,139 @@
+"""What a checkpoint holds, on the hub or in a folder: its config, its weight files, whether it needs code of its own.
+
+Everything that can be known without its weights is said here, one `ModelError` line each.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from core.errors import ModelError, nearest
+from core.models.table import KNOWN
+
+
+def config_from_hub(hub_id: str, revision: str) -> Path:
+    """Path of `config.json` in the hub's cache; its folder is named after the commit.
+
+    Raises:
+        ModelError: gated, no such repository or revision, no config, no network, no hub id.
+    """
+    from huggingface_hub import errors
+
+    try:
+        return _config_path(hub_id, revision)
+    except errors.GatedRepoError as error:
+        todo = f"accept its terms at https://huggingface.co/{hub_id} and log in: hf auth login"
+        raise ModelError("the repository is gated", got=hub_id, todo=todo) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelError(f"{hub_id} has no such revision", got=revision, todo="leave revision out, or name a commit") from error
+    except errors.RepositoryNotFoundError as error:
+        allowed = nearest(hub_id, [r.hub_id for r in KNOWN.values() if r.hub_id])
+        todo = "check the name; a private one needs a login: hf auth login"
+        raise ModelError("no such repository on the hub", got=hub_id, allowed=allowed, todo=todo) from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        raise _unreachable(hub_id) from error
+    except errors.EntryNotFoundError as error:
+        raise ModelError(f"{hub_id} holds no config.json", allowed="a transformers checkpoint") from error
+    except errors.HFValidationError as error:
+        raise ModelError("not a hub id", got=repr(hub_id), allowed="owner/name") from error
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise ModelError(f"the hub does not give {hub_id}: {first_line(error)}", todo="try again later, or name a local folder") from error
+    except errors.HTTPError as error:  # no answer at all
+        raise _unreachable(hub_id) from error
+
+
+def _config_path(hub_id: str, revision: str) -> Path:
+    """From the cache where it is there; else the hub is asked once, since a download would try for half a minute without a network."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(hub_id, "config.json", revision=revision)
+    if not isinstance(cached, str) and not constants.HF_HUB_OFFLINE:
+        get_hf_file_metadata(hf_hub_url(hub_id, "config.json", revision=revision))
+    return Path(hf_hub_download(hub_id, "config.json", revision=revision))
+
+
+def _unreachable(hub_id: str) -> ModelError:
+    from huggingface_hub import constants
+
+    fetch = f"fetch it elsewhere: hf download {hub_id}; or name a local folder"
+    if constants.HF_HUB_OFFLINE:
+        what = "the model is not in the hub's cache and HF_HUB_OFFLINE forbids fetching: the hub cannot be reached"
+        return ModelError(what, got=hub_id, todo=f"unset HF_HUB_OFFLINE; or {fetch}")
+    return ModelError("the hub cannot be reached and the model is not in its cache", got=hub_id, todo=f"connect, or {fetch}")
+
+
+def read_config(folder: Path, source: str) -> dict[str, Any]:
+    """`config.json` of a folder.
+
+    Raises:
+        ModelError: it is not JSON, or names no architecture.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"config.json of {source} is not JSON", got=error) from error
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise ModelError(f"config.json of {source} names no model_type", allowed="a transformers checkpoint")
+    return config
+
+
+def check_code(config: dict[str, Any], source: str, trusted: bool) -> None:
+    """Refuse an architecture that transformers does not have, unless the repository brings it and its code was allowed by name.
+
+    Raises:
+        ModelError: and how to allow it.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    kind = config["model_type"]
+    if kind in CONFIG_MAPPING_NAMES or (trusted and "auto_map" in config):
+        return
+    if "auto_map" not in config:
+        raise ModelError(
+            "transformers does not know this architecture", got=f"model_type {kind!r} of {source}", todo="pip install -U transformers"
+        )
+    raise ModelError(
+        "this model needs code from its own repository, which is not run", got=f"model_type {kind!r} of {source}",
+        todo=f"read that code; if you trust it: retrieval-lens run SPEC --trust-remote-code {source}",
+    )  # fmt: skip
+
+
+def check_weights(source: str, revision: str, folder: Path) -> None:
+    """Refuse a checkpoint without safetensors before anything large is fetched; where the hub cannot be asked, nothing is said.
+
+    Args:
+        folder: the local folder, or the hub's snapshot.
+
+    Raises:
+        ModelError: there are weights, but none as safetensors, or none at all in a folder.
+    """
+    names = _names(source, revision, folder)
+    if names is None or any(name.endswith(".safetensors") and not name.startswith("adapter_") for name in names):
+        return
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
+    if revision:
+        where, todo = source, "convert it once (load it, save_pretrained) and name that folder, or choose another checkpoint"
+    else:
+        where, todo = f"the folder {folder}", "save the model again with save_pretrained"
+    raise ModelError(f"{where} holds no safetensors weights", got=", ".join(pickled[:3]) or "none", allowed="*.safetensors", todo=todo)
+
+
+def _names(source: str, revision: str, folder: Path) -> list[str] | None:
+    """Files of the top level; None where the hub cannot be asked."""
+    here = [path.name for path in folder.iterdir()]
+    if not revision or any(name.endswith(".safetensors") for name in here):
+        return here
+    from huggingface_hub import list_repo_files
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        return [name for name in list_repo_files(source, revision=revision) if "/" not in name]
+    except (HTTPError, OSError):
+        return None
+
+
+def first_line(error: Exception) -> str:
+    """The first line that says something, of an error that says a lot."""
+    return next((text.strip() for text in str(error).splitlines() if text.strip()), type(error).__name__)
