@@ -279,6 +279,7 @@ def view(layer: int, pooling: str, mask: str) -> str:
     if pooling == "projected":
         return "the model's own projected embeddings"
     tokens = {"all": "all tokens", "no-image": "all but image tokens", "no-prompt": "all but prompt tokens", "text": "text tokens"}
+    tokens |= {"no-outliers": "all but outlier tokens"}
     place = "the last layer" if layer == -1 else f"layer {layer}"
     return f"{'last of' if pooling == 'last' else pooling + ' over'} {tokens.get(mask, mask)} of {place}"
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from core import encode
 from core.encode import encode_part
+from core.errors import ModelError
 from core.models import ModelFacts
+from core.models.outliers import MEASURE, OUTLIER_RATIO
 from core.progress import NoProgress
 from core.records import EmbeddingView, Item
 from core.store import Folder, Store
@@ -38,7 +42,10 @@ class Table:
 
 
 class Model:
-    """Embeds item i in view v as (i, layer of v, length); counts what it is given and can break after some batches."""
+    """Embeds item i in view v as (i, layer of v, length); counts what it is given and can break after some batches.
+
+    Norm ratio of item i at layer l is i + l, and it has i tokens that are outliers where that exceeds 20.
+    """
 
     facts, hidden_size = FACTS, D
 
@@ -53,8 +60,12 @@ class Model:
         if self.breaks_at is not None and len(self.batches) == self.breaks_at:
             raise KeyboardInterrupt
         self.batches.append([int(item.id) for item in items])
-        lengths = self.lengths(items)
-        return {v: np.array([(int(i.id), v.layer, n) for i, n in zip(items, lengths, strict=True)], np.float32) for v in views}
+        return {v: np.array([self.row(item, v) for item in items], np.float32) for v in views}
+
+    def row(self, item: Item, view: EmbeddingView) -> tuple[int, ...]:
+        if view.pooling == MEASURE:
+            return int(item.id) + view.layer, int(item.id) * (int(item.id) + view.layer > OUTLIER_RATIO)
+        return int(item.id), view.layer, *self.lengths([item])
 
 
 @pytest.fixture(autouse=True)
@@ -155,21 +166,104 @@ def test_a_part_without_items(tmp_path: Path) -> None:
     assert folder.array("n_tokens").shape == (0,)
 
 
-def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path) -> None:
-    import torch
+class Heard(NoProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
-    said: list[str] = []
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
+
+def test_outliers_are_counted_for_every_layer_and_said(tmp_path: Path) -> None:
+    store, heard = Store(tmp_path), Heard()
+    with pytest.raises(KeyboardInterrupt):
+        encode_part(Table(30), FACTS, lambda: Model(breaks_at=6), VIEWS, store, heard, BATCH_TOKENS)  # type: ignore[arg-type]
+    assert heard.lines == []
+    folder = encode_part(Table(30), FACTS, Model, VIEWS, store, heard, BATCH_TOKENS)  # type: ignore[arg-type]
+    assert folder.array("norm_ratio").tolist() == [row - 1 for row in range(30)]
+    assert folder.facts["outlier_threshold"] == 20
+    assert folder.facts["outliers"] == [  # the last layer is -1: rows 22 to 29; layer 1: rows 20 to 29
+        {"layer": -1, "outlier_items": 8, "outlier_tokens": sum(range(22, 30)), "largest_norm_ratio": 28.0},
+        {"layer": 1, "outlier_items": 10, "outlier_tokens": sum(range(20, 30)), "largest_norm_ratio": 30.0},
+    ]
+    assert len(heard.lines) == 1
+    assert "204 in 8 items, up to 28 times" in heard.lines[0]
+    assert 'masks = ["no-outliers"]' in heard.lines[0]
+
+
+def test_without_outliers_nothing_is_said(tmp_path: Path) -> None:
+    heard = Heard()
+    folder = encode_part(Table(9), FACTS, Model, VIEWS, Store(tmp_path), heard, BATCH_TOKENS)  # type: ignore[arg-type]
+    assert heard.lines == []
+    assert [one["outlier_tokens"] for one in folder.facts["outliers"]] == [0, 0]
+
+
+def test_nothing_is_measured_of_a_dual_encoder(tmp_path: Path) -> None:
+    class Dual(Model):
+        facts = replace(FACTS, kind="dual")
+
+        def row(self, item: Item, view: EmbeddingView) -> tuple[int, ...]:
+            assert view.pooling != MEASURE
+            return super().row(item, view)
+
+    folder = encode_part(Table(9), Dual.facts, Dual, VIEWS[:1], Store(tmp_path), NoProgress(), BATCH_TOKENS)  # type: ignore[arg-type]
+    assert folder.facts["outliers"] == []
+    assert "norm_ratio.npy" not in folder.manifest["files"]
+
+
+def test_the_threshold_is_in_the_key_only_where_a_mask_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = {"all": VIEWS[:1], "no-outliers": (EmbeddingView(mask="no-outliers"),)}
+
+    def keys() -> dict[str, str]:
+        return {
+            mask: encode_part(Table(3), FACTS, Model, chosen, Store(tmp_path), NoProgress()).key  # type: ignore[arg-type]
+            for mask, chosen in views.items()
+        }
+
+    before = keys()
+    monkeypatch.setattr(encode, "OUTLIER_RATIO", 10.0)
+    after = keys()
+    assert (after["all"], after["no-outliers"] != before["no-outliers"]) == (before["all"], True)
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError(),
+    RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: str(error)[:20] or type(error).__name__)
+def test_out_of_memory_halves_the_batch_and_says_so(tmp_path: Path, error: Exception) -> None:
     class Small(Model):
         def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
             if len(items) > 2:
-                raise torch.OutOfMemoryError
+                raise error
             return super().embed(items, views)
 
-    class Heard(NoProgress):
-        def say(self, text: str) -> None:
-            said.append(text)
-
-    folder = encode_part(Table(12), FACTS, Small, VIEWS, Store(tmp_path), Heard(), BATCH_TOKENS)  # type: ignore[arg-type]
+    heard = Heard()
+    folder = encode_part(Table(12), FACTS, Small, VIEWS, Store(tmp_path), heard, BATCH_TOKENS)  # type: ignore[arg-type]
     assert folder.array(str(VIEWS[0]))[:, 0].tolist() == list(range(12))
-    assert "out of memory" in said[0]
+    assert folder.array("norm_ratio").tolist() == [row - 1 for row in range(12)]
+    assert "out of memory" in heard.lines[0]
+
+
+def test_an_item_that_does_not_fit_alone_is_named(tmp_path: Path) -> None:
+    class Full(Model):
+        def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+            raise torch.OutOfMemoryError
+
+    with pytest.raises(ModelError, match="item '[0-9]+' alone does not fit into memory; got [0-9]+ tokens"):
+        run(Table(4), Full(), Store(tmp_path))
+
+
+def test_another_failure_is_no_want_of_memory(tmp_path: Path) -> None:
+    class Broken(Model):
+        def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+            raise RuntimeError("The size of tensor a (3) must match the size of tensor b (4)")
+
+    with pytest.raises(RuntimeError, match="must match"):
+        run(Table(4), Broken(), Store(tmp_path))

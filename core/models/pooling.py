@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.models.outliers import MEASURE, measure
+import numpy as np
+
+from core.models.outliers import MEASURE, NO_OUTLIERS, measure, ordinary_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from core.records import TokenStates
 
 MASKED_ROLES: dict[str, frozenset[str]] = {
     "all": frozenset({"image", "text", "prompt", "template"}),
@@ -19,6 +23,13 @@ MASKED_ROLES: dict[str, frozenset[str]] = {
     "text": frozenset({"text"}),
 }
 """Token roles each mask keeps; the mask that goes by norms is in `outliers.py`."""
+
+
+def kept_tokens(tokens: TokenStates, mask: str) -> np.ndarray:
+    """(n_tokens,) bool: which token states a mask keeps."""
+    if mask == NO_OUTLIERS:
+        return ordinary_rows(tokens.states, tokens.item)
+    return np.array([role in MASKED_ROLES[mask] for role in tokens.role], bool)
 
 
 def mean(states: Tensor, keep: Tensor) -> Tensor:

@@ -75,7 +75,20 @@ def card(run: Run) -> RunCard:
         }
         for f in used_folders(run)
     ]
-    return RunCard(pd.DataFrame(settings), pd.DataFrame(folders))
+    return RunCard(pd.DataFrame([*settings, *outliers(run)]), pd.DataFrame(folders))
+
+
+def outliers(run: Run) -> list[dict[str, str]]:
+    """Rows for `RunCard.settings`: tokens whose norm dwarfs the rest (`core/models/outliers.py`), per part and stored layer, as measured
+    while encoding; none of a run whose embeddings pool no token states."""
+    rows = []
+    for part in run.parts:
+        facts = run.encode_folder(part).facts
+        for one in facts.get("outliers", []):
+            found = f"{one['outlier_tokens']:,} tokens of {one['outlier_items']:,} items" if one["outlier_tokens"] else "none"
+            value = f"{found} above {facts['outlier_threshold']:g} x the median norm; largest {one['largest_norm_ratio']:,.1f} x"
+            rows.append({"setting": f"outlier tokens, {part}, layer {one['layer']}", "value": value})
+    return rows
 
 
 def verify(run: Run) -> pd.DataFrame:
