@@ -18,6 +18,7 @@ fidelity.py     explained variance per dimension, L0, dead share
 labels.py       what a concept stands for: agreement with known attributes
 attribution.py  the contributions of every concept to one similarity, and to a margin
 ranking.py      exact blocked top-k and ranks
+corrections.py  scores corrected for hubs: CSLS, inverted softmax, QB-Norm
 evaluation.py   recall, MRR, nDCG with bootstrap intervals; paired differences with tests
 retrieval.py    ranking and evaluation as one import
 geometry.py     modality gap, cosines, effective rank, hubness, alignment and uniformity

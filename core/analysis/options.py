@@ -60,6 +60,21 @@ def read_options(owner: str, options: Sequence[Option], given: Mapping[str, Valu
     return tuple((option.name, values.get(option.name, option.default)) for option in options)
 
 
+def named_values(owner: str, arguments: Sequence[str]) -> dict[str, str]:
+    """`["k=3", "seed=1"]` as a mapping; an option given twice is refused."""
+    given = [argument.partition("=") for argument in arguments]
+    names = [name for name, _, _ in given]
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise VariantError(f"option of {owner} given twice", got=repr(repeated[0]), allowed="each option once")
+    return {name: value for name, _, value in given}
+
+
+def option_words(options: Sequence[Option], values: Mapping[str, Value], defaults: bool) -> list[str]:
+    """`name=value` of every option, with or without those that have their default."""
+    return [f"{o.name}={number_text(values[o.name])}" for o in options if defaults or values[o.name] != o.default]
+
+
 def number_text(value: Value) -> str:
     """Shortest text that reads back as the same value, without the `+` that would end a step."""
     if isinstance(value, float):

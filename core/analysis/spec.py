@@ -10,7 +10,7 @@ Knows nothing of data: whether concept 12 exists is found out when the variant i
 import re
 from dataclasses import dataclass, replace
 
-from core.analysis.options import Value, number_text, read_options
+from core.analysis.options import Value, named_values, number_text, option_words, read_options
 from core.analysis.steps import STEPS, StepKind
 from core.errors import VariantError, nearest
 
@@ -41,7 +41,7 @@ class Step:
         """The text form, with or without options that have their default value."""
         factors = self.kind.concepts == "factors"
         words = [f"{k}={number_text(s)}" if factors else str(k) for k, s in self.concepts]
-        words += [f"{n}={number_text(v)}" for n, v in self.options if defaults or v != self.kind.option(n).default]
+        words += option_words(self.kind.options, dict(self.options), defaults)
         return f"{self.name}({','.join(words)})" if words else self.name
 
 
@@ -131,12 +131,8 @@ def _parse_step(word: str) -> Step:
         raise VariantError("cannot read a variant step", got=repr(word), allowed=f"{name} or {name}(...), brackets closed")
     arguments = [argument for argument in (match[2] or "").split(",") if argument]
     ids = [a for a in arguments if a.split("=")[0].isdigit()]
-    options = [a.partition("=") for a in arguments if a not in ids]
-    repeated = [n for i, (n, _, _) in enumerate(options) if n in [o[0] for o in options[:i]]]
-    if repeated:
-        raise VariantError(f"option of {name} given twice", got=repr(repeated[0]), allowed="each option once")
-    values = read_options(name, STEPS[name].options, {option: value for option, _, value in options})
-    return Step(name, values, _parse_concepts(STEPS[name], ids))
+    given = named_values(name, [a for a in arguments if a not in ids])
+    return Step(name, read_options(name, STEPS[name].options, given), _parse_concepts(STEPS[name], ids))
 
 
 def _parse_concepts(kind: StepKind, words: list[str]) -> tuple[tuple[int, float], ...]:
