@@ -3,6 +3,7 @@
 An item with image and text is the sum of its two L2-normalised embeddings (UniIR's score fusion; how the study did it is not stated).
 Patch and token states are an approximation: such a model projects one pooled state only, so each state is sent through the
 same final norm and projection on its own (for SigLIP's attention pooling: through its head as if it were the only patch).
+SigLIP 2 comes in two classes: of a fixed image size (the SigLIP class), and of any shape ("naflex": patches padded and masked).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class DualAdapter:
         texts = [item.text or "" if item.modality != "image" else "" for item in items]
         counts = [len(ids) for ids in self._tokenize(texts)["input_ids"]] if items else []
         return [
-            (0 if item.modality == "image" else count) + (0 if item.modality == "text" else self._patches)
+            (0 if item.modality == "image" else count) + (0 if item.modality == "text" else self._patches(item))
             for item, count in zip(items, counts, strict=True)
         ]
 
@@ -76,7 +77,7 @@ class DualAdapter:
             item=np.repeat(np.arange(len(parts)), counts),
             text=[text for _, texts, _ in parts for text in texts],
             role=[role for _, _, roles in parts for role in roles],
-            grids=[self._grid if item.modality != "text" else None for item in items],
+            grids=[self._grid(item) if item.modality != "text" else None for item in items],
         )
 
     def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
@@ -89,15 +90,22 @@ class DualAdapter:
 
     # Steps ---------------------------------------------------------------------------------------------------------------
 
-    @property
-    def _grid(self) -> tuple[int, int]:
-        config = self.model.config.vision_config
-        side = config.image_size // config.patch_size
-        return side, side
+    def _grid(self, item: Item) -> tuple[int, int]:
+        """(rows, columns) of an item's patches; no pixel is read."""
+        config, pictures = self.model.config.vision_config, self.processor.image_processor
+        if not hasattr(pictures, "max_num_patches"):
+            side = config.image_size // config.patch_size
+            return side, side
+        from transformers.models.siglip2.image_processing_siglip2 import get_image_size_for_max_num_patches
 
-    @property
-    def _patches(self) -> int:
-        return self._grid[0] * self._grid[1] + (0 if self._siglip else 1)
+        width, height = item.image.size  # type: ignore[union-attr]
+        patch = pictures.patch_size
+        rows, columns = get_image_size_for_max_num_patches(height, width, patch, pictures.max_num_patches)
+        return rows // patch, columns // patch
+
+    def _patches(self, item: Item) -> int:
+        rows, columns = self._grid(item)
+        return rows * columns + (0 if self._siglip else 1)
 
     def _fused(self, items: Sequence[Item]) -> np.ndarray:
         """(n, d) float32: one modality as projected, two as `FUSION`."""
@@ -115,11 +123,12 @@ class DualAdapter:
         return self.model.get_text_features(**self._text_inputs(items)).pooler_output
 
     def _images(self, items: list[Item]) -> Tensor:
-        return self.model.get_image_features(pixel_values=self._pixels(items)).pooler_output
+        return self.model.get_image_features(**self._image_inputs(items)).pooler_output
 
-    def _pixels(self, items: list[Item]) -> Tensor:
-        found = self.processor.image_processor([item.image for item in items], return_tensors="pt")["pixel_values"]
-        return found.to(self.model.device, self.model.dtype)
+    def _image_inputs(self, items: list[Item]) -> dict[str, Tensor]:
+        """Pixels; for images of any shape also which patches are padding, and the shapes."""
+        found = self.processor.image_processor([item.image for item in items], return_tensors="pt").to(self.model.device)
+        return {name: values.to(self.model.dtype) if values.is_floating_point() else values for name, values in found.items()}
 
     def _tokenize(self, texts: list[str], **more: Any) -> Any:
         return self.tokenizer(texts, truncation=True, max_length=self._text_length, **more)
@@ -146,9 +155,9 @@ class DualAdapter:
 
     def _patch_states(self, item: Item) -> Tensor:
         tower = self.model.vision_model
-        hidden = tower(pixel_values=self._pixels([item])).last_hidden_state[0]
+        hidden = tower(**self._image_inputs([item])).last_hidden_state[0]
         if self._siglip:
-            return tower.head(hidden[:, None])
+            return tower.head(hidden[: self._patches(item), None])
         return self.model.visual_projection(tower.post_layernorm(hidden[1:]))  # without the class token
 
     def _word_states(self, item: Item) -> tuple[Tensor, list[str]]:

@@ -168,3 +168,18 @@ def mixed() -> list[Item]:
         Item("i1", "image", None, picture(3, (30, 50))),
         Item("t2", "text", "x"),
     ]
+
+
+@pytest.fixture(scope="session")
+def siglip2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SigLIP 2 that takes images of any shape, d = 24, at most 16 patches, 32 text positions."""
+    import torch
+    import zoo
+
+    torch.manual_seed(3)
+    return zoo.siglip2(tmp_path_factory.mktemp("models") / "tiny-siglip2")
+
+
+@pytest.fixture(scope="session")
+def siglip2(siglip2_folder: Path) -> Adapter:
+    return load_model(ModelSpec(name=str(siglip2_folder)))

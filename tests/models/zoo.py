@@ -303,8 +303,11 @@ def siglip2(folder: Path) -> Path:
     """The kind with pictures of any shape ("naflex"); those of a fixed size are of the SigLIP class."""
     import transformers
 
-    words = tokenizer([])
+    first = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    letters = ["▁", *"abcdefghijklmnopqrstuvwxyz.,:", "fo", "fox"]
+    words = transformers.Siglip2Tokenizer({word: n for n, word in enumerate([*first, *letters])}, [("f", "o"), ("fo", "x")])
     text = VISION | {"vocab_size": len(words), "max_position_embeddings": 32, "pad_token_id": 0, "projection_size": 24}
+    text |= {"bos_token_id": 2, "eos_token_id": 1}
     config = transformers.Siglip2Config(text_config=text, vision_config=VISION | {"patch_size": 8, "num_patches": 16})
     pictures = transformers.Siglip2ImageProcessor(patch_size=8, max_num_patches=16, **HALF)
     return save(transformers.Siglip2Model(config), transformers.Siglip2Processor(pictures, words), folder)
