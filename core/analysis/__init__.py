@@ -14,6 +14,7 @@ steps.py        the registry: every step a variant may have, its options and how
 spec.py         the text form of a variant: parse, canonical order, print
 variants.py     spec + data -> fitted variant; the gain split. THE module to import for variants
 concepts.py     energy, modality score, bridge, attribution (Eqs 3-6), overlaps (Eq 7), the concept table
+dictionaries.py PCA, ICA and k-means directions in an SAE's contract
 fidelity.py     explained variance per dimension, L0, dead share
 labels.py       what a concept stands for: agreement with known attributes
 attribution.py  the contributions of every concept to one similarity, and to a margin
