@@ -111,6 +111,8 @@ class Exhibit:
     """Its numbers rest on the SAE: fidelity stands beside them."""
     version: int = 1
     """Raised when its numbers change: tables are kept in the cache under it."""
+    kept: bool = True
+    """Whether its tables are kept in the cache; not where the questions behind it keep their own and know what else they hang on."""
     depends: Callable[[], Mapping[str, Any]] | None = None
     """What else its numbers hang on, e.g. the machine that measures seconds; plain JSON, part of the cache's key."""
 

@@ -77,6 +77,8 @@ def _kept(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -
     """The table from the cache, or computed now and kept with the first run."""
     from core.questions.answers import cached_table
 
+    if not exhibit.kept:
+        return exhibit.compute(runs, **options)
     depends = dict(exhibit.depends()) if exhibit.depends else {}
     arguments = {"options": dict(options), "runs": [run.key for run in runs], "version": exhibit.version, "depends": depends}
     return cached_table(runs[0], f"exhibit-{exhibit.name}", arguments, lambda: exhibit.compute(runs, **options))
