@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -155,30 +156,30 @@ def canonical(expression: str) -> str:
     return str(parse_variant(expression))
 
 
-def exhibits() -> list[tuple[str, str, str]]:
-    """(name, title, claim) of every exhibit of the study."""
+def exhibits() -> list[Any]:
+    """Every exhibit, the study's first: name, title, group, claim, options, ..."""
     from core.exhibits import EXHIBITS
 
-    return [(e.name, e.title, e.claim) for e in EXHIBITS.values()]
+    return list(EXHIBITS.values())
 
 
-def exhibit(name: str, keys: tuple[str, ...]) -> Any:
-    """An exhibit's table on these runs: what `retrieval-lens exhibit` prints."""
-    return _exhibit(root(), name, keys)
+def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Any], ...] = ()) -> Any:
+    """An exhibit on these runs: what `retrieval-lens exhibit` prints. Shared by all sessions: not to be changed."""
+    return _exhibit(root(), name, keys, options)
 
 
-def reported(title: str) -> Any:
-    """The study's printed numbers of one exhibit."""
-    from core.exhibits import reported as printed
+def readable(table: Any, write: Callable[[str, Any], str]) -> Any:
+    """A table with its intervals in the cells, and what all its rows share."""
+    from core.exhibits.present import readable as present
 
-    return printed(title)
+    return present(table, write)
 
 
-@st.cache_data(max_entries=64, show_spinner="Computing; the answer is kept …")
-def _exhibit(root: str, name: str, keys: tuple[str, ...]) -> Any:
+@st.cache_resource(max_entries=64, show_spinner="Computing; the answer is kept …")
+def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Any], ...]) -> Any:
     from core.exhibits import show_exhibit
 
-    return show_exhibit(name, [_open(root, key) for key in keys]).table
+    return show_exhibit(name, [_open(root, key) for key in keys], **dict(options))
 
 
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)

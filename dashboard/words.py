@@ -197,7 +197,11 @@ PAGES: dict[str, tuple[str, str, str]] = {
     "similarity": ("Similarity", ":material/balance:", "Why two items are similar, concept by concept, to the last digit."),
     "retrieval": ("Retrieval", ":material/manage_search:", "What whitening repairs, what it breaks, query by query."),
     "map": ("Map", ":material/scatter_plot:", "All items in two dimensions, before and after."),
-    "exhibits": ("Exhibits", ":material/museum:", "Figures and tables of the study, on your runs, beside its printed numbers."),
+    "exhibits": (
+        "Exhibits",
+        ":material/museum:",
+        "Every figure and table of the study on your runs: its claim, live numbers, a verdict, the printed numbers beside.",
+    ),
     "runs": ("Runs", ":material/inventory_2:", "What is cached, how it was made, and whether it is intact."),
 }
 """File name of a page -> title, icon, one sentence."""
@@ -336,6 +340,3 @@ def sample(number: int, what: str) -> str:
 def explain(name: str, n: int | None = None, what: str = "") -> str:
     """Tooltip of a number: definition and sample size."""
     return word(name).help + (f" {sample(n, what).capitalize()}." if n is not None else "")
-
-
-EXHIBIT_HELP = "What `retrieval-lens exhibit` prints: ratios from 0 to 1, intervals are 95% bootstrap over queries, p-values paired."

@@ -45,7 +45,7 @@ def modality_density(runs: Sequence[Run]) -> pd.DataFrame:
         shares = {"text": found.share_text, "image": found.share_image, "between": 1 - found.share_text - found.share_image}
         frame = pd.DataFrame({
             "left": found.histogram["left"], "right": found.histogram["right"], "count": counts,
-            "concepts": counts / max(1, scored), "energy": found.histogram["energy"],
+            "share_of_concepts": counts / max(1, scored), "share_of_energy": found.histogram["energy"],
         })  # fmt: skip
         values: dict[str, float] = {"scored": scored, "undefined": found.undefined, "dead": found.dead}
         for name, share in shares.items():
@@ -66,12 +66,12 @@ def energy_concentration(runs: Sequence[Run]) -> pd.DataFrame:
         alive = int((energy > 0).sum())
         for held in HELD:
             needed = resampled.concepts_needed(energy[None, :], held)[0]
-            low, high = np.percentile(resampled.concepts_needed(drawn, held), [2.5, 97.5])
-            shares = {"share": needed / len(energy), "share_low": low / len(energy), "share_high": high / len(energy)}
+            low, high = resampled.interval(needed / len(energy), resampled.concepts_needed(drawn, held) / len(energy))
+            shares = {"share": needed / len(energy), "share_low": max(0.0, low), "share_high": min(1.0, high)}
             sizes = {"concepts": len(energy), "alive": alive, "share_of_alive": needed / max(1, alive)}
             rows.append(head(run) | {"energy_held": held, "needed": int(needed)} | shares | sizes)
     table = pd.DataFrame(rows)
-    table.attrs = {"notes": [f"Energy of the test queries and candidates, each item once; intervals: {resampled.DRAWS} draws of items."]}
+    table.attrs = {"notes": [f"Energy of the test queries and candidates, each item once. {resampled.HOW}"]}
     return table
 
 

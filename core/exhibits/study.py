@@ -81,9 +81,8 @@ STUDY = (
         definition="Energy (Eq 3): mean activation over all queries and candidates. The fewest concepts that together hold a "
         "share of the sum, "
         "as a share of all concepts of the dictionary, dead ones included.",
-        rule="Agrees where the 95% interval of the share that holds 99% (bootstrap over items) lies below 10%, disagrees above "
-        "it, else not "
-        "clear. The threshold is ours; the study prints 2.3 to 7.9%.",
+        rule="Agrees where the 95% interval of the share that holds 99% (±1.96 bootstrap standard errors over items) lies below 10%, "
+        "disagrees above it, else not clear. The threshold is ours; the study prints 2.3 to 7.9%.",
         compute=figures.energy_concentration,
         judge=verdicts.energy_concentration,
         measured=measured.energy,

@@ -18,14 +18,13 @@ from core.run import Run
 
 WHITENINGS = ("none", "center", "pca", "zca", "realign")
 POOLINGS = 'poolings = ["mean", "last", "max", "min"]'
-RANDOM = "random concepts"
 
 
 def overlaps(runs: Sequence[Run], share: float = 0.01) -> pd.DataFrame:
     """Table 1: overlap of the top share by energy, attribution and bridge (Eq 7); set_size concepts in each set.
 
-    Intervals: bootstrap over items (energy) and matching pairs (attribution, bridge). gain: difference to the contrastive run among `runs`
-    that has the same corpus, with the interval of the difference of independent draws; it has no p.
+    Intervals: standard errors by bootstrap over items (energy) and matching pairs (attribution, bridge). gain: difference to the contrastive
+    run among `runs` that has the same corpus, the two drawn independently; it has no p.
     """
     drawn = {run.key: resampled.drawn_overlaps(run, share) for run in runs}
     rows = []
@@ -34,20 +33,20 @@ def overlaps(runs: Sequence[Run], share: float = 0.01) -> pd.DataFrame:
         other = None if other is run else other
         theirs = modality.overlaps(other, share)["overlap"] if other else None
         for i, row in enumerate(found.itertuples()):
-            low, high = np.percentile(drawn[run.key][:, i], [2.5, 97.5])
-            values = {"measures": row.measures, "overlap": row.overlap, "overlap_low": low, "overlap_high": high}
+            low, high = resampled.interval(row.overlap, drawn[run.key][:, i])
+            values = {"measures": row.measures, "overlap": row.overlap, "overlap_low": max(0.0, low), "overlap_high": min(1.0, high)}
             sizes = {"set_size": row.n, "concepts": run.need_sae().width, "pairs": len(run.qrels("test"))}
             apart = _apart(row.overlap, drawn[run.key][:, i], theirs.iloc[i], drawn[other.key][:, i]) if other else _apart()
             rows.append(head(run) | values | sizes | {"against": other.name if other else ""} | apart)
     table = pd.DataFrame(rows)
-    draws = f"{resampled.DRAWS} draws of items and of matching pairs; a redraw changes which concepts are on top, so that a value may lie"
-    table.attrs = {"notes": [f"Energy of all test items, attribution and bridge over the test pairs. Intervals: {draws} outside its own."]}
+    table.attrs = {"notes": [f"Energy of all test items, attribution and bridge over the test pairs. {resampled.HOW}"]}
     return table
 
 
 def _apart(mine: float = np.nan, drawn: Any = np.nan, theirs: float = np.nan, other: Any = np.nan) -> dict[str, float]:
-    low, high = np.percentile(np.asarray(drawn) - np.asarray(other), [2.5, 97.5])
-    return {"gain": mine - theirs, "gain_low": float(low), "gain_high": float(high)}
+    """The difference of two overlaps, with the interval of two independent draws; NaN without a partner."""
+    low, high = (np.nan, np.nan) if np.isnan(mine) else resampled.interval(mine - theirs, drawn, other)
+    return {"gain": mine - theirs, "gain_low": low, "gain_high": high}
 
 
 def removal(runs: Sequence[Run], share: float = 0.01, then: str = "none", draws: int = 3, metric: str = "recall@5") -> pd.DataFrame:
@@ -69,12 +68,14 @@ def _removal(run: Run, share: float, then: str, draws: int, metric: str) -> pd.D
     mean = np.mean([science.per_query(r.evaluation.ranked, metric) for r in random], axis=0)
     hits = {name: science.per_query(e.evaluation.ranked, metric) for name, e in (("base", base), ("top", top))}
     fixed = {"share": share, "removed": count, "then": then}
-    rows = [{"removal": "none", "seed": -1} | recalls(base.evaluation) | gain(base.evaluation, base.evaluation, metric)]
-    rows.append({"removal": "top attribution", "seed": -1} | recalls(top.evaluation) | gain(base.evaluation, top.evaluation, metric))
+    rows = [{"removal": "none"} | recalls(base.evaluation) | gain(base.evaluation, base.evaluation, metric)]
+    rows.append({"removal": "top attribution"} | recalls(top.evaluation) | gain(base.evaluation, top.evaluation, metric))
     rows[-1] |= mean_gain(hits["top"] - mean, "beyond_random")
     for seed, found in enumerate(random):
-        rows.append({"removal": RANDOM, "seed": seed} | recalls(found.evaluation) | gain(base.evaluation, found.evaluation, metric))
-    rows.append({"removal": f"mean of {draws} random draws", "seed": -1} | _mean_recalls(random) | mean_gain(mean - hits["base"]))
+        rows.append(
+            {"removal": f"random concepts, draw {seed + 1}"} | recalls(found.evaluation) | gain(base.evaluation, found.evaluation, metric)
+        )
+    rows.append({"removal": f"mean of {draws} random draws"} | _mean_recalls(random) | mean_gain(mean - hits["base"]))
     table = pd.DataFrame([head(run) | fixed | {"metric": metric} | row for row in rows])
     table.attrs = {"notes": list(dict.fromkeys(top.notes))}
     return table

@@ -1,57 +1,170 @@
-"""Exhibits: figures and tables of the study on the chosen runs, beside its printed numbers."""
+"""Exhibits: every figure and table of the study on the chosen runs, its claim held against live numbers, and what the study leaves out."""
 
+from html import escape
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from dashboard import data, state, widgets, words
+from dashboard import charts_exhibits, data, state, widgets
+from dashboard import words_exhibits as words
+from dashboard.words import TASKS, count
+
+MOST_ROWS = 30
+"""A longer table scrolls."""
 
 
-def formats(table: Any) -> dict[str, Any]:
-    """Four digits for ratios, thousands marks for counts."""
-    column = st.column_config.NumberColumn
-    return {c: column(format="%.4f" if table[c].dtype.kind == "f" else "localized") for c in table if table[c].dtype.kind in "fi"}
+def choose() -> Any:
+    """The exhibit, by group."""
+    known = data.exhibits()
+    groups = [g for g in words.GROUPS if any(e.group == g for e in known)]
+    left, right = st.columns([2, 5], vertical_alignment="bottom")
+    asked = next((e.group for e in known if e.name == state.get("exhibit")), groups[0])
+    with left:
+        group = state.pick(st.segmented_control, "shelf", "Shelf", groups, asked, format_func=words.GROUPS.get)
+    shelf = {e.name: e for e in known if e.group == group}
+    if state.get("exhibit") not in shelf and state.get("exhibit") in {e.name for e in known}:
+        state.put(exhibit=None)
+    with right:
+        name = state.pick(
+            st.selectbox, "exhibit", "Exhibit", list(shelf), next(iter(shelf)), format_func=lambda n: f"{shelf[n].title} · {shelf[n].claim}"
+        )
+    return shelf[name]
 
 
-def live(name: str, keys: list[str], names: str) -> None:
-    """The exhibit measured on these runs, to the digit the command line prints."""
-    st.markdown("**On your runs**", help=words.EXHIBIT_HELP)
-    table = data.exhibit(name, tuple(keys))
-    st.dataframe(table, hide_index=True, column_config=formats(table))
-    csv = table.to_csv(index=False).encode()
-    st.download_button("Download data (csv)", csv, f"{name}-{names}.csv", "text/csv", icon=":material/download:", key=f"csv-{name}")
+def option_widget(option: Any) -> Any:
+    """One choice; its name in the URL starts with `x-`, so that it is this page's own."""
+    name, label = f"x-{option.name}", words.label(option.name)
+    if option.allowed:
+        show = {value: words.option(option.name, value) for value in option.allowed}
+        return state.pick(st.selectbox, name, label, list(option.allowed), option.default, format_func=show.get, help=option.help)
+    if isinstance(option.default, bool):
+        return state.toggle(name, label, option.default, help=option.help)
+    step = 1 if isinstance(option.default, int) else option.low
+    kind = type(option.default)
+    more = {"step": step} | ({"format": "%.3f"} if kind is float else {})
+    return state.number(name, label, kind(option.low), kind(option.high), option.default, help=option.help, **more)
 
 
-def printed(title: str) -> None:
-    """What the study printed, with what contradicts it elsewhere in the paper."""
-    table = data.reported(title)
-    st.markdown("**Printed in the study**", help="As printed: recall in per cent. Notes say how a number was read and what it contradicts.")
-    if table.empty:
-        st.caption("The study prints no numbers for this exhibit.")
+def chosen_runs(selection: Any) -> list[str]:
+    """Keys of the runs to show: the sidebar's, or all."""
+    everything = [choice.key for choice in data.runs()]
+    chosen = [key for key in (selection.run, selection.other) if key]
+    names = {words.CHOSEN: ", ".join(map(data.name, chosen)), words.ALL_RUNS: f"all {len(everything)} runs"}
+    picked = state.pick(st.selectbox, "which", "Runs", [words.CHOSEN, words.ALL_RUNS], format_func=names.get, help=words.RUNS_HELP)
+    return chosen if picked == words.CHOSEN else chosen + [key for key in everything if key not in chosen]
+
+
+def judged(shown: Any) -> None:
+    """Verdicts, by what they are about, and the runs that were left out."""
+    for about, (title, help) in words.ABOUT.items():
+        found = [v for v in shown.verdicts if v.about == about]
+        if found:
+            st.markdown(f"**{title}**", help=help)
+            lines = [f"{widgets.badge(v.outcome, words.OUTCOMES[v.outcome])} <b>{escape(v.on)}</b> {escape(v.why)}" for v in found]
+            widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
+    if shown.left_out:
+        st.markdown("**Left out**", help=f"Needed: {shown.exhibit.needs}.")
+        lines = [f"<b>{escape(left.run)}</b> {escape(left.why)}" for left in shown.left_out]
+        widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
+
+
+def pictured(shown: Any, key: str) -> None:
+    """The chart, with its data to download."""
+    drawn = charts_exhibits.draw(shown.exhibit.name, shown.table, str(shown.options.get("metric", "recall@5")))
+    if drawn:
+        widgets.figure(drawn[0], drawn[1], f"exhibit-{key}", shown.table, help=shown.exhibit.definition)
+
+
+def who_is_who(table: pd.DataFrame) -> None:
+    """Model, kind and task of each run, so that the table need not repeat them."""
+    if {"kind", "task"} <= set(table):
+        runs = table.drop_duplicates("run").to_dict("records")
+        widgets.facts({row["run"]: f"{row['model']}, {row['kind']}, {TASKS.get(row['task'], row['task'])}" for row in runs})
+
+
+def listed(table: pd.DataFrame, title: str, help: str, key: str = "") -> None:
+    """A table with its intervals in the cells, and what all rows share above it."""
+    found = data.readable(table.drop(columns=[c for c in ("model", "kind", "task") if c in table]), words.write)
+    shared = [f"{words.label(name)} <b>{escape(value)}</b>" for name, value in found.shared.items()]
+    with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-table-{key or title}"):
+        st.markdown(f"**{title}**", help=help)
+        st.download_button(
+            "CSV", table.to_csv(index=False), f"retrieval-lens-{key or title}.csv", "text/csv", key=f"csv-table-{key or title}",
+            icon=":material/download:", type="tertiary", on_click="ignore", help="Every column, every digit",
+        )  # fmt: skip
+    widgets.html('<p class="lens-facts">' + "".join(f"<span>{part}</span>" for part in shared) + "</p>")
+    columns = {name: st.column_config.TextColumn(words.label(name)) for name in found.table}
+    st.dataframe(found.table, hide_index=True, column_config=columns, height="content" if len(found.table) <= MOST_ROWS else "auto")
+
+
+def beside(shown: Any) -> None:
+    """Printed numbers: for these runs where there are any, and all of them apart."""
+    if len(shown.printed):
+        listed(shown.printed, "Live beside printed", "Same model, data set and task; in the units of the study.", "beside")
+    if shown.study.empty:
         return
-    models = state.pick(st.selectbox, "printed", "Model", ["all", *table["model"].unique()])
-    shown = table if models == "all" else table[table["model"] == models]
-    st.dataframe(shown.dropna(axis=1, how="all"), hide_index=True)
-    st.caption(f"n = {words.count(len(shown))} printed numbers, for other models and data than the demo's: compare directions, not values.")
+    with st.expander(f"What the study printed ({count(len(shown.study))} numbers)", icon=":material/menu_book:"):
+        st.caption(f"{words.PRINTED_HELP} {words.NOT_THESE if shown.printed.empty else ''}")
+        models = state.pick(st.selectbox, "printed", "Model", ["all", *shown.study["model"].unique()])
+        rows = shown.study if models == "all" else shown.study[shown.study["model"] == models]
+        st.dataframe(rows.dropna(axis=1, how="all"), hide_index=True)
+
+
+def fidelity(shown: Any) -> None:
+    """How well each run's SAE stands for its embeddings: one line per run."""
+    if shown.fidelity.empty:
+        return
+    st.markdown("**How far the SAE can be trusted**", help=words.FIDELITY_HELP)
+    for name, rows in shown.fidelity.groupby("run", sort=False):
+        found = {row["figure"]: words.write("share", row["value"]) for _, row in rows.iterrows()}
+        widgets.facts({"run": name} | found)
+
+
+def small_print(shown: Any) -> None:
+    """Definition, rule, contradictions of the paper, notes."""
+    exhibit = shown.exhibit
+    with st.expander("Definition, rule and small print", icon=":material/gavel:", expanded=True):
+        st.markdown(f"**Definition.** {exhibit.definition}")
+        if exhibit.rule:
+            st.markdown(f"**Rule of the verdict.** {exhibit.rule}")
+        for title, lines in (("The paper contradicts itself", exhibit.contradictions), ("Notes", shown.notes)):
+            if lines:
+                st.markdown(f"**{title}.**\n" + "\n".join(f"- {line}" for line in lines))
 
 
 def page() -> None:
     """The page."""
     selection = state.current()
     widgets.heading("exhibits")
-    known = data.exhibits()
-    titles, claims = {n: title for n, title, _ in known}, {n: claim for n, _, claim in known}
-    name = state.pick(st.selectbox, "exhibit", "Exhibit", list(titles), "table-1", format_func=lambda n: f"{titles[n]}: {claims[n]}")
-    keys = [key for key in (selection.run, selection.other) if key]
-    names = [data.facts(key).name for key in keys]
-    widgets.html(f'<p class="lens-story">{claims[name]}</p>')
+    exhibit = choose()
+    widgets.html(f'<p class="lens-story">{escape(exhibit.claim)}</p>')
+    grid = st.grid(1 + len(exhibit.options), min_column_width=170, gap="small")
+    with grid.cell():
+        keys = chosen_runs(selection)
+    chosen = []
+    for option in exhibit.options:
+        with grid.cell():
+            chosen.append((option.name, option_widget(option)))
     with widgets.guard():
-        live(name, keys, "-".join(names))
-    printed(titles[name])
-    command = f"retrieval-lens exhibit {name} {' '.join(names)}"
-    runs = ", ".join(f'open_run("{n}", store)' for n in names)
-    lines = "from core.exhibits import show_exhibit\nfrom core.run import open_run\nfrom core.store import Store\n\n"
-    widgets.reproduce(command, f'{lines}store = Store.default()\nprint(show_exhibit("{name}", [{runs}]))')
+        shown = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
+        body(shown)
+
+
+def body(shown: Any) -> None:
+    """An exhibit, from the verdict to the command."""
+    left, right = st.columns([5, 4], gap="large")
+    with left:
+        pictured(shown, shown.exhibit.name)
+    with right:
+        judged(shown)
+    if len(shown.table):
+        who_is_who(shown.table)
+        listed(shown.table, "The numbers", words.INTERVALS, shown.exhibit.name)
+    fidelity(shown)
+    beside(shown)
+    small_print(shown)
+    widgets.reproduce(shown.reproduce, shown.python)
 
 
 page()

@@ -1,0 +1,94 @@
+"""Words of the Exhibits page: columns of its tables, outcomes of its verdicts, and how their numbers are written."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import Any
+
+from dashboard.words import WORDS, count, percent
+
+FIDELITY_HELP = "Explained variance of the pooled embeddings, averaged over dimensions; what is retrieved with the reconstructions z D + u."
+INTERVALS = "In brackets: 95% intervals, bootstrap over queries unless the definition says otherwise."
+
+LABELS: dict[str, str] = {
+    "run": "Run", "model": "Model", "kind": "Kind", "task": "Task", "variant": "Variant", "against": "Against",
+    "queries": "Queries", "candidates": "Candidates", "metric": "Differences of", "gain": "Difference", "gain_p": "p",
+    "beyond_random": "Beyond random", "beyond_random_p": "p, beyond random", "beyond_centring": "Beyond centring",
+    "beyond_centring_p": "p, beyond centring", "realign_ahead": "ReAlign ahead by", "realign_ahead_p": "p, ReAlign ahead",
+    "narrowed": "Gap narrowed by", "narrowed_p": "p, gap narrowed", "layer": "Layer", "pooling": "Pooling", "mask": "Tokens", "beta": "β",
+    "removal": "Removed", "draws": "Random draws",
+    "statistics": "Mean and covariance from", "synthetic": "Synthetic rows too",
+    "removed": "Concepts removed", "then": "Then", "share": "Share of concepts", "concepts": "Concepts",
+    "measures": "Measures", "overlap": "Overlap", "set_size": "Concepts in each set", "pairs": "Pairs", "energy_held": "Energy held",
+    "needed": "Concepts needed", "alive": "Concepts that fire", "share_of_alive": "Of those that fire", "left": "Score from", "right": "to",
+    "count": "Concepts", "share_of_concepts": "Of the concepts", "share_of_energy": "Of the energy",
+    "scored": "Concepts with a score", "undefined": "Fire without a score",
+    "dead": "Never fire", "share_text": "Text (> 0.9)", "share_image": "Image (< 0.1)", "share_between": "Between",
+    "shapes": "Shapes", "dimensions": "Dimensions", "repeats": "Repeats", "ratio": "ReAlign / similarities",
+    "realign_seconds": "ReAlign, s", "realign_apply_seconds": "Applying alone, s", "similarity_seconds": "Similarities, s",
+    "realign_mib": "ReAlign, MiB", "realign_apply_mib": "Applying alone, MiB", "similarity_mib": "Similarities, MiB",
+    "setting": "Setting", "note": "Note", "live": "Live", "printed": "Printed", "difference": "Live − printed", "inside": "Inside",
+    "figure": "Figure", "value": "Value", "n": "n", "dataset": "Data set", "p_value": "p", "p_holm": "p, Holm",
+}  # fmt: skip
+"""Column -> heading; others are shown with spaces for underscores."""
+
+CELLS: dict[str, dict[str, str]] = {
+    "variant": {"none": "raw", "center": "centred", "realign": "ReAlign", "pca": "PCA", "zca": "ZCA"},
+    "mask": {"all": "all tokens", "no-image": "without image tokens", "no-prompt": "without prompt tokens", "text": "own text only"},
+    "layer": {"-1": "last"},
+    "beta": {"": "raw"},
+    "then": {"none": "nothing", "center": "centring", "realign": "ReAlign"},
+    "statistics": {"per-side": "each side's own", "support": "support split", "shared": "both sides together"},
+}
+"""Values that go by another name."""
+
+SHARES = ("share", "overlap", "concepts_share", "energy_held", "explained", "agreement")
+"""Columns that start with one of these hold ratios."""
+DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss")
+OUTCOMES = {"agrees": "agrees", "disagrees": "differs", "not clear": "partly", "cannot be said": "partly"}
+"""Outcome -> kind of badge."""
+ABOUT = {
+    "claim": ("The claim, on these runs", "By the rule below; a difference counts as real where its paired 95% interval leaves 0 out."),
+    "beside": ("Beside the claim", "What the study does not claim: controls, and kinds of model it does not speak of."),
+    "printed": (
+        "The printed numbers",
+        "Each printed number is held against the live 95% interval, same model, data set and task only.",
+    ),
+}
+GROUPS = {"study": "The study", "beyond": "Beyond the study"}
+ALL_RUNS, CHOSEN = "all", "chosen"
+RUNS_HELP = "The run of the sidebar and the one it is compared with, or every run of the cache. Runs that cannot take part say why below."
+PRINTED_HELP = "As printed: recall in per cent. Notes say how a number was read and what it contradicts."
+NOT_THESE = "For other models and data than these runs: compare directions, not values."
+
+
+def label(column: str) -> str:
+    """The heading of a column."""
+    return LABELS.get(column) or (WORDS[column].label if column in WORDS else column.replace("_", " ").capitalize())
+
+
+def option(name: str, value: Any) -> str:
+    """A value of an exhibit's option, as the picker shows it."""
+    return CELLS.get(name, {}).get(str(value)) or label(str(value)) if isinstance(value, str) else str(value)
+
+
+def write(column: str, value: Any) -> str:
+    """A cell of an exhibit's table: ratios in per cent, differences in points, p to four digits, counts with commas."""
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return CELLS.get(column, {}).get("", "")
+    if named := CELLS.get(column, {}).get(str(value)):
+        return named
+    if isinstance(value, bool | str):
+        return {"True": "yes", "False": "no"}.get(str(value), str(value))
+    return _number(column, float(value))
+
+
+def _number(column: str, value: float) -> str:
+    if column.endswith("_p") or column.startswith("p_"):
+        return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    base = column.removesuffix("_low").removesuffix("_high")
+    if base.startswith(DIFFERENCES):
+        return f"{100 * value:+.1f}".replace("-", "−")
+    if base.startswith(("recall@", *SHARES)) or base.endswith("_share"):
+        return percent(value)
+    return count(value) if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
