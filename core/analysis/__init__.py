@@ -16,6 +16,7 @@ variants.py     spec + data -> fitted variant; the gain split. THE module to imp
 concepts.py     energy, modality score, bridge, attribution (Eqs 3-6), overlaps (Eq 7), the concept table
 dictionaries.py PCA, ICA and k-means directions in an SAE's contract
 fidelity.py     explained variance per dimension, L0, dead share
+stability.py    how far two dictionaries agree
 labels.py       what a concept stands for: agreement with known attributes
 attribution.py  the contributions of every concept to one similarity, and to a margin
 ranking.py      exact blocked top-k and ranks
