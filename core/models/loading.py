@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 ADAPTER_VERSION = 1
 """Part of every model's key: raise it where an adapter's numbers change."""
 
-DUAL_TYPES = {"clip", "siglip", "siglip2", "metaclip_2", "altclip", "align", "chinese_clip", "blip", "aimv2", "groupvit"}
-"""Architectures whose class projects texts and images by `get_text_features` and `get_image_features`."""
+DUAL_TYPES = {"clip", "siglip", "siglip2", "metaclip_2", "altclip", "chinese_clip", "blip"}
+"""Architectures whose class projects texts and images by `get_text_features` and `get_image_features` and sees images as patches."""
 
 PLAIN_TYPES = {"paligemma", "chameleon"}
 
@@ -97,6 +97,21 @@ def kind_of(model_type: str) -> Kind:
     return "dual" if model_type in DUAL_TYPES else "plain" if model_type in PLAIN_TYPES else "chat"
 
 
+def check_kind(model_type: str, source: str) -> None:
+    """Refuse an architecture of transformers that reads no images, or reads them in a way no adapter knows.
+
+    Raises:
+        ModelError: and the kinds there are.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    chat = kind_of(model_type) == "chat" and model_type in CONFIG_MAPPING_NAMES
+    if chat and model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        allowed = f"an image-text-to-text model, or a dual encoder of the kinds {', '.join(sorted(DUAL_TYPES))}"
+        raise ModelError("no adapter for this architecture", got=f"model_type {model_type!r} of {source}", allowed=allowed)
+
+
 # Finding -----------------------------------------------------------------------------------------------------------------
 
 
@@ -104,6 +119,7 @@ def _found(spec: ModelSpec) -> tuple[_Found, dict[str, Any]]:
     found = _locate(spec, find(spec.name))
     config = read_config(found.path, found.source)
     check_code(config, found.source, is_trusted(found.source))
+    check_kind(config["model_type"], found.source)
     return found, config
 
 
@@ -189,9 +205,12 @@ def _auto(name: str) -> Any:
 
 def _processor(facts: ModelFacts) -> Any:
     """The processor; images between the smallest and largest area the prompts' style asks for, where the class has such limits."""
+    processor = _guarded(facts, lambda: _auto("AutoProcessor").from_pretrained(facts.source, **_where(facts)))
     pixels = STYLES[facts.preset].pixels if facts.preset else None
-    limits = dict(zip(("min_pixels", "max_pixels"), pixels, strict=True)) if pixels else {}
-    return _guarded(facts, lambda: _auto("AutoProcessor").from_pretrained(facts.source, **limits, **_where(facts)))
+    if pixels and "longest_edge" in dict(getattr(processor.image_processor, "size", {})):
+        size = dict(zip(("shortest_edge", "longest_edge"), pixels, strict=True))
+        processor.image_processor = type(processor.image_processor).from_pretrained(facts.source, size=size, **_where(facts))
+    return processor
 
 
 def _complete(processor: Any, config: Any) -> None:
@@ -207,7 +226,10 @@ def _complete(processor: Any, config: Any) -> None:
 def _weights(facts: ModelFacts, spec: ModelSpec) -> Any:
     auto = _auto("AutoModel" if facts.kind == "dual" else "AutoModelForImageTextToText")
     options = loading_options(spec, facts.dtype)
-    model = _guarded(facts, lambda: auto.from_pretrained(facts.source, **options, **_where(facts)))
+    model, told = _guarded(facts, lambda: auto.from_pretrained(facts.source, **options, **_where(facts), output_loading_info=True))
+    if missing := sorted(told["missing_keys"]):
+        what = f"the checkpoint of {facts.name} lacks weights, which would be random"
+        raise ModelError(what, got=", ".join(missing[:3]), allowed=f"a whole {type(model).__name__}", todo="choose another checkpoint")
     return (model if "device_map" in options else model.to(device())).eval()
 
 
