@@ -54,11 +54,11 @@ class SpanOverlap:
 
     @property
     def mean_squared(self) -> float:
-        """Mean of the squared cosines: 1 where the smaller subspace lies in the larger, 0 where they are orthogonal. NaN without directions."""
+        """Mean of the squared cosines: 1 where the smaller subspace lies in the larger, 0 where they are orthogonal. NaN without any."""
         return float(np.mean(self.cosines**2)) if len(self.cosines) else float("nan")
 
 
-def match(first: Float[np.ndarray, "c1 d"], second: Float[np.ndarray, "c2 d"], alive: Bool[np.ndarray, " c1"] | None = None) -> Matching:
+def match(first: Float[np.ndarray, "c1 d"], second: Float[np.ndarray, "c2 d2"], alive: Bool[np.ndarray, " c1"] | None = None) -> Matching:
     """The nearest row of `second` for every row of `first` (of those `alive`); ties to the earlier row."""
     a, b = _unit_pair(first, second)
     rows = np.arange(len(a)) if alive is None else np.flatnonzero(alive)
@@ -71,7 +71,7 @@ def match(first: Float[np.ndarray, "c1 d"], second: Float[np.ndarray, "c2 d"], a
 
 def assign(
     first: Float[np.ndarray, "c1 d"],
-    second: Float[np.ndarray, "c2 d"],
+    second: Float[np.ndarray, "c2 d2"],
     alive: Bool[np.ndarray, " c1"] | None = None,
     alive_second: Bool[np.ndarray, " c2"] | None = None,
 ) -> Matching:
@@ -84,7 +84,7 @@ def assign(
     return Matching(rows[i], columns[j], cosines[i, j])
 
 
-def span_overlap(first: Float[np.ndarray, "m1 d"], second: Float[np.ndarray, "m2 d"], energy_share: float = 0.99) -> SpanOverlap:
+def span_overlap(first: Float[np.ndarray, "m1 d"], second: Float[np.ndarray, "m2 d2"], energy_share: float = 0.99) -> SpanOverlap:
     """Principal angles between the main directions of two sets of rows, as `removal_basis` finds them: what a removal takes away."""
     a, b = (removal_basis(rows, energy_share) for rows in (first, second))
     if a.shape[1] != b.shape[1]:
