@@ -19,6 +19,7 @@ fidelity.py     explained variance per dimension, L0, dead share
 stability.py    how far two dictionaries agree
 labels.py       what a concept stands for: agreement with known attributes
 attribution.py  the contributions of every concept to one similarity, and to a margin
+failures.py     the same for all failing queries of a run, summed up by concept
 ranking.py      exact blocked top-k and ranks
 corrections.py  scores corrected for hubs: CSLS, inverted softmax, QB-Norm
 evaluation.py   recall, MRR, nDCG with bootstrap intervals; paired differences with tests
