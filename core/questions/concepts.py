@@ -185,10 +185,15 @@ def heat(run: Run, k: int, part: Part, row: int) -> Heat:
     Raises:
         NotAvailable: own embeddings without a model.
     """
+    check_concept(run, k)
+    return heat_of(run, k, run.corpus.items(part).item(row))
+
+
+def heat_of(run: Run, k: int, item: Item) -> Heat:
+    """The same for any item, stored or not."""
     from core.sae import concept_values
 
     check_concept(run, k)
-    item: Item = run.corpus.items(part).item(row)
     adapter = run.adapter()
     if not adapter.has_token_states:
         raise NotAvailable(f"{run.model_name} gives no token states", todo="choose a run of a model with tokens")

@@ -205,27 +205,28 @@ def _haystack(run: Run, row: int) -> str:
 def rankings(run: Run, query_row: int, before: str = "none", after: str = "realign", top: int = 10) -> Rankings:
     """The top candidates of one query under both variants, side by side; `rank_other` is the candidate's rank in the other list."""
     _check_row(run, "queries", query_row)
-    similarity = {v: _similarities(run, v, query_row) for v in (before, after)}
-    ranks = {v: _ranks(s) for v, s in similarity.items()}
     relevant = set(run.qrels("test").relevant(query_row).tolist())
-    return Rankings(
-        _ranking(run, similarity[before], ranks[before], ranks[after], relevant, top),
-        _ranking(run, similarity[after], ranks[after], ranks[before], relevant, top),
-    )
+    return side_by_side(run, similarities_of(run, before, query_row), similarities_of(run, after, query_row), relevant, top)
+
+
+def side_by_side(run: Run, before: np.ndarray, after: np.ndarray, relevant: set[int], top: int = 10) -> Rankings:
+    """Two similarities (n_candidates,) of one query as two rankings; `relevant`: candidate rows."""
+    first, second = _ranks(before), _ranks(after)
+    return Rankings(_ranking(run, before, first, second, relevant, top), _ranking(run, after, second, first, relevant, top))
 
 
 def place(run: Run, query_row: int, candidate_row: int, variant: str = "none") -> Place:
     """Rank and similarity of one candidate for one query."""
     _check_row(run, "queries", query_row)
     _check_row(run, "candidates", candidate_row)
-    similarity = _similarities(run, variant, query_row)
+    similarity = similarities_of(run, variant, query_row)
     return _place(similarity, _ranks(similarity), candidate_row, set(run.qrels("test").relevant(query_row).tolist()))
 
 
 def contest(run: Run, query_row: int, variant: str = "none") -> Contest:
     """Right against wrong: who should stand first and who does, or comes next."""
     _check_row(run, "queries", query_row)
-    similarity = _similarities(run, variant, query_row)
+    similarity = similarities_of(run, variant, query_row)
     ranks, relevant = _ranks(similarity), set(run.qrels("test").relevant(query_row).tolist())
     best = np.argsort(ranks)
     right = next((int(r) for r in best if int(r) in relevant), None)
@@ -239,7 +240,7 @@ def candidate_list(run: Run, query_row: int, variant: str = "none", search: str 
     attrs["total"] says how many there are before `limit`.
     """
     _check_row(run, "queries", query_row)
-    similarity = _similarities(run, variant, query_row)
+    similarity = similarities_of(run, variant, query_row)
     ranks, relevant = _ranks(similarity), set(run.qrels("test").relevant(query_row).tolist())
     words = search.lower()
     found = [int(r) for r in np.argsort(ranks) if not words or words in _candidate_haystacks(run)[int(r)]]
@@ -272,7 +273,8 @@ def _check_row(run: Run, part: Part, row: int) -> None:
         raise UserError(f"no such {SIDE_OF_PART[part]}", got=row, allowed=f"0 to {rows - 1}")
 
 
-def _similarities(run: Run, variant: str, query_row: int) -> np.ndarray:
+def similarities_of(run: Run, variant: str, query_row: int) -> np.ndarray:
+    """(n_candidates,) cosines of one query under a variant, summed in float64, as float32."""
     query = transformed(run, variant, "queries")[query_row].astype(np.float64)
     return (transformed(run, variant, "candidates") @ query).astype(np.float32)
 

@@ -43,7 +43,12 @@ class Explanation:
 
 def pair(run: Run, query_row: int, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
     """The cosine of a query and a candidate under a variant, concept by concept (docs/study.md section 4; exact)."""
-    query, candidate = _state(run, "queries", query_row, variant), _state(run, "candidates", candidate_row, variant)
+    return explained(run, stored_state(run, "queries", query_row, variant), candidate_row, variant, top)
+
+
+def explained(run: Run, query: science.SideState, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
+    """The same for any query, stored or not."""
+    candidate = stored_state(run, "candidates", candidate_row, variant)
     found = science.contributions(query, candidate, run.need_sae().dictionary)
     terms = (found.offset, found.query_error, found.candidate_error)
     return _explain(run, variant, found.similarity, found.concepts, found.values, terms, (query, candidate), top, found.centred_codes)
@@ -51,14 +56,15 @@ def pair(run: Run, query_row: int, candidate_row: int, variant: str = "none", to
 
 def margin(run: Run, query_row: int, candidate_row: int, rival_row: int, variant: str = "none", top: int = 12) -> Explanation:
     """similarity(candidate) - similarity(rival), term by term: positive terms speak for the candidate."""
-    query = _state(run, "queries", query_row, variant)
-    first, second = (_state(run, "candidates", row, variant) for row in (candidate_row, rival_row))
+    query = stored_state(run, "queries", query_row, variant)
+    first, second = (stored_state(run, "candidates", row, variant) for row in (candidate_row, rival_row))
     found = science.margin(query, first, second, run.need_sae().dictionary)
     terms = (found.offset, found.query_error, found.candidate_error)
     return _explain(run, variant, found.margin, found.concepts, found.values, terms, (query, first), top, found.first.centred_codes)
 
 
-def _state(run: Run, part: Part, row: int, variant: str) -> science.SideState:
+def stored_state(run: Run, part: Part, row: int, variant: str) -> science.SideState:
+    """One item of the run as one side of a comparison."""
     codes = sp.csr_array(run.codes(part))[[row]]
     offset = run.offset(part)
     return science.SideState(

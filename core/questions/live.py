@@ -1,0 +1,224 @@
+"""A query that is in no table: a typed text, a picture, or both, against the candidates of a run.
+
+In: an `Item`, or its raw embedding (d,) as the run's own model makes it. Out: rankings, concepts and contributions, as for a stored query.
+Variants are the run's own, fitted on its statistics before the query came: one query has no mean and no covariance. A stored query given
+live ranks as it does in the run.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.attribution import SideState
+from core.analysis.transform import transform
+from core.errors import NotAvailable, ShapeMismatch, UserError
+from core.questions.answers import fitted, item_frame, side_of, transformed
+from core.questions.concepts import Heat, heat_of, table
+from core.questions.retrieval import Rankings, side_by_side
+from core.questions.similarity import Explanation, explained
+from core.records import Item, Part
+from core.run import Run
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from core.sae.codes import Coded
+
+LONGEST = 4000
+"""Characters of a typed text."""
+CAPTION_REQUEST = "Describe the image."
+"""Asked of a picture; of a text, `SUMMARY_REQUEST`."""
+SUMMARY_REQUEST = "What does this describe?"
+ANSWER_TOKENS = 48
+_ENCODING = threading.Lock()
+_IRREGULAR = {"mice": "mouse", "dice": "die", "scarves": "scarf"}
+
+# -- the query -------------------------------------------------------------------------------------------------------
+
+
+def picture(data: bytes) -> Image.Image:
+    """An uploaded file as an upright RGB picture.
+
+    Raises:
+        UserError: it is no picture, or a broken or hostile one; one line says which.
+    """
+    from core.corpus.images import BadImage, load_image
+
+    try:
+        return load_image(data)
+    except BadImage as error:
+        raise UserError("this file cannot be used as a picture", got=str(error), allowed="JPEG, PNG, WebP, GIF, TIFF, BMP") from error
+
+
+def item(run: Run, text: str = "", image: Image.Image | None = None) -> Item:
+    """A text, a picture or both, in the role of a query of the run's task.
+
+    Raises:
+        UserError: neither, or a text longer than `LONGEST` characters.
+    """
+    text = text.strip()
+    if not text and image is None:
+        raise UserError("an empty query", got="neither text nor picture", allowed="a text, a picture, or both")
+    if len(text) > LONGEST:
+        raise UserError("the text is too long", got=f"{len(text):,} characters", allowed=f"up to {LONGEST:,}")
+    modality = "text" if image is None else "image,text" if text else "image"
+    return Item("live", modality, text or None, image, run.corpus.items("queries").task, "query")
+
+
+def stored_item(run: Run, part: Part, row: int) -> Item:
+    """One of the run's own items in the role of a query.
+
+    Raises:
+        UserError: no such row. CorpusError: its picture is gone.
+    """
+    items = run.corpus.items(part)
+    if not 0 <= row < len(items):
+        raise UserError(f"no such row of {part}", got=row, allowed=f"0 to {len(items) - 1}")
+    found = items.item(row)
+    return item(run, found.text or "", found.image)
+
+
+def find(run: Run, part: Part, search: str = "", limit: int = 50) -> pd.DataFrame:
+    """Items of a part whose id or text, or the text of whose partners, holds `search`: DataFrame[row, id, modality, text].
+
+    attrs["total"]: how many there are before `limit`.
+    """
+    items, others = run.corpus.items(part), run.corpus.items("candidates" if part == "queries" else "queries")
+    told = [f"{name} {text or ''}" for name, text in zip(items.ids, items.texts, strict=True)]
+    for query, candidate in run.qrels("test").pairs:
+        row, partner = (query, candidate) if part == "queries" else (candidate, query)
+        told[row] += f" {others.texts[partner] or ''}"
+    rows = [row for row, words in enumerate(told) if search.lower() in words.lower()]
+    frame = item_frame(run, part, rows[:limit])
+    frame.attrs = {"total": len(rows)}
+    return frame
+
+
+# -- what the model makes of it --------------------------------------------------------------------------------------
+
+
+def embed(run: Run, item: Item) -> np.ndarray:
+    """(d,) float32: the raw pooled embedding of one item in the run's first view, by the run's own model and prompts.
+
+    Raises:
+        NotAvailable: own embeddings without a model, or a mask that leaves no token of this item.
+    """
+    return run.adapter().embed([item], [run.view])[run.view][0]
+
+
+def say(run: Run, item: Item, request: str = "") -> str:
+    """What the model itself says of the item: its greedy answer to a request (by default, to describe it).
+
+    Raises:
+        NotAvailable: the model does not generate.
+    """
+    adapter = run.adapter()
+    if not adapter.can_generate:
+        raise NotAvailable(f"{run.model_name} compares and does not speak", todo="choose a run of a model that generates")
+    asked = request.strip() or (CAPTION_REQUEST if item.image is not None else SUMMARY_REQUEST)
+    return adapter.generate(item, asked, ANSWER_TOKENS)
+
+
+def named(said: str, things: Collection[str]) -> list[str]:
+    """Those of `things` (singular nouns) that a sentence names, in singular or plural."""
+    words = {form for word in re.findall(r"[a-z]+", said.lower()) for form in _singulars(word)}
+    return [thing for thing in things if thing.lower() in words]
+
+
+def _singulars(word: str) -> set[str]:
+    """What a word may be the plural of, and itself."""
+    forms = {word, _IRREGULAR.get(word, word), word.removesuffix("s"), word.removesuffix("es")}
+    return forms | ({word.removesuffix("ies") + "y"} if word.endswith("ies") else set())
+
+
+def heat(run: Run, item: Item, concept: int) -> Heat:
+    """Where in the item a concept comes from; see `concepts.Heat`."""
+    return heat_of(run, concept, item)
+
+
+# -- rankings --------------------------------------------------------------------------------------------------------
+
+
+def rank(run: Run, row: np.ndarray, variant: str = "none", top: int = 10, relevant: Collection[int] = ()) -> pd.DataFrame:
+    """The best candidates of one embedding (d,): DataFrame[rank, row, id, modality, text, similarity, relevant, rank_other].
+
+    `relevant`: rows known to be right; rank_other is the rank with the raw embeddings.
+    """
+    return rankings(run, row, "none", variant, top, relevant).after
+
+
+def rankings(
+    run: Run, row: np.ndarray, before: str = "none", after: str = "realign", top: int = 10, relevant: Collection[int] = ()
+) -> Rankings:
+    """The best candidates of one embedding under two variants, side by side."""
+    return side_by_side(run, similarities(run, row, before), similarities(run, row, after), set(relevant), top)
+
+
+def similarities(run: Run, row: np.ndarray, variant: str) -> np.ndarray:
+    """(n_candidates,) float32 cosines of one embedding (d,) with every candidate; the variant as fitted on the run.
+
+    Raises:
+        ShapeMismatch: not one embedding of the run's width.
+    """
+    width = run.embeddings("queries").shape[1]
+    if row.shape != (width,):
+        raise ShapeMismatch("not an embedding of this run", got=f"shape {tuple(row.shape)}", allowed=f"({width},)")
+    side = side_of(fitted(run, variant), "queries")
+    codes = encoded(run, row).codes if side.edits else None
+    query = transform(row[None], side, codes, run.need_sae().dictionary if side.edits else None)[0]
+    return (transformed(run, variant, "candidates") @ query.astype(np.float64)).astype(np.float32)
+
+
+# -- concepts --------------------------------------------------------------------------------------------------------
+
+
+def encoded(run: Run, row: np.ndarray) -> Coded:
+    """Codes (1, c) and offset of one embedding (d,), by the run's SAE (kept in memory).
+
+    Raises:
+        NotAvailable: a run without an SAE.
+    """
+    from core.sae import SaeEncoder
+
+    record = run.need_sae()
+    with _ENCODING:  # an encoder keeps what it has just seen
+        if "encoder" not in run._memo:
+            run._memo["encoder"] = SaeEncoder(run.sae_folder.path, record.input)
+        return run._memo["encoder"].encode(row[None])
+
+
+def concepts(run: Run, row: np.ndarray, top: int = 12) -> pd.DataFrame:
+    """The strongest concepts of one embedding: DataFrame[concept, label, activation, modality_score, frequency], strongest first.
+
+    attrs["active"]: how many fire at all; activation in embedding units.
+    """
+    codes, frame = encoded(run, row).codes, table(run)
+    order = np.argsort(-codes.data, kind="stable")[:top]
+    shown = codes.indices[order]
+    columns = {name: frame[name].to_numpy()[shown] for name in ("label", "modality_score", "frequency")}
+    found = pd.DataFrame({"concept": shown.astype(int), "activation": codes.data[order].astype(float)} | columns)
+    found = found[["concept", "label", "activation", "modality_score", "frequency"]]
+    found.attrs = {"active": int(np.count_nonzero(codes.data))}
+    return found
+
+
+def explain(run: Run, row: np.ndarray, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
+    """Its similarity to one candidate, concept by concept; the parts sum to the score (docs/study.md section 4)."""
+    rows = len(run.corpus.items("candidates"))
+    if not 0 <= candidate_row < rows:
+        raise UserError("no such candidate", got=candidate_row, allowed=f"0 to {rows - 1}")
+    coded = encoded(run, row)
+    state = SideState(
+        h=np.asarray(row, dtype=np.float64),
+        concepts=coded.codes.indices.astype(np.int64),
+        activations=coded.codes.data.astype(np.float64),
+        transform=side_of(fitted(run, variant), "queries"),
+        offset=np.asarray(coded.offset[0], dtype=np.float64),
+    )
+    return explained(run, state, candidate_row, variant, top)
