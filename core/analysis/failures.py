@@ -35,8 +35,8 @@ class SideRows:
     codes: Codes
     """(n, c), embedding units, before any edit."""
     transform: SideTransform
-    offset: Float[np.ndarray, "n d"] | Float[np.ndarray, " d"] | None = None
-    """u in h = z D + u + e, per item or the same for all; None: zero."""
+    offset: Float[np.ndarray, "n_or_1 d"] | Float[np.ndarray, " d"] | None = None
+    """u in h = z D + u + e, a row per item or one for all; None: zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ def _centred(query: SideRows, candidate: SideRows, centred: bool | None) -> bool
 def _parts(side: SideRows, rows: np.ndarray, dictionary: np.ndarray, centred: bool) -> _Parts:
     t, z = side.transform, csr_array(side.codes[rows])
     u = 0.0 if side.offset is None else np.asarray(side.offset, dtype=np.float64)
-    u = u[rows] if np.ndim(u) == 2 else u
+    u = u[rows] if np.ndim(u) == 2 and len(u) > 1 else u
     h = np.asarray(side.rows[rows], dtype=np.float64)
     error = h - z @ dictionary - u
     edited = edited_codes(z, t.edits)

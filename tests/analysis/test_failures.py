@@ -115,14 +115,14 @@ def test_failing_queries_are_those_not_ranked_first(world):
     assert len(failing(rows.queries, rows.candidates, world.pairs[world.pairs[:, 0] < 5])) <= 5
 
 
-def test_blocks_and_offsets_per_item_change_nothing(world, monkeypatch):
+def test_blocks_and_the_shape_of_offsets_change_nothing(world, monkeypatch):
     fitted = fit_variant("center", world)
     triples, u = failures_of(world, fitted), np.linspace(-1, 1, 16)
     whole = summarise_failures(*sides(world, fitted, u), triples, world.dictionary)
     query, candidate = sides(world, fitted)
     per_item = (
         SideRows(query.rows, query.codes, query.transform, np.tile(u, (40, 1))),
-        SideRows(candidate.rows, candidate.codes, candidate.transform, np.tile(u, (50, 1))),
+        SideRows(candidate.rows, candidate.codes, candidate.transform, u[None]),
     )
     monkeypatch.setattr("core.analysis.arrays.BLOCK_VALUES", 200)
     parts = summarise_failures(*per_item, triples, world.dictionary)
