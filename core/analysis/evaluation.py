@@ -5,7 +5,7 @@ relevant candidates are not in the pool count as misses in every metric, and are
 Randomness is seeded; every interval says how many queries it rests on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -147,6 +147,21 @@ def paired_difference(
     mean = float(difference.mean()) if len(a) else float("nan")
     test = "mcnemar-exact" if hits else "sign-flip"
     return PairedDifference(metric, mean, float(low[0]), float(high[0]), p, test, len(a), improved, worsened)
+
+
+def safe_from(sizes: Sequence[int], low_bounds: Sequence[float]) -> int | None:
+    """The smallest size from which on every lower bound, its own and those of all larger sizes, is above 0; None where the last is not.
+
+    `sizes` ascend; `low_bounds`: lower 95% bounds of a paired gain, unknown (NaN) is not safe.
+    """
+    if list(sizes) != sorted(set(sizes)):
+        raise UserError("sizes do not ascend", got=list(sizes), allowed="each size once, the smallest first")
+    safe: int | None = None
+    for size, low in zip(reversed(sizes), reversed(low_bounds), strict=True):
+        if not low > 0:
+            break
+        safe = size
+    return safe
 
 
 def mcnemar_exact(improved: int, worsened: int) -> float:

@@ -5,7 +5,7 @@ Arrays may be read-only memmaps. Codes are in embedding units. Pairs are row num
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from core.analysis.arrays import Codes
-from core.errors import NotAvailable, ShapeMismatch
+from core.errors import NotAvailable, ShapeMismatch, UserError
 
 RowSet = Literal["queries", "candidates", "support"]
 
@@ -115,3 +115,20 @@ class FitData:
             ("support queries", self.support_queries, self.support_query_codes),
             ("support candidates", self.support_candidates, self.support_candidate_codes),
         )
+
+
+def support_sample(data: FitData, size: int, seed: int = 0) -> FitData:
+    """The same data with `size` of its support queries, with their codes and pairs, and a memo of its own.
+
+    The first of a seeded shuffle, so that larger sizes hold the smaller ones of the same seed.
+    """
+    rows, codes = data.rows("support")
+    if not 1 <= size <= len(rows):
+        raise UserError("cannot draw so many support queries", got=size, allowed=f"1 to {len(rows)}")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:size])
+    pairs = data.support_pairs
+    if pairs is not None:
+        kept = pairs[np.isin(pairs[:, 0], chosen)]
+        pairs = np.column_stack([np.searchsorted(chosen, kept[:, 0]), kept[:, 1]])
+    part = None if codes is None else codes[chosen]
+    return replace(data, support_queries=rows[chosen], support_query_codes=part, support_pairs=pairs, memo=Memo())

@@ -12,6 +12,7 @@ from core.analysis.evaluation import (
     mcnemar_exact,
     paired_difference,
     per_query,
+    safe_from,
     sign_flip,
 )
 from core.analysis.ranking import Ranked, TopK, first_relevant_rank, rank_relevant, rank_top_k
@@ -33,5 +34,6 @@ __all__ = [
     "per_query",
     "rank_relevant",
     "rank_top_k",
+    "safe_from",
     "sign_flip",
 ]
