@@ -75,7 +75,7 @@ def card(run: Run) -> RunCard:
         }
         for f in used_folders(run)
     ]
-    return RunCard(pd.DataFrame([*settings, *outliers(run)]), pd.DataFrame(folders))
+    return RunCard(pd.DataFrame([*settings, *outliers(run), *sae_settings(run)]), pd.DataFrame(folders))
 
 
 def outliers(run: Run) -> list[dict[str, str]]:
@@ -89,6 +89,17 @@ def outliers(run: Run) -> list[dict[str, str]]:
             value = f"{found} above {facts['outlier_threshold']:g} x the median norm; largest {one['largest_norm_ratio']:,.1f} x"
             rows.append({"setting": f"outlier tokens, {part}, layer {one['layer']}", "value": value})
     return rows
+
+
+def sae_settings(run: Run) -> list[dict[str, str]]:
+    """Settings[setting, value] of the run's dictionary: source, architecture, what it saw, how it was trained; and those beside it."""
+    own, *others = run.saes() or (None,)
+    if own is None:
+        return []
+    facts = {key: value for key, value in own.folder.facts.items() if not isinstance(value, dict | list)}
+    trained = {f"training: {key}": value for key, value in own.folder.facts.get("training", {}).items()}
+    beside = {"beside it": ", ".join(other.name for other in others)} if others else {}
+    return [{"setting": f"SAE {key.replace('_', ' ')}", "value": str(value)} for key, value in (facts | trained | beside).items()]
 
 
 def verify(run: Run) -> pd.DataFrame:

@@ -142,6 +142,21 @@ def test_a_run_lists_its_saes(tmp_path: Path) -> None:
     assert Run(none, store).saes() == ()
 
 
+def test_settings_of_a_run_say_how_its_dictionary_was_trained(tmp_path: Path) -> None:
+    from core.questions.cache import sae_settings
+
+    store = Store(tmp_path)
+    four = get(FOUR, store, Model())
+    run = store.build("run", "r", {}, (), lambda draft: draft.facts.update(sae=four[0].key, saes=[f.key for f in four]))
+    told = {row["setting"]: row["value"] for row in sae_settings(Run(run, store))}
+    assert (told["SAE width"], told["SAE k"], told["SAE source"], told["SAE input"]) == ("24", "3", "trained here", "raw")
+    assert (told["SAE training: learning rate"], told["SAE training: steps"], told["SAE training: batch"]) == ("0.01", "6", "16")
+    assert (told["SAE training: preset"], told["SAE training: architecture"], told["SAE training: seed"]) == ("sae-lens", "topk", "0")
+    assert told["SAE beside it"] == "24 x 2, 12 x 3, 12 x 2"
+    none = store.build("run", "n", {"none": 1}, (), lambda draft: draft.facts.update(sae=None))
+    assert sae_settings(Run(none, store)) == []
+
+
 def test_lists_of_a_spec_file() -> None:
     raw = {"corpus": {"source": "demo"}, "model": {"name": "demo-mllm"}, "sae": {"preset": "study", "widths": [128, 256], "ks": [8]}}
     assert parse_spec(raw).sae == SaeSpec(preset="study", widths=(128, 256), ks=(8,))
