@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from core.errors import ModelError
 from core.models import ModelFacts
 from core.models.outliers import MEASURE, OUTLIER_RATIO
 from core.progress import NoProgress
+from core.questions.cache import outliers
 from core.records import EmbeddingView, Item
 from core.store import Folder, Store
 
@@ -189,6 +191,16 @@ def test_outliers_are_counted_for_every_layer_and_said(tmp_path: Path) -> None:
     assert len(heard.lines) == 1
     assert "204 in 8 items, up to 28 times" in heard.lines[0]
     assert 'masks = ["no-outliers"]' in heard.lines[0]
+
+
+def test_the_card_of_a_run_shows_them(tmp_path: Path) -> None:
+    folder = encode_part(Table(30), FACTS, Model, VIEWS, Store(tmp_path), NoProgress(), BATCH_TOKENS)  # type: ignore[arg-type]
+    older = replace(folder, manifest=folder.manifest | {"facts": {}})  # made before they were measured
+    run_of = SimpleNamespace(parts=["queries", "candidates"], encode_folder={"queries": folder, "candidates": older}.get)
+    assert outliers(run_of) == [  # type: ignore[arg-type]
+        {"setting": "outlier tokens, queries, layer -1", "value": "204 tokens of 8 items above 20 x the median norm; largest 28.0 x"},
+        {"setting": "outlier tokens, queries, layer 1", "value": "245 tokens of 10 items above 20 x the median norm; largest 30.0 x"},
+    ]
 
 
 def test_without_outliers_nothing_is_said(tmp_path: Path) -> None:

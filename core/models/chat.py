@@ -1,7 +1,8 @@
 """Chat models: anything `AutoProcessor` and `AutoModelForImageTextToText` load that has a chat template.
 
 Covers demo-mllm, the LLaVA family, Qwen2-VL and its successors, SmolVLM, Idefics3, Gemma 3, InternVL and Llama-Vision: one image per
-item, one user turn, no generation prompt while embedding.
+item, one user turn, no generation prompt while embedding. SmolVLM, Idefics3, InternVL, LLaVA-NeXT and LLaVA-OneVision cut an image into
+tiles: their image tokens have no single grid. Llama-Vision reads the image by cross-attention: it has no image tokens at all.
 """
 
 from __future__ import annotations

@@ -121,9 +121,10 @@ class DecoderAdapter:
         """See `Adapter.top_tokens`. Nothing but the unembedding is applied: no final norm, no soft cap, no bias."""
         import torch
 
-        head = self.model.get_output_embeddings().weight
+        head = self.model.get_output_embeddings()  # called, not read: its weights may lie elsewhere until then
         with self.lock, torch.inference_mode():
-            scores = torch.as_tensor(np.array(directions)).to(head) @ head.T
+            rows = torch.as_tensor(np.array(directions)).to(computed_on(head, head.weight.device), head.weight.dtype)
+            scores = head(rows) if head.bias is None else head(rows) - head(torch.zeros_like(rows))
             best = scores.float().topk(k, dim=1)
         decode = self.tokenizer.decode
         return [
@@ -274,12 +275,18 @@ def input_device(model: Any) -> Any:
 
     Layers moved out of the GPU have no device of their own ("meta"): what counts is where they are computed.
     """
-    hook = getattr(model.get_input_embeddings(), "_hf_hook", None)
-    return getattr(hook, "execution_device", None) or model.device
+    return computed_on(model.get_input_embeddings(), model.device)
+
+
+def computed_on(module: Any, otherwise: Any) -> Any:
+    """The device accelerate computes a module on; `otherwise` where it is not accelerate's."""
+    return getattr(getattr(module, "_hf_hook", None), "execution_device", None) or otherwise
 
 
 def _decoder_layers(model: Any) -> Any:
     decoder = model.get_decoder()
+    if model.config.is_encoder_decoder:
+        raise ModelError("the model reads its input with an encoder", got=model.config.model_type, allowed="a decoder-only model")
     if not hasattr(decoder, "layers"):
         raise ModelError("the decoder's layers were not found", got=type(decoder).__name__, allowed="a decoder with `.layers`")
     return decoder.layers

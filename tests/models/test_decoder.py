@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from core.errors import NotAvailable
-from core.models import Adapter
+from core.config import ModelSpec
+from core.errors import ModelError, NotAvailable
+from core.models import Adapter, load_model
+from core.models.decoder import DecoderAdapter
 from core.models.prompts import BOTH_QUESTION, BOTH_SENTENCE, IMAGE, TEXT
 from core.records import EmbeddingView, Item
 
@@ -172,3 +175,34 @@ def test_threads_share_one_model(llava: Adapter, mixed: list[Item]) -> None:
     for thread in threads:
         thread.join()
     assert all(np.array_equal(found[view], expected[view]) for view in views)
+
+
+def test_layers_moved_out_of_memory_change_nothing(llava: Adapter, llava_folder: Path, mixed: list[Item], tmp_path: Path) -> None:
+    from accelerate import disk_offload
+
+    spread = load_model(ModelSpec(name=str(llava_folder)))
+    disk_offload(spread.model, str(tmp_path), execution_device=torch.device("cpu"))
+    assert {parameter.device.type for parameter in spread.model.parameters()} == {"meta"}
+    views = [EmbeddingView(layer, "mean", mask) for layer, mask in product((0, 2, -1), ("all", "no-prompt", "no-outliers"))]
+    found, expected = spread.embed(mixed, views), llava.embed(mixed, views)
+    assert all(np.array_equal(found[view], expected[view]) for view in views)
+    directions = np.random.default_rng(1).normal(size=(2, 32))
+    assert spread.top_tokens(directions, 3) == llava.top_tokens(directions, 3)
+    assert spread.generate(mixed[1], "What is it?", 4) == llava.generate(mixed[1], "What is it?", 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"is_encoder_decoder": True}, "reads its input with an encoder; got tiny; allowed: a decoder-only model"),
+        ({"image_token_id": None}, "the processor names no image token; got SimpleNamespace"),
+        ({"layers": None}, "the decoder's layers were not found; got SimpleNamespace"),
+    ],
+)
+def test_architectures_that_cannot_be_pooled_are_refused(change: dict[str, object], message: str) -> None:
+    config = SimpleNamespace(is_encoder_decoder=False, image_token_id=3, model_type="tiny", get_text_config=SimpleNamespace)
+    config.__dict__.update(change)
+    decoder = SimpleNamespace() if "layers" in change else SimpleNamespace(layers=[])
+    model = SimpleNamespace(config=config, base_model=None, get_decoder=lambda: decoder)
+    with pytest.raises(ModelError, match=message):
+        DecoderAdapter(None, model, SimpleNamespace(tokenizer=SimpleNamespace()))  # type: ignore[arg-type]
