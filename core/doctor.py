@@ -13,14 +13,18 @@ import pandas as pd
 
 from core.store import cache_root
 
-PACKAGES = ("torch", "torchvision", "transformers", "sae-lens", "streamlit", "plotly", "umap-learn", "pandas")
+PACKAGES = ("torch", "torchvision", "transformers", "accelerate", "sae-lens", "streamlit", "plotly", "umap-learn", "pandas")
+OPTIONAL = {"flash-attn": 'attention = "flash_attention_2"', "bitsandbytes": 'quantisation = "4bit" or "8bit"'}
+"""Packages a setting of [model] asks for."""
 MINIMUM_FREE = 2 * 2**30
 """Bytes the demo and its environment need at most beside what is installed."""
 
 
 def examine() -> pd.DataFrame:
     """DataFrame[check, found, ok, next]: one row per thing looked at; `next` says what to do where ok is False."""
-    rows = [_python(), *map(_package, PACKAGES), _device(), _cache(), *map(_weights, ("demo-mllm", "demo-clip")), _browser()]
+    machine = [_device(), _memory(), _cache(), _hub()]
+    weights = map(_weights, ("demo-mllm", "demo-clip"))
+    rows = [_python(), *map(_package, PACKAGES), *map(_optional, OPTIONAL), *machine, *weights, _browser()]
     return pd.DataFrame(rows, columns=["check", "found", "ok", "next"])
 
 
@@ -35,6 +39,13 @@ def _package(name: str) -> tuple[str, str, bool, str]:
         return name, "missing", False, f"pip install {name}"
 
 
+def _optional(name: str) -> tuple[str, str, bool, str]:
+    try:
+        return name, metadata.version(name), True, ""
+    except metadata.PackageNotFoundError:
+        return name, f"none (only {OPTIONAL[name]} uses it)", True, ""
+
+
 def _device() -> tuple[str, str, bool, str]:
     import torch
 
@@ -44,6 +55,25 @@ def _device() -> tuple[str, str, bool, str]:
     if torch.backends.mps.is_available():
         return "device", "mps", True, ""
     return "device", f"cpu, {os.cpu_count()} cores", True, ""
+
+
+def _memory() -> tuple[str, str, bool, str]:
+    """Free main memory, and how many of the known models the device would hold."""
+    from core.models import KNOWN
+    from core.models.memory import cpu_gib, free_gib
+    from core.models.options import resolve_dtype
+
+    free, dtype = free_gib(), resolve_dtype("auto")
+    fitting = sum(row.memory(dtype) <= free for row in KNOWN.values())
+    return "memory", f"{cpu_gib():.0f} GiB free; {fitting} of {len(KNOWN)} known models fit the device in {dtype}", True, ""
+
+
+def _hub() -> tuple[str, str, bool, str]:
+    """How models are fetched; the hub itself is not asked."""
+    from huggingface_hub import constants
+
+    reach = "HF_HUB_OFFLINE: nothing is fetched" if constants.HF_HUB_OFFLINE else "fetched where it is not cached"
+    return "hub", f"{reach}; cache {constants.HF_HUB_CACHE}", True, ""
 
 
 def _cache() -> tuple[str, str, bool, str]:

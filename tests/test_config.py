@@ -20,6 +20,12 @@ def with_key(section: str, key: str, value: Any) -> dict[str, Any]:
     return {**SMALL, section: {**SMALL.get(section, {}), key: value}}
 
 
+@pytest.mark.parametrize("raw", [{**SMALL, "trust_remote_code": True}, with_key("model", "trust_remote_code", False)])
+def test_code_of_a_repository_is_no_matter_of_a_spec(raw: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="cannot allow the code.*--trust-remote-code"):
+        parse_spec(raw)
+
+
 def test_everything_but_corpus_and_model_has_a_default() -> None:
     spec = parse_spec(SMALL)
     assert spec == RunSpec(corpus=CorpusSpec(source="demo"), model=ModelSpec(name="demo-mllm"))
@@ -30,6 +36,7 @@ def test_everything_but_corpus_and_model_has_a_default() -> None:
 
 def test_canonical_form_survives_json() -> None:
     spec = replace(parse_spec(with_key("embedding", "layers", [0, -1])), variants={"mine": "center"}, name="n")
+    spec = replace(spec, model=replace(spec.model, attention="sdpa", device_map="auto", quantisation="8bit", preset="own"))
     assert parse_spec(json.loads(canonical(spec.canonical()))) == spec
 
 
@@ -43,6 +50,11 @@ def test_canonical_form_survives_json() -> None:
         (with_key("corpus", "source", "mbeirs"), "'mbeir' (nearest)"),
         (with_key("embedding", "poolings", ["means"]), "'mean' (nearest)"),
         (with_key("whitening", "statistics", "perside"), "'per-side' (nearest)"),
+        (with_key("model", "preset", "lamrra"), "'lamra' (nearest)"),
+        (with_key("model", "dtype", "bfloat"), "'bfloat16' (nearest)"),
+        (with_key("model", "attention", "flash_attention"), "'flash_attention_2' (nearest)"),
+        (with_key("model", "quantisation", "4bits"), "'4bit' (nearest)"),
+        (with_key("model", "device_map", "balance"), "'balanced' (nearest)"),
     ],
 )
 def test_the_unknown_is_refused_with_the_nearest_known(raw: dict[str, Any], nearest: str) -> None:
@@ -64,6 +76,9 @@ def test_the_unknown_is_refused_with_the_nearest_known(raw: dict[str, Any], near
         ("corpus", "max_bad_share", float("nan")),
         ("model", "revision", 3),
         ("model", "dtype", 3),
+        ("model", "dtype", "float64"),
+        ("model", "attention", "none"),
+        ("model", "device_map", True),
         ("embedding", "layers", -1),
         ("embedding", "layers", ["a"]),
         ("embedding", "layers", [1.5]),

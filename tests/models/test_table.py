@@ -24,6 +24,16 @@ def test_every_model_of_the_study_has_a_row_and_a_spec_file() -> None:
     assert named >= {row.name for row in KNOWN.values() if row.hub_id}
 
 
+def test_spec_files_ask_for_the_prompts_and_pooling_of_their_row() -> None:
+    for path in PRESETS.glob("*.toml"):
+        spec = load_spec(path.name)
+        row = KNOWN[spec.model.name]
+        if row.kind != "dual":
+            assert spec.model.preset == resolve_style("auto", row.prompts, row.name) and spec.embedding.poolings == (row.pooling,), (
+                path.name
+            )
+
+
 def test_rows_are_found_by_name_and_by_hub_id() -> None:
     for row in KNOWN.values():
         assert find(row.name) is row
