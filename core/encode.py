@@ -267,7 +267,7 @@ def _outlier_note(journal: _Journal) -> str:
         f"layer {layer}: {tokens} in {items} items, up to {most:,.0f} times" for layer, (items, tokens, most) in found.items()
     )
     told = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
-    return f'{told}; masks = ["{NO_OUTLIERS}"] in [embedding] leaves them out' if found else ""
+    return f'{told}; masks = ["{NO_OUTLIERS}"] leaves them out' if found else ""
 
 
 def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:

@@ -3,7 +3,8 @@
 Some hidden states of large decoders are orders of magnitude larger than all others, in the first token, in separators, and in image tokens
 of the background ("massive activations", Sun et al. 2024, arXiv 2402.17762; "visual attention sinks", Kang et al. 2025, arXiv 2503.03321).
 They hardly depend on the input, and a mean over tokens then says little else. They are measured at every stored layer while encoding, and
-the mask `no-outliers` leaves them out. The final norm evens most of them out, so layers before the last are where to look.
+the mask `no-outliers` leaves them out. The final norm evens most of them out, so layers before the last are where to look; at layer 0, the
+decoder's input, image features and word embeddings can differ in scale as a whole, and the mask then leaves out the images.
 
 The threshold is ours: in a mean, a token of 20 times the median norm weighs as much as 20 others.
 """
