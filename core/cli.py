@@ -36,7 +36,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name, key, or unique prefix of a key.")]
 Transform = Literal["none", "center", "pca", "zca", "realign", "auto"]
-StatisticsChoice = Literal["per-side", "support", "shared"]
+StatisticsChoice = Literal["per-side", "support", "shared", "candidates"]
 
 
 def main() -> None:

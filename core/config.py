@@ -27,7 +27,7 @@ SaeInput = Literal["raw", "normalised"]
 SaeData = Literal["tokens", "pooled", "mixture"]
 SaePreset = Literal["sae-lens", "study"]
 SaeArchitecture = Literal["topk", "batchtopk", "matryoshka"]
-Statistics = Literal["per-side", "support", "shared"]
+Statistics = Literal["per-side", "support", "shared", "candidates"]
 
 
 PRESETS = Path(__file__).parent / "presets"
@@ -153,6 +153,8 @@ class SaeSpec:
         _choice("sae.architecture", self.architecture, SaeArchitecture)
         if self.preset == "study" and self.architecture != "topk":
             raise SpecError("the study's SAEs are Top-K", got=f"architecture = {self.architecture!r}", todo='leave preset = "study" out')
+        if self.source != "train" and (self.widths or self.ks):
+            raise SpecError("[sae] widths and ks are for training", got=f"source = {self.source!r}", todo="leave them out")
         widths = [self.width_for(dual=False), self.width_for(dual=True), *self.widths]
         for width in widths:
             _between("sae.width", width, 2, None)

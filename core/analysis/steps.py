@@ -89,7 +89,7 @@ _KINDS = (
         (EPS, ANY_SIDE), lambda m, o: whiten.fit_scale(m.own, o["eps"]), centres=True,
     ),
     StepKind(
-        "pca", "affine", "PCA whitening; shared statistics only, else the two sides have different axes",
+        "pca", "affine", "PCA whitening; the same statistics for both sides, else they have different axes",
         (EPS, Option("components", "all", choices=("all",), low=1, integer=True), statistics_option("shared", "candidates")),
         lambda m, o: whiten.fit_pca(m.own, o["eps"], _components(o)), centres=True,
     ),

@@ -42,13 +42,14 @@ def _parameters(defaults: WhiteningSpec, transform: str, beta: float | None, eps
     if transform != "center":
         values["eps"] = defaults.eps if eps is None else eps
     if transform == "pca":
-        if statistics not in (None, "shared"):
+        if statistics not in (None, "shared", "candidates"):
             raise UserError(
-                "pca takes shared statistics only",
+                "pca takes the same statistics for both sides",
                 got=f"--statistics {statistics}",
-                allowed="shared",
+                allowed="shared, candidates",
                 todo="zca or realign take the others",
             )
+        values["statistics"] = statistics or "shared"
     else:
         values["statistics"] = statistics or defaults.statistics
     return ",".join(f"{k}={v}" for k, v in values.items())
