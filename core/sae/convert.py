@@ -34,8 +34,7 @@ def convert_checkpoint(path: Path, k: int, folder: Path) -> Path:
     encoder, bias = _folded_encoder(state)
     dictionary = _dictionary(state)
     width, size = dictionary.shape
-    if k > width:
-        raise SaeError("k exceeds the dictionary", got=f"k = {k}", allowed=f"at most {width}")
+    check_k(k, width)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {"W_enc": encoder.T, "b_enc": bias, "W_dec": dictionary, "b_dec": np.zeros(size)}
     _save(weights, folder / WEIGHTS)
@@ -52,6 +51,12 @@ def checkpoint_shape(path: Path) -> tuple[int, int]:
     """(c, d) of a checkpoint's dictionary; its values stay on disk."""
     width, size = _tensors(path)["dictionary._weights"].shape
     return width, size
+
+
+def check_k(k: int, width: int) -> None:
+    """Refuse more active concepts than there are."""
+    if k > width:
+        raise SaeError("k exceeds the dictionary", got=f"k = {k}", allowed=f"at most {width}")
 
 
 def _tensors(path: Path) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def obtain(
 
     def write(draft: Draft) -> None:
         load_into(found, spec, draft)
-        draft.facts.setdefault("source", _words(spec.source, found))
+        draft.facts["source"] = _words(spec.source, found, draft.facts.get("source"))
 
     name = found.sae_id if isinstance(found, Release) else found.stem
     check_width(source_width(found), facts)
@@ -61,7 +61,6 @@ def load_into(found: Path | Release, spec: SaeSpec, draft: Draft) -> None:
     told = {"input": spec.input, "trained_on": "unknown"}
     if isinstance(found, Release):
         save_for_inference(load_release(found), draft.path)
-        told["source"] = str(found)
     elif found.is_dir():
         save_for_inference(load_folder(found), draft.path)
         told |= read_facts(found)
@@ -79,7 +78,10 @@ def _identity(found: Path | Release, spec: SaeSpec) -> dict[str, Any]:
     return {"content": hash_folder(found), "input": spec.input}
 
 
-def _words(source: str, found: Path | Release) -> str:
-    if source.startswith(HUB) or isinstance(found, Release):
-        return source
-    return f"{'shipped SAE' if source.startswith('shipped') else 'local'} {found.name}"
+def _words(source: str, found: Path | Release, told: str | None) -> str:
+    """Where it came from: what the SAE tells, else its address; a shipped one also by its name, since a model can have several."""
+    if isinstance(found, Release) or source.startswith(HUB):
+        return told or source
+    if source.startswith("shipped"):
+        return f"{told or 'shipped'} ({found.name})"
+    return told or f"local {found.name}"

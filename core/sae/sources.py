@@ -13,7 +13,7 @@ from core.errors import SaeError, ShapeMismatch, nearest
 from core.models.base import ModelFacts
 from core.models.table import WEIGHTS as SHIPPED
 from core.sae.architectures import check_config
-from core.sae.convert import checkpoint_shape
+from core.sae.convert import check_k, checkpoint_shape
 from core.sae.files import CONFIG, read_config, read_shape
 from core.sae.hub import Release, fetch, parse_release, release_config
 
@@ -49,10 +49,15 @@ def check_source(spec: SaeSpec, facts: ModelFacts) -> None:
     """Refuse a dictionary that cannot be had or does not fit, before anything is encoded.
 
     Raises:
-        SaeError: it is not there or not of a known kind. ShapeMismatch: it was made for another width of embedding.
+        SaeError: it is not there, not of a known kind, or has fewer concepts than K.
+        ShapeMismatch: it was made for another width of embedding.
     """
-    if spec.source not in ("train", "none"):
-        check_width(source_width(locate(spec.source, facts.name)), facts)
+    if spec.source in ("train", "none"):
+        return
+    found = locate(spec.source, facts.name)
+    check_width(source_width(found), facts)
+    if isinstance(found, Path) and found.is_file():
+        check_k(spec.k, checkpoint_shape(found)[0])
 
 
 def check_width(width: int, facts: ModelFacts) -> None:

@@ -217,6 +217,19 @@ def test_a_dictionary_of_another_width_is_refused_before_anything_is_encoded(hub
         check_source(spec, FACTS)
 
 
+def test_more_active_concepts_than_there_are_are_refused_before_anything_is_encoded(tmp_path: Path) -> None:
+    with pytest.raises(SaeError, match=f"k = {C + 1}.*at most {C}"):
+        check_source(SaeSpec(source=str(checkpoint(tmp_path / "sae.pt")), k=C + 1), FACTS)
+
+
+def test_a_shipped_sae_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.sae.sources.SHIPPED", tmp_path)
+    example().save_model(tmp_path / "sae-tiny-tokens")
+    (tmp_path / "sae-tiny-tokens" / "facts.json").write_text('{"source": "shipped with tiny", "input": "normalised"}')
+    facts = get(SaeSpec(source="shipped:tiny-tokens"), Store(tmp_path / "cache")).facts
+    assert (facts["source"], facts["input"]) == ("shipped with tiny (sae-tiny-tokens)", "normalised")
+
+
 def test_nothing_is_asked_for_what_needs_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.sae.sources.locate", _raise(AssertionError))
     for source in ("train", "none"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core.config import SaeSpec, parse_spec
+from core.errors import SpecError
 from core.models import ModelFacts
 from core.progress import NoProgress
 from core.records import EmbeddingView, Item, TokenStates
@@ -155,6 +156,25 @@ def test_settings_of_a_run_say_how_its_dictionary_was_trained(tmp_path: Path) ->
     assert told["SAE beside it"] == "24 x 2, 12 x 3, 12 x 2"
     none = store.build("run", "n", {"none": 1}, (), lambda draft: draft.facts.update(sae=None))
     assert sae_settings(Run(none, store)) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"source": "shipped", "ks": [3]}, "for training"),
+        ({"width": 0}, "sae.width"),
+        ({"widths": [1]}, "sae.width"),
+        ({"width": 64, "ks": [65]}, "sae.k .*got 65.*1 to 64"),
+        ({"widths": [16], "k": 17}, "sae.k .*got 17.*1 to 16"),
+        ({"preset": "study", "architecture": "batchtopk"}, "Top-K"),
+        ({"preset": "studdy"}, "'study' .nearest."),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"decay": 1.5}, "sae.decay"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(keys: dict[str, object], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        parse_spec({"corpus": {"source": "demo"}, "model": {"name": "demo-mllm"}, "sae": keys})
 
 
 def test_lists_of_a_spec_file() -> None:
