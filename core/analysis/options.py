@@ -88,9 +88,9 @@ def statistics_option(*choices: str) -> Option:
 
 
 STATISTICS: Mapping[str, str] = {
-    "per-side": "each side's own rows, the test queries without labels (transductive)",
+    "per-side": "each side's own rows; transductive: the test queries, without labels",
     "support": "queries from the support split, candidates from the pool",
-    "shared": "both sides together, the test queries without labels (transductive)",
+    "shared": "both sides together; transductive: the test queries, without labels",
     "candidates": "the pool of candidates for both sides",
 }
 """Every choice of statistics, and whose rows these are in words (docs/study.md section 6)."""

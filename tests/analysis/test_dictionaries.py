@@ -41,6 +41,15 @@ def test_all_components_reconstruct_exactly(rows, kind):
     np.testing.assert_allclose(fitted.reconstruct(fitted.encode(rows)), rows, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["pca", "ica"])
+def test_scores_are_coefficients_of_unit_rows(rows, kind):
+    """Not of scikit-learn's unit variance: with as many axes as dimensions the scores times the axes are the centred rows."""
+    fitted = fit_directions(rows, kind, size=24, k=12)
+    scores = (rows - fitted.offset) @ fitted.encoder
+    np.testing.assert_allclose(scores[:, :12] @ fitted.dictionary[:12], rows - fitted.offset, atol=1e-4)
+    np.testing.assert_allclose(scores[:, 12:], -scores[:, :12], atol=1e-9)
+
+
 def test_pca_codes_are_the_largest_components_of_scikit_learn(rows):
     x = rows.astype(float)
     scores = PCA(12, svd_solver="full").fit_transform(x)

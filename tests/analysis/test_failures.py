@@ -11,7 +11,7 @@ from core.errors import UserError
 
 VARIANTS = [
     "none", "center", "realign", "pca(components=7)", "close-gap", "set(3=0,9=2)", "remove-top(share=0.1)",
-    "set(3=0)+remove-top(share=0.1)+realign(statistics=support)", "all-but-top",
+    "set(3=0)+remove-top(share=0.1)+realign(statistics=support)", "all-but-top", "remove(1,2)+scale-dims+zca",
 ]  # fmt: skip
 
 
