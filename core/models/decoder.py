@@ -38,6 +38,8 @@ class DecoderAdapter:
     def __init__(self, facts: ModelFacts, model: Any, processor: Any) -> None:
         self.facts, self.model, self.processor = facts, model, processor
         self.tokenizer = processor.tokenizer
+        if not getattr(self.tokenizer, "is_fast", True):
+            raise ModelError("the tokenizer gives no character offsets", got=type(self.tokenizer).__name__, allowed="a fast tokenizer")
         self.tokenizer.padding_side = "right"
         self.lock = threading.RLock()
         self._image_ids = image_ids(processor, model.config)

@@ -44,11 +44,17 @@ class Tiny:
     model: Any
     processor: Any
 
-    def inputs(self, item: Item, answer: str = "") -> Any:
-        """What transformers' documentation says to call, for one item; `answer`: ask this instead and open the model's turn."""
-        content = [*([None] if item.modality != "text" else []), *([item.text] if item.text else []), answer] if answer else parts(item)
+    def inputs(self, item: Item, answer: str = "", bare: bool = False) -> Any:
+        """What transformers' documentation says to call, for one item.
+
+        Args:
+            answer: ask this about the item and open the model's turn.
+            bare: the item alone; else the study's turn.
+        """
+        own = [*([None] if item.modality != "text" else []), *([item.text] if item.text else [])]
+        content = [*own, answer] if answer else own if bare else parts(item)
         if self.name in WITHOUT_TEMPLATE:
-            return self._plain(item, "".join(part or "" for part in content))
+            return self._plain(item, "".join(part or "" for part in content), as_trained=bool(answer) or bare)
         turn = [{"type": "image", "image": item.image} if part is None else {"type": "text", "text": part} for part in content]
         more = {"date_string": "26 Jul 2024"} if self.name == "mllama" else {}
         return self.processor.apply_chat_template(
@@ -56,14 +62,14 @@ class Tiny:
             **more,
         )  # fmt: skip
 
-    def _plain(self, item: Item, words: str) -> Any:
+    def _plain(self, item: Item, words: str, as_trained: bool) -> Any:
         from PIL import Image
 
         if self.name == "paligemma":
             image = item.image or Image.new("RGB", (112, 112))
             inputs = self.processor(images=[image], text=["<image>" + words], return_tensors="pt")
             inputs.pop("labels", None)
-            if not words.endswith("?"):  # while embedding: the released code does not pass them
+            if not as_trained:  # the released code does not pass them
                 inputs.pop("token_type_ids")
             return inputs
         image = item.image and item.image.resize((224, 224), Image.Resampling.LANCZOS)
@@ -179,11 +185,42 @@ def test_roles_and_masks_are_those_of_the_token_strings(tiny: Tiny, mixed: list[
             assert cosine(values, pooled(states[1][own], view.pooling)[None]).min() >= 0.99999, view
 
 
+TILED = {"llava_next", "llava_onevision", "idefics3", "smolvlm"}
+
+
+def test_image_tokens_have_a_grid_where_they_are_one(tiny: Tiny, mixed: list[Item]) -> None:
+    found = tiny.adapter.token_states(mixed)
+    grids = [grid for grid in found.grids if grid]
+    for row, item in enumerate(mixed):
+        grid, images = found.grids[row], sum(r == "image" for r, at in zip(found.role, found.item, strict=True) if at == row)
+        assert grid is None or (item.modality != "text" and grid[0] * grid[1] == images)
+    tiles = {"internvl": 2, "mllama": 4} | dict.fromkeys(
+        TILED, 4
+    )  # InternVL cuts up two of the four images; Llama-Vision has no image tokens
+    assert len(grids) == 4 - tiles.get(tiny.name, 0)
+    if tiny.name.startswith("qwen"):
+        shapes = [tiny.inputs(item)["image_grid_thw"][0, 1:] // 2 for item in mixed if item.image]
+        assert grids == [tuple(shape.tolist()) for shape in shapes]
+        assert len(set(grids)) > 1
+
+
 def test_generation_equals_transformers(tiny: Tiny, mixed: list[Item]) -> None:
     for item in (mixed[0], mixed[2]):
         inputs = tiny.inputs(item, answer="What is it?")
         ids = tiny.model.generate(**inputs, max_new_tokens=5, do_sample=False)[0, inputs["input_ids"].shape[1] :]
         assert tiny.adapter.generate(item, "What is it?", 5) == tiny.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def test_the_chat_preset_is_the_bare_item_in_the_models_own_turn(tiny: Tiny, mixed: list[Item]) -> None:
+    chat, view = load_model(ModelSpec(name=tiny.adapter.facts.source, dtype="float32", preset="chat")), EmbeddingView()
+    with torch.inference_mode():
+        expected = [tiny.model(**tiny.inputs(i, bare=True), output_hidden_states=True).hidden_states[-1][0].mean(0) for i in mixed]
+    assert cosine(chat.embed(mixed, [view])[view], torch.stack(expected).numpy()).min() >= 0.99999
+    found = chat.token_states(mixed)
+    for row, item in enumerate(mixed):
+        words = "".join(t for t, r, at in zip(found.text, found.role, found.item, strict=True) if at == row and r == "text")
+        assert words.strip() == (item.text or "").strip()
+    assert "prompt" not in found.role
 
 
 def test_a_text_that_spells_a_placeholder_is_still_a_text(tiny: Tiny) -> None:

@@ -197,6 +197,7 @@ def test_layers_moved_out_of_memory_change_nothing(llava: Adapter, llava_folder:
         ({"is_encoder_decoder": True}, "reads its input with an encoder; got tiny; allowed: a decoder-only model"),
         ({"image_token_id": None}, "the processor names no image token; got SimpleNamespace"),
         ({"layers": None}, "the decoder's layers were not found; got SimpleNamespace"),
+        ({"is_fast": False}, "the tokenizer gives no character offsets; got SimpleNamespace; allowed: a fast tokenizer"),
     ],
 )
 def test_architectures_that_cannot_be_pooled_are_refused(change: dict[str, object], message: str) -> None:
@@ -205,4 +206,4 @@ def test_architectures_that_cannot_be_pooled_are_refused(change: dict[str, objec
     decoder = SimpleNamespace() if "layers" in change else SimpleNamespace(layers=[])
     model = SimpleNamespace(config=config, base_model=None, get_decoder=lambda: decoder)
     with pytest.raises(ModelError, match=message):
-        DecoderAdapter(None, model, SimpleNamespace(tokenizer=SimpleNamespace()))  # type: ignore[arg-type]
+        DecoderAdapter(None, model, SimpleNamespace(tokenizer=SimpleNamespace(is_fast=change.get("is_fast", True))))  # type: ignore[arg-type]
