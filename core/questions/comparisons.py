@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.analysis import retrieval as science
 from core.analysis.evaluation import bootstrap_means, mcnemar_exact, sign_flip
+from core.analysis.options import STATISTICS
 from core.analysis.variants import FitData, FittedVariant, apply_variant, fit_variant
 from core.questions.answers import fit_data, variant_of
 from core.run import Run
@@ -32,21 +33,24 @@ def rank_under(run: Run, variant: str, data: FitData | None = None) -> tuple[sci
     return science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs), fitted
 
 
+def statistics_words(run: Run, variant: str) -> str:
+    """Whose rows the affine steps of a variant are fitted on, in words; "nothing" where it has none."""
+    chosen = [str(dict(step.options)["statistics"]) for step in variant_of(run, variant).of_stage("affine")]
+    return "; ".join(dict.fromkeys(STATISTICS[name] for name in chosen)) or "nothing"
+
+
 def compared(after: Draws, baselines: Mapping[str, Draws], metric: str = "recall@1") -> dict[str, Any]:
     """One wide row: recall@k, recall@k_low, recall@k_high of `after`; per baseline the columns of `by_metric`; queries."""
     rows = {row["metric"]: row for row in by_metric(after, baselines, tuple(dict.fromkeys((*RECALLS, metric))))}
     wide: dict[str, Any] = {}
     for recall in RECALLS:
         wide |= {recall: rows[recall]["value"], f"{recall}_low": rows[recall]["low"], f"{recall}_high": rows[recall]["high"]}
-    gains = {key: rows[metric][key] for name in baselines for key in (name, f"{name}_low", f"{name}_high", p_column(name))}
+    gains = {key: rows[metric][key] for name in baselines for key in (name, f"{name}_low", f"{name}_high", f"{name}_p")}
     return wide | gains | {"queries": len(after[0].first)}
 
 
 def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[str] = RECALLS) -> list[dict[str, Any]]:
-    """One row per metric: metric, value, low, high, and per baseline the paired difference `name`, `name_low`, `name_high` and its p-value.
-
-    The p-value of the baseline "gain" is called p_value, any other `name_p`.
-    """
+    """One row per metric: metric, value, low, high, and per baseline the paired difference `name`, `name_low`, `name_high`, `name_p`."""
     rows = []
     values = {metric: _mean(after, metric) for metric in metrics}
     differences = {(metric, name): values[metric] - _mean(draws, metric) for metric in metrics for name, draws in baselines.items()}
@@ -59,14 +63,9 @@ def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[st
         for name, draws in baselines.items():
             i, difference = at[metric, name], differences[metric, name]
             row |= {name: float(difference.mean()), f"{name}_low": float(lows[i]), f"{name}_high": float(highs[i])}
-            row[p_column(name)] = _p_value(difference, single=len(draws) == len(after) == 1 and metric in RECALLS)
+            row[f"{name}_p"] = _p_value(difference, single=len(draws) == len(after) == 1 and metric in RECALLS)
         rows.append(row)
     return rows
-
-
-def p_column(name: str) -> str:
-    """Name of the p-value's column of a baseline."""
-    return "p_value" if name == "gain" else f"{name}_p"
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

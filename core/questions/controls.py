@@ -28,11 +28,11 @@ KINDS = ("top attribution", "top energy", "random concepts", "random directions"
 def removal_controls(run: Run, then: str = "none", seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
     """Recall after removal, by kind, along the removed share and along the rank, followed by the variant `then`.
 
-    DataFrame[curve, share, concepts, kind, draws, rank, metric, value, low, high, gain, gain_low, gain_high, p_value, vs_random,
-    vs_random_low, vs_random_high, vs_random_p, draw_min, draw_max]. Controls with several draws are one row: the mean over draws, query by
-    query; `rank` is the mean number of directions removed. gain: paired difference to `then` without removal; vs_random: to the mean of the
-    random concepts of equal number (NaN for these themselves). curve "none" is the baseline row. attrs: fitted_on (pairs the attribution
-    was measured on), queries.
+    DataFrame[curve, share, concepts, kind, draws, rank, metric, value, low, high, gain, gain_low, gain_high, gain_p, beyond_random,
+    beyond_random_low, beyond_random_high, beyond_random_p, draw_min, draw_max]. Controls with several draws are one row: the mean over
+    draws, query by query; `rank` is the mean number of directions removed. gain: paired difference to `then` without removal;
+    beyond_random: to the mean of the random concepts of equal number (NaN for these themselves). curve "none" is the baseline row. attrs:
+    fitted_on (pairs the attribution was measured on), queries.
 
     Raises:
         NotAvailable: a run without an SAE.
@@ -86,7 +86,7 @@ def _ranked(run: Run, removals: Sequence[str], then: str) -> tuple[list[Ranked],
 def _rows(
     head: dict[str, Any], draws: list[Ranked], ranks: list[int], baseline: Ranked, random: list[Ranked] | None
 ) -> list[dict[str, Any]]:
-    baselines: dict[str, Sequence[Ranked]] = {"gain": [baseline]} | ({} if random is None else {"vs_random": random})
+    baselines: dict[str, Sequence[Ranked]] = {"gain": [baseline]} | ({} if random is None else {"beyond_random": random})
     head = head | {"draws": len(draws), "rank": sum(ranks) / len(ranks)}
     found = []
     for row in by_metric(draws, baselines):

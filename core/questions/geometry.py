@@ -55,8 +55,8 @@ class _Cloud:
 
 
 def shape(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
-    """Every measure under every variant: DataFrame[variant, measure, value, difference, difference_low, difference_high, p_value, queries,
-    candidates].
+    """Every measure under every variant: DataFrame[variant, measure, value, difference, difference_low, difference_high, difference_p,
+    queries, candidates].
 
     difference: to the first variant, with a 95% interval and the p-value of a t-test over jackknife groups; NaN for the first variant and,
     interval and p, for measures of the candidates alone. The last rows are recall@1 with its paired bootstrap interval and McNemar's test.
@@ -162,10 +162,10 @@ def _difference(
     nothing = float("nan")
     difference = nothing if variant == first else whole[variant][measure] - whole[first][measure]
     if variant == first or measure in POOL:
-        return {"difference": difference, "difference_low": nothing, "difference_high": nothing, "p_value": nothing}
+        return {"difference": difference, "difference_low": nothing, "difference_high": nothing, "difference_p": nothing}
     replicates = [a[measure] - b[measure] for a, b in zip(left_out[variant], left_out[first], strict=True)]
     low, high, p = jackknife_interval(difference, replicates)
-    return {"difference": difference, "difference_low": low, "difference_high": high, "p_value": p}
+    return {"difference": difference, "difference_low": low, "difference_high": high, "difference_p": p}
 
 
 def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, float, float]:
@@ -184,7 +184,7 @@ def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, 
 def _recall(run: Run, variant: str, first: str, candidates: int) -> dict[str, object]:
     found = compared([evaluate(run, variant).evaluation.ranked], {"gain": [evaluate(run, first).evaluation.ranked]})
     row = {"variant": variant, "measure": "recall@1", "value": found["recall@1"], "queries": found["queries"], "candidates": candidates}
-    columns = {"difference": "gain", "difference_low": "gain_low", "difference_high": "gain_high", "p_value": "p_value"}
+    columns = {"difference": "gain", "difference_low": "gain_low", "difference_high": "gain_high", "difference_p": "gain_p"}
     return row | {name: float("nan") if variant == first else found[gain] for name, gain in columns.items()}
 
 

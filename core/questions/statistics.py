@@ -20,7 +20,7 @@ from core.analysis.retrieval import per_query
 from core.analysis.transform import transform
 from core.errors import ShapeMismatch
 from core.questions.answers import cached_table, fit_data, fitted, item_frame, side_of, transformed, variant_of
-from core.questions.comparisons import compared, rank_under, tidy
+from core.questions.comparisons import compared, rank_under, statistics_words, tidy
 from core.questions.retrieval import evaluate
 from core.run import Run
 
@@ -32,7 +32,7 @@ GAIN_SPLIT, MEANS, SOURCES, SHRINKAGE = "where the gain comes from", "one mean o
 def whitening_sources(run: Run) -> pd.DataFrame:
     """Each ingredient of ReAlign against the setting without it, paired query by query.
 
-    DataFrame[part, label, variant, compared_with, recall@1, recall@1_low, ..., gain, gain_low, gain_high, p_value, queries, beta_queries,
+    DataFrame[part, label, variant, compared_with, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, queries, beta_queries,
     beta_candidates, fitted_on]; gain in recall@1. Rows that need a support split are absent where there is none. attrs["notes"]: what the
     fits warn of (eps against the shrinkage floor), and what is absent.
     """
@@ -49,7 +49,10 @@ def _sources(run: Run, plan: Sequence[tuple[str, str, str, str]]) -> pd.DataFram
         records = {side: getattr(fitted(run, variant), side).records for side in ("query", "candidate")}
         betas = {f"beta_{name}": records[side][-1].beta if records[side] else None for name, side in _SIDES}
         rows.append(
-            {"part": part, "label": label, "variant": variant, "compared_with": before} | row | betas | {"fitted_on": _fitted_on(variant)}
+            {"part": part, "label": label, "variant": variant, "compared_with": before}
+            | row
+            | betas
+            | {"fitted_on": statistics_words(run, variant)}
         )
         notes += [f"{variant}: {note}" for note in found.notes if "it acts as shrinkage" in note or "rank-deficient" in note]
     if not run.has_support:
@@ -77,7 +80,7 @@ def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, s
         (SOURCES, "ReAlign, queries from the candidates", f"{realign},statistics=candidates)", default),
         (SHRINKAGE, "Ledoit-Wolf's shrinkage", f"auto({auto})", default),
         (SHRINKAGE, "OAS shrinkage", f"auto(method=oas,{auto})", default),
-        (SHRINKAGE, "centring alone (shrinkage 1)", "center", default),
+        (SHRINKAGE, "ReAlign against centring alone (shrinkage 1)", default, "center"),
     ]
     if support:
         found.insert(8, (SOURCES, "centring, queries from the support split", "center(statistics=support)", "center"))
@@ -85,23 +88,10 @@ def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, s
     return found
 
 
-def _fitted_on(variant: str) -> str:
-    """In words, whose rows a variant's statistics come from."""
-    if variant == "none":
-        return "nothing"
-    if "statistics=support" in variant:
-        return "support queries; pool of candidates"
-    if "statistics=candidates" in variant:
-        return "pool of candidates, for both sides"
-    if "statistics=shared" in variant:
-        return "test queries and pool together, without labels (transductive)"
-    return "test queries (transductive, without labels); pool of candidates"
-
-
 def support_size(run: Run, variants: Sequence[str] = ("center", "realign"), sizes: Sequence[int] = SIZES) -> pd.DataFrame:
     """Recall when query statistics come from ever more support queries, drawn at random several times.
 
-    DataFrame[variant, size, draws, recall@1, recall@1_low, ..., gain, gain_low, gain_high, p_value, worst_low, queries]: mean over draws,
+    DataFrame[variant, size, draws, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, worst_low, queries]: mean over draws,
     query by query; gain to raw in recall@1; worst_low: the lowest of the draws' own lower 95% bounds. attrs["safe_from"]: per variant the
     smallest size from which on worst_low stays above 0 (None: never); attrs["support"]: support queries at hand.
 

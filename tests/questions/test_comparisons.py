@@ -24,22 +24,22 @@ def test_a_row_of_two_rankings_is_what_evaluate_and_paired_difference_say() -> N
     for k in (1, 5, 10):
         assert row[f"recall@{k}"] == expected.recall[k]
         assert (row[f"recall@{k}_low"], row[f"recall@{k}_high"]) == pytest.approx(expected.ci95[f"recall@{k}"])
-    found = (row["gain"], row["gain_low"], row["gain_high"], row["p_value"], row["queries"])
+    found = (row["gain"], row["gain_low"], row["gain_high"], row["gain_p"], row["queries"])
     assert found == pytest.approx((paired.difference, paired.low, paired.high, paired.p_value, paired.n))
 
 
 def test_several_draws_are_averaged_query_by_query() -> None:
     draws, other = [some(s, 9) for s in range(3)], some(7, 9)
-    row = next(r for r in by_metric([other], {"vs_random": draws}) if r["metric"] == "recall@5")
+    row = next(r for r in by_metric([other], {"beyond_random": draws}) if r["metric"] == "recall@5")
     by_hand = []
     for q in range(9):
         hits = [1.0 if 0 < d.first[q] <= 5 else 0.0 for d in draws]
         by_hand.append((1.0 if 0 < other.first[q] <= 5 else 0.0) - sum(hits) / 3)
-    assert row["vs_random"] == pytest.approx(sum(by_hand) / 9)
+    assert row["beyond_random"] == pytest.approx(sum(by_hand) / 9)
     signs = np.array(np.meshgrid(*[[-1, 1]] * 9)).reshape(9, -1).T
     exact = np.mean(np.abs(signs @ np.array(by_hand)) >= abs(sum(by_hand)) - 1e-9)
-    assert row["vs_random_p"] == pytest.approx(exact, abs=0.04)
-    assert row["vs_random_low"] <= row["vs_random"] <= row["vs_random_high"]
+    assert row["beyond_random_p"] == pytest.approx(exact, abs=0.04)
+    assert row["beyond_random_low"] <= row["beyond_random"] <= row["beyond_random_high"]
 
 
 def test_holm_by_hand() -> None:

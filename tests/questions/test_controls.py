@@ -63,7 +63,7 @@ def test_each_kind_is_what_numpy_computes(run: Run, then: str) -> None:
     assert rows.loc["top attribution", "value"] == pytest.approx(top.mean(), abs=1e-9)
     assert rows.loc["random concepts", "value"] == pytest.approx(random.mean(), abs=1e-9)
     assert rows.loc["top attribution", "gain"] == pytest.approx((top - none).mean(), abs=1e-9)
-    assert rows.loc["top attribution", "vs_random"] == pytest.approx((top - random).mean(), abs=1e-9)
+    assert rows.loc["top attribution", "beyond_random"] == pytest.approx((top - random).mean(), abs=1e-9)
     assert rows.loc["top attribution", "gain_low"] <= (top - none).mean() <= rows.loc["top attribution", "gain_high"]
 
 

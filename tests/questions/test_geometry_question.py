@@ -72,7 +72,7 @@ def test_differences_are_to_the_first_variant_and_lie_in_their_interval(run: Run
     assert after["difference"].to_numpy() == pytest.approx((after["value"] - raw["value"]).to_numpy())
     tested = after.drop(index=list(geometry.POOL))
     assert (tested["difference_low"] <= tested["difference"]).all() and (tested["difference"] <= tested["difference_high"]).all()
-    assert after.loc[list(geometry.POOL), "p_value"].isna().all()
+    assert after.loc[list(geometry.POOL), "difference_p"].isna().all()
 
 
 def test_the_jackknife_of_a_mean_is_its_t_test() -> None:

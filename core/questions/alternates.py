@@ -1,0 +1,199 @@
+"""Other dictionaries for the same embeddings: the SAEs shipped for the model, and directions fitted on the run's own rows.
+
+An alternate has the contract of the run's SAE: h = z D + u + e, unit rows of D, sparse codes z >= 0, in embedding units. Directions (PCA,
+ICA, k-means) are fitted on the support split and the pool of candidates, never on test queries where there is a support split. Dictionaries
+and codes are kept with the run's answers, so that removing the run removes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from core.analysis.fitdata import FitData, Memo
+from core.fingerprint import hash_folder
+from core.questions.answers import answer, fit_data
+from core.records import Part
+from core.run import Run
+from core.store import Draft, Folder
+
+OWN = "own SAE"
+DIRECTIONS = {"pca": "PCA directions", "ica": "ICA directions", "kmeans": "k-means directions"}
+SEED = 0
+FIT_PARTS: tuple[Part, ...] = ("support_queries", "support_candidates", "candidates")
+
+
+@dataclass(frozen=True, eq=False)
+class Alternate:
+    """One dictionary with the codes of every part of the run."""
+
+    name: str
+    kind: str
+    """"sae" or "directions"."""
+    fitted_on: str
+    dictionary: np.ndarray
+    codes: Mapping[Part, csr_array]
+    offsets: Mapping[Part, np.ndarray]
+    trained: Mapping[str, Any]
+    """Facts of the training: `explained_variance` of its last step and `rows` it was measured on, where they are known."""
+    identity: Mapping[str, Any]
+    """What its numbers depend on, for cache keys."""
+    notes: tuple[str, ...] = ()
+
+    def reconstruction(self, part: Part) -> np.ndarray:
+        """(n, d): z D + u of every item of a part."""
+        return self.codes[part] @ self.dictionary.astype(np.float64) + self.offsets[part]
+
+    def data(self, run: Run) -> FitData:
+        """All a variant may be fitted on, with this dictionary in the place of the run's own."""
+        names = {"query_codes": "queries", "candidate_codes": "candidates"}
+        names |= {"support_query_codes": "support_queries", "support_candidate_codes": "support_candidates"}
+        codes: dict[str, Any] = {field: self.codes.get(part) for field, part in names.items()}  # type: ignore[call-overload]
+        return replace(fit_data(run), dictionary=self.dictionary, memo=Memo(), **codes)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an alternate comes from; `make` writes it where it is not cached."""
+
+    name: str
+    kind: str
+    fitted_on: str
+    identity: Mapping[str, Any]
+    make: Callable[[Draft], None]
+    trained: Mapping[str, Any]
+
+
+def names(run: Run) -> list[str]:
+    """Dictionaries at hand, the run's own first."""
+    return [OWN] * (run.sae is not None) + [source.name for source in sources(run)]
+
+
+def alternate(run: Run, name: str) -> Alternate:
+    """The dictionary of that name with its codes, from the cache or made now.
+
+    Raises:
+        NotAvailable: the own SAE of a run without one.
+    """
+    if name == OWN:
+        return own(run)
+    source = next(source for source in sources(run) if source.name == name)
+    return _read(run, source, answer(run, "dictionary", source.identity, source.make))
+
+
+def own(run: Run) -> Alternate:
+    """The run's own SAE."""
+    sae = run.need_sae()
+    return Alternate(
+        name=OWN,
+        kind="sae",
+        fitted_on=sae.trained_on,
+        dictionary=sae.dictionary,
+        codes={part: csr_array(run.codes(part)) for part in run.parts},
+        offsets={part: run.offset(part) for part in run.parts},
+        trained=_trained(run.sae_folder.facts),
+        identity={"own": True},
+    )
+
+
+def sources(run: Run) -> list[Source]:
+    """SAEs trained beside the run's own, those shipped for the model, then directions, as many as its SAE has concepts."""
+    return [*_beside(run), *_shipped(run), *_directions(run)]
+
+
+def _beside(run: Run) -> list[Source]:
+    """SAEs of other width or K that were trained with the run's own."""
+    found = []
+    for option in run.saes()[1:]:
+        facts, identity = option.folder.facts, {"sae": option.folder.key, "view": str(run.view)}
+        make = _sae_maker(run, option.folder.path, str(facts["input"]))
+        found.append(Source(f"SAE {option.name}", "sae", str(facts["trained_on"]), identity, make, _trained(facts)))
+    return found
+
+
+def _shipped(run: Run) -> list[Source]:
+    from core.sae import shipped_saes
+    from core.sae.files import read_facts, unit_dictionary
+
+    found = []
+    for name, folder in shipped_saes(run.model_name).items():
+        rows = unit_dictionary(folder)
+        is_own = run.sae is not None and np.array_equal(rows, run.sae.dictionary)
+        if is_own or rows.shape[1] != run.embeddings("queries").shape[1]:
+            continue
+        facts = read_facts(folder)
+        label = name.removeprefix(run.model_name).strip("-") or "shipped"
+        make = _sae_maker(run, folder, str(facts.get("input", "raw")))
+        identity = {"sae": hash_folder(folder), "view": str(run.view)}
+        found.append(Source(f"SAE {label}", "sae", str(facts.get("trained_on", "unknown")), identity, make, _trained(facts)))
+    return found
+
+
+def _trained(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Explained variance at the end of training, and of which rows it is."""
+    last = facts.get("last") or (facts.get("log") or [{}])[-1]
+    rows = facts.get("recipe", {}).get("data") or facts.get("training", {}).get("data") or "unknown"
+    return {"explained_variance": float(last.get("explained_variance", np.nan)), "rows": str(rows)}
+
+
+def _sae_maker(run: Run, folder: Path, input_: str) -> Callable[[Draft], None]:
+    def make(draft: Draft) -> None:
+        from core.sae import SaeEncoder
+        from core.sae.files import unit_dictionary
+
+        encoder = SaeEncoder(folder, input_)
+        draft.save("dictionary", unit_dictionary(folder))
+        for part in run.parts:
+            coded = encoder.encode(run.embeddings(part))
+            _save(draft, part, csr_array(coded.codes), coded.offset)
+
+    return make
+
+
+def _directions(run: Run) -> list[Source]:
+    parts: tuple[Part, ...] = tuple(part for part in FIT_PARTS if part in run.parts)
+    words = "support split and pool of candidates, without labels"
+    if "support_queries" not in parts:
+        parts, words = ("queries", "candidates"), "test queries and pool, without labels (no support split)"
+    size, k = (run.sae.width, run.sae.k) if run.sae is not None else (2 * run.embeddings("queries").shape[1], 24)
+    found = []
+    for kind, name in DIRECTIONS.items():
+        identity = {"directions": kind, "size": size, "k": k, "seed": SEED, "fitted_on": list(parts)}
+        found.append(Source(name, "directions", words, identity, _direction_maker(run, kind, size, k, parts), {}))
+    return found
+
+
+def _direction_maker(run: Run, kind: str, size: int, k: int, parts: tuple[Part, ...]) -> Callable[[Draft], None]:
+    def make(draft: Draft) -> None:
+        from core.analysis.dictionaries import fit_directions
+
+        rows = np.vstack([run.embeddings(part) for part in parts])
+        found = fit_directions(rows, kind=kind, size=min(size, len(rows)), k=k, seed=SEED)
+        draft.save("dictionary", np.asarray(found.dictionary, np.float32))
+        for part in run.parts:
+            _save(draft, part, csr_array(found.encode(run.embeddings(part))), found.offset[None])
+        draft.facts["notes"] = list(found.notes)
+
+    return make
+
+
+def _save(draft: Draft, part: Part, codes: csr_array, offset: np.ndarray) -> None:
+    for name in ("data", "indices", "indptr"):
+        draft.save(f"{part}-{name}", getattr(codes, name))
+    draft.save(f"{part}-offset", np.asarray(offset, np.float32))
+
+
+def _read(run: Run, source: Source, folder: Folder) -> Alternate:
+    dictionary = folder.array("dictionary")
+    codes, offsets = {}, {}
+    for part in run.parts:
+        values = tuple(folder.array(f"{part}-{name}") for name in ("data", "indices", "indptr"))
+        codes[part] = csr_array(values, shape=(len(run.embeddings(part)), len(dictionary)))
+        offsets[part] = folder.array(f"{part}-offset")
+    notes = tuple(folder.facts.get("notes", ()))
+    return Alternate(source.name, source.kind, source.fitted_on, dictionary, codes, offsets, source.trained, source.identity, notes)

@@ -1,0 +1,152 @@
+"""The study's conclusions under other dictionaries: how well each stands for the embeddings, and what it says of them.
+
+Every figure is measured on the same test items with the same code, whatever the dictionary: the run's own SAE, others of the same model,
+or plain directions (alternates.py). What holds for one dictionary only is a finding about that dictionary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis import concepts as measures
+from core.analysis.arrays import unit_rows
+from core.analysis.evaluation import Ranked
+from core.analysis.fidelity import dead_share, explained_variance_per_dimension, l0
+from core.analysis.ranking import rank_relevant
+from core.analysis.stability import NEARLY_SAME, SAME, match, span_overlap
+from core.questions.alternates import OWN, Alternate, alternate, names
+from core.questions.answers import cached_table
+from core.questions.comparisons import compared, rank_under, tidy
+from core.questions.concepts import table as concept_table
+from core.questions.labels import TEST_PARTS
+from core.questions.modality import IMAGE_BELOW, TEXT_ABOVE
+from core.questions.retrieval import evaluate
+from core.run import Run
+
+TOP_SHARE = 0.01
+ENERGY = 0.99
+SEEDS = (0, 1, 2)
+
+
+def sae_fidelity(run: Run) -> pd.DataFrame:
+    """One row per dictionary at hand: DataFrame[dictionary, kind, fitted_on, concepts, l0, dead_share, explained_variance, ev_queries,
+    ev_candidates, trained_ev, trained_rows, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, queries].
+
+    explained_variance: of the pooled test embeddings, per dimension; trained_ev: at the end of training, of `trained_rows` ("tokens": token
+    states); recall: of the reconstructions z D + u in the place of the embeddings; gain: its paired difference to the embeddings' own.
+    """
+    return _rows(run, "dictionary-fidelity", _fidelity)
+
+
+def conclusions(run: Run) -> pd.DataFrame:
+    """What each dictionary says: DataFrame[dictionary, kind, fitted_on, concepts, alive, scored, share_text, share_image, concepts_for_99,
+    share_for_99, top, overlap_energy_attribution, overlap_energy_bridge, overlap_attribution_bridge, overlap_all, rank, recall@1, ...,
+    gain, gain_low, gain_high, gain_p, beyond_random, beyond_random_low, beyond_random_high, beyond_random_p, queries, own_cosine,
+    own_above_07, own_above_09, own_span, own_span_by_chance].
+
+    share_text, share_image: of the `scored` concepts with a modality score (Eq 4), those above 0.9 and below 0.1. share_for_99: of all
+    concepts, the strongest that hold 99% of the energy (Eq 3). overlap_*: of the `top` (1%) sets (Eq 7). recall after removing the top 1%
+    by attribution (Eqs 8-10), chosen on support pairs where there are any; gain: to no removal; beyond_random: to random active concepts of
+    equal number and rank. own_*: agreement with the run's own SAE (stability.py): mean of the largest cosine of each concept that fires,
+    the shares above 0.7 and 0.9, and the mean squared cosine of the spans of the two top-1% sets beside what chance gives; NaN for itself
+    and for a run without an SAE.
+    """
+    return _rows(run, "dictionary-conclusions", _conclusions)
+
+
+def _rows(run: Run, question: str, measure: Any) -> pd.DataFrame:
+    """One cached answer per dictionary, so that a further one costs only itself."""
+    frames = []
+    for name in names(run):
+        found = alternate(run, name)
+        arguments = {"dictionary": dict(found.identity), "share": TOP_SHARE, "seeds": list(SEEDS)}
+        frames.append(cached_table(run, question, arguments, lambda found=found: tidy([measure(run, found)], notes=list(found.notes))))
+    notes = [f"{frame['dictionary'][0]}: {note}" for frame in frames for note in frame.attrs["notes"]]
+    for frame in frames:
+        frame.attrs = {}
+    table = pd.concat(frames, ignore_index=True)
+    table.attrs = {"notes": notes}
+    return table
+
+
+def _head(found: Alternate) -> dict[str, Any]:
+    return {"dictionary": found.name, "kind": found.kind, "fitted_on": found.fitted_on, "concepts": len(found.dictionary)}
+
+
+def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
+    rebuilt = {part: found.reconstruction(part) for part in TEST_PARTS}
+    rows = {part: np.asarray(run.embeddings(part)) for part in TEST_PARTS}
+    variance = {part: explained_variance_per_dimension(rows[part], rebuilt[part]) for part in TEST_PARTS}
+    both = [np.vstack([of[part] for part in TEST_PARTS]) for of in (rows, rebuilt)]
+    codes = [found.codes[part] for part in TEST_PARTS]
+    ranked = _ranked(run, rebuilt)
+    return (
+        _head(found)
+        | {"l0": sum(l0(c) * c.shape[0] for c in codes) / sum(c.shape[0] for c in codes), "dead_share": dead_share(*codes)}
+        | {"explained_variance": explained_variance_per_dimension(*both)}
+        | {"ev_queries": variance["queries"], "ev_candidates": variance["candidates"]}
+        | {"trained_ev": found.trained.get("explained_variance", np.nan), "trained_rows": found.trained.get("rows", "")}
+        | compared([ranked], {"gain": [evaluate(run).evaluation.ranked]})
+    )
+
+
+def _ranked(run: Run, rows: dict[Any, np.ndarray]) -> Ranked:
+    queries, candidates = (unit_rows(np.asarray(rows[part], dtype=np.float64)) for part in TEST_PARTS)
+    return rank_relevant(queries, candidates, run.qrels("test").pairs)
+
+
+def _conclusions(run: Run, found: Alternate) -> dict[str, Any]:
+    modality = [run.corpus.items(part).modality for part in TEST_PARTS]
+    codes = [found.codes[part] for part in TEST_PARTS]
+    table = measures.concept_table(*codes, *modality, run.qrels("test").pairs, found.dictionary)
+    return _head(found) | _of_concepts(table) | _removal(run, found) | _agreement(run, found, table)
+
+
+def _of_concepts(table: pd.DataFrame) -> dict[str, Any]:
+    scored = table["modality_score"].dropna()
+    needed = measures.concepts_for_energy(table["energy"].to_numpy(), ENERGY)
+    tops = {name: measures.top_share(table[name].to_numpy(), TOP_SHARE) for name in ("energy", "attribution", "bridge")}
+    return {
+        "alive": int((table["energy"] > 0).sum()),
+        "scored": len(scored),
+        "share_text": float((scored > TEXT_ABOVE).mean()),
+        "share_image": float((scored < IMAGE_BELOW).mean()),
+        "concepts_for_99": needed,
+        "share_for_99": needed / len(table),
+        "top": len(tops["energy"]),
+        "overlap_energy_attribution": measures.jaccard(tops["energy"], tops["attribution"]),
+        "overlap_energy_bridge": measures.jaccard(tops["energy"], tops["bridge"]),
+        "overlap_attribution_bridge": measures.jaccard(tops["attribution"], tops["bridge"]),
+        "overlap_all": measures.triple_overlap(*tops.values()),
+    }
+
+
+def _removal(run: Run, found: Alternate) -> dict[str, Any]:
+    """Recall without the top concepts by attribution, against no removal and against random concepts of equal number and rank."""
+    data = found.data(run)
+    top, fitted = rank_under(run, f"remove-top(share={TOP_SHARE})", data)
+    rank = 0 if fitted.query.removed_basis is None else len(fitted.query.removed_basis)
+    control = f"remove-random(share={TOP_SHARE},rank={rank},seed="
+    random = [rank_under(run, f"{control}{seed})", data)[0] for seed in SEEDS]
+    return {"rank": rank} | compared([top], {"gain": [evaluate(run).evaluation.ranked], "beyond_random": random})
+
+
+def _agreement(run: Run, found: Alternate, table: pd.DataFrame) -> dict[str, float]:
+    """How much of the dictionary is in the run's own SAE: concepts that fire, and the spans of the two top sets by attribution."""
+    nothing = dict.fromkeys(("own_cosine", "own_above_07", "own_above_09", "own_span", "own_span_by_chance"), float("nan"))
+    if run.sae is None or found.name == OWN:
+        return nothing
+    matched = match(found.dictionary, run.sae.dictionary, (table["energy"] > 0).to_numpy())
+    mine = run.sae.dictionary[measures.top_share(concept_table(run)["attribution"].to_numpy(), TOP_SHARE)]
+    theirs = found.dictionary[measures.top_share(table["attribution"].to_numpy(), TOP_SHARE)]
+    spans = span_overlap(theirs, mine)
+    return {
+        "own_cosine": matched.mean(),
+        "own_above_07": matched.share_above(NEARLY_SAME),
+        "own_above_09": matched.share_above(SAME),
+        "own_span": spans.mean_squared,
+        "own_span_by_chance": spans.by_chance,
+    }

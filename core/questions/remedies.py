@@ -1,0 +1,173 @@
+"""Everything that can be done to the embeddings or scores of a run without training, in one table with corrected tests.
+
+Transforms are fitted on rows without labels; score corrections on a bank of other queries (the support split where there is one, else the
+test queries themselves, which is said); layers, token masks and prompts are other embeddings of the same items. Every row is held against
+the raw cosine on the same queries: paired difference of recall@1, its 95% interval, McNemar's exact test, and Holm's correction over the
+whole table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.corrections import BankSource, fit_correction, rank_relevant_corrected
+from core.analysis.retrieval import Ranked, rank_relevant
+from core.analysis.transform import transform
+from core.analysis.variants import FitData, apply_variant, fit_variant
+from core.questions.answers import cached_table, fit_data, fitted, transformed
+from core.questions.comparisons import compared, holm, statistics_words, tidy
+from core.questions.retrieval import evaluate
+from core.records import EmbeddingView
+from core.run import Run, list_runs
+
+RAW = "raw cosine"
+TRANSFORMS = (
+    ("centring per side", "center"),
+    ("modality gap closed (translation)", "close-gap"),
+    ("direction between the means removed", "remove-mean-direction"),
+    ("all-but-the-top", "all-but-top"),
+    ("PCA whitening, shared", "pca"),
+    ("ZCA whitening", "zca"),
+    ("ReAlign", "realign"),
+    ("ReAlign, Ledoit-Wolf shrinkage", "auto"),
+    ("ReAlign, OAS shrinkage", "auto(method=oas)"),
+)
+CORRECTIONS = (("CSLS", "csls"), ("inverted softmax", "inverted-softmax"), ("QB-Norm", "qb-norm"))
+BEFORE_CORRECTION = (("", "none"), (" after centring", "center"), (" after ReAlign", "realign"))
+
+
+def remedies(run: Run) -> pd.DataFrame:
+    """DataFrame[remedy, kind, setting, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, p_holm, fitted_on, queries].
+
+    kind: baseline, transform, score correction, layer, token mask, prompt. gain: recall@1 against the raw cosine of the run's first view;
+    p_holm: over all rows but the baseline. attrs["notes"]: what cannot be compared here and how to add it.
+    """
+    partners = prompt_partners(run)
+    whitening = run.spec.whitening
+    arguments = {
+        "partners": [p.key for p in partners],
+        "beta": whitening.beta,
+        "eps": whitening.eps,
+        "transforms": [v for _, v in TRANSFORMS],
+    }
+    arguments |= {"corrections": [text for _, text in CORRECTIONS]}
+    return cached_table(run, "remedies", arguments, lambda: _table(run, partners))
+
+
+def _table(run: Run, partners: list[Run]) -> pd.DataFrame:
+    raw = evaluate(run).evaluation.ranked
+    settings = (*_transforms(run), *_corrections(run), *_views(run), *_prompts(run, partners))
+    rows = [head | compared([ranked], {"gain": [raw]}) for head, ranked in ((_head(RAW, "baseline", "none", "nothing"), raw), *settings)]
+    table = tidy(rows, notes=_notes(run, partners))
+    table.loc[0, "gain_p"] = np.nan
+    table["p_holm"] = holm(table["gain_p"].to_numpy())
+    last = ["fitted_on", "queries"]
+    return table[[*(c for c in table.columns if c not in last), *last]]
+
+
+Row = tuple[dict[str, Any], Ranked]
+
+
+def _transforms(run: Run) -> Iterator[Row]:
+    for remedy, variant in TRANSFORMS:
+        yield _head(remedy, "transform", variant, statistics_words(run, variant)), evaluate(run, variant).evaluation.ranked
+
+
+def _corrections(run: Run) -> Iterator[Row]:
+    source: BankSource = "support" if "support_queries" in run.parts else "test"
+    for words, variant in BEFORE_CORRECTION:
+        queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
+        bank, before = query_bank(run, variant), "" if variant == "none" else f"{statistics_words(run, variant)}; "
+        for remedy, text in CORRECTIONS:
+            record = fit_correction(text, bank, candidates, source=source)
+            ranked = rank_relevant_corrected(record, queries, candidates, run.qrels("test").pairs)
+            yield _head(remedy + words, "score correction", f"{variant} / {text}", before + record.notes[0].partition(": ")[2]), ranked
+
+
+def query_bank(run: Run, variant: str) -> np.ndarray:
+    """(b, d) unit rows of queries other than the test queries under a variant; the test queries where there are no others."""
+    if "support_queries" not in run.parts:
+        return transformed(run, variant, "queries")
+    data, side = fit_data(run), fitted(run, variant).query
+    return transform(data.rows("support")[0], side, data.support_query_codes, data.dictionary)
+
+
+def _views(run: Run) -> Iterator[Row]:
+    """Other layers and token masks, raw and with ReAlign, as far as they are stored."""
+    for view in run.views[1:]:
+        if kind := _kind(run.view, view):
+            words = f"layer {view.layer}" if kind == "layer" else f"mask {view.mask}"
+            for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
+                head = _head(words + suffix, kind, f"{view} / {variant}", statistics_words(run, variant))
+                yield head, rank_view(run, view, variant)
+
+
+def _kind(first: EmbeddingView, view: EmbeddingView) -> str:
+    """Which single field of a view differs from the first, in words; empty for poolings and for more than one."""
+    changed = [name for name in ("layer", "pooling", "mask") if getattr(view, name) != getattr(first, name)]
+    return {"layer": "layer", "mask": "token mask"}.get(changed[0], "") if len(changed) == 1 else ""
+
+
+def rank_view(run: Run, view: EmbeddingView, variant: str) -> Ranked:
+    """The test queries ranked by another stored view under a variant that needs no codes."""
+    data = FitData(queries=run.embeddings("queries", view), candidates=run.embeddings("candidates", view))
+    both = apply_variant(fit_variant(variant, data), data)
+    return rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
+
+
+def prompt_partners(run: Run) -> list[Run]:
+    """Other runs of this cache with the same corpus, model and first view and another prompt preset, by name."""
+    found = [
+        other
+        for other in list_runs(run.store)
+        if other.key != run.key
+        and other.folder.facts["corpus"] == run.folder.facts["corpus"]
+        and other.model_name == run.model_name
+        and other.view == run.view
+        and other.preset != run.preset
+        and other.folder.facts["encode"] != run.folder.facts["encode"]
+    ]
+    return sorted(found, key=lambda other: (other.preset, other.name))
+
+
+def _prompts(run: Run, partners: list[Run]) -> Iterator[Row]:
+    for other in partners:
+        for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
+            on = "nothing" if variant == "none" else TRANSDUCTIVE
+            head = _head(f"prompts {other.preset}{suffix}", "prompt", f"{other.name} / {variant}", on)
+            yield head, evaluate(other, variant).evaluation.ranked
+
+
+def _head(remedy: str, kind: str, setting: str, fitted_on: str) -> dict[str, Any]:
+    return {"remedy": remedy, "kind": kind, "setting": setting, "fitted_on": fitted_on}
+
+
+def _notes(run: Run, partners: list[Run]) -> list[str]:
+    """What has no row here, and what would add it."""
+    if run.view.pooling == "projected":
+        return ["layers, token masks and prompts do not apply to the projected embeddings of a dual encoder"]
+    notes = []
+    kinds = {_kind(run.view, view) for view in run.views[1:]}
+    if "layer" not in kinds:
+        notes.append("one layer is stored: add layers = [1, 2, 3, -1] to [embedding] of the spec and run it again")
+    if "token mask" not in kinds:
+        notes.append('one token mask is stored: add masks = ["all", "no-image", "no-prompt"] to [embedding] of the spec and run it again')
+    if not partners:
+        notes.append(prompt_lines(run))
+    if "support_queries" not in run.parts:
+        notes.append("no support split: the bank of the score corrections is the test queries themselves (transductive)")
+    return notes
+
+
+def prompt_lines(run: Run) -> str:
+    """The spec and the command that add a run of the same corpus and model with the bare prompts, in one line."""
+    corpus, name = run.spec.corpus, f"{run.name}-chat"
+    path = f"; path = {json.dumps(corpus.path)}" if corpus.path else ""
+    of_corpus = f'[corpus] source = "{corpus.source}"{path}; task = {corpus.task}'
+    spec = f'name = "{name}"; {of_corpus}; [model] name = "{run.spec.model.name}"; preset = "chat"'
+    return f"no run with other prompts in this cache; these lines as {name}.toml add one ({spec}), then `retrieval-lens run {name}.toml`"
