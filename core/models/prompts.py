@@ -151,7 +151,7 @@ def _bare(item: Item) -> Prompt:
     return Prompt((*([None] if item.modality != "text" else []), *([text] if item.modality != "image" else [])), text, "")
 
 
-# Fine-tuned retrievers (Table 4) -----------------------------------------------------------------------------------------
+# Fine-tuned retrievers -----------------------------------------------------------------------------------------
 
 
 def _vlm2vec(item: Item) -> Prompt:

@@ -51,7 +51,7 @@ class KnownModel:
 
 
 _TWO_TOWERS = "image+text is the sum of both unit embeddings"
-_LAST = "fine-tuned retriever (Table 4)"
+_TUNED = "fine-tuned retriever"
 
 _ROWS = (
     KnownModel(
@@ -90,31 +90,31 @@ _ROWS = (
     KnownModel(
         name="gme-qwen2-vl-2b", hub_id="Alibaba-NLP/gme-Qwen2-VL-2B-Instruct", kind="chat", hidden_size=1536, dtype="float32",
         parameters=2.21, prompts="gme", revision="cfeb66885b598de483cc04eb08c7d9da534d7afe",
-        special=f"{_LAST}: state of <|endoftext|>; 256 to 1280 image tokens; pinned to a commit of the plain Qwen2-VL class, "
+        special=f"{_TUNED}: state of <|endoftext|>; 256 to 1280 image tokens; pinned to a commit of the plain Qwen2-VL class, "
         "later ones bring code of their own; its cut at 1800 tokens is not applied",
     ),
     KnownModel(
         name="gme-qwen2-vl-7b", hub_id="Alibaba-NLP/gme-Qwen2-VL-7B-Instruct", kind="chat", hidden_size=3584, dtype="float32",
         parameters=8.29, prompts="gme", revision="477027a6480f8630363be77751f169cc3434b673",
-        special=f"{_LAST}: as gme-qwen2-vl-2b",
+        special=f"{_TUNED} (Table 4): as gme-qwen2-vl-2b",
     ),
     KnownModel(
         name="vlm2vec-qwen2-vl-7b", hub_id="TIGER-Lab/VLM2Vec-Qwen2VL-7B", kind="chat", hidden_size=3584, dtype="bfloat16",
         parameters=8.29, prompts="vlm2vec",
-        special=f"{_LAST}: last token of a turn without template; the hub held .bin weights and a LoRA adapter only when last seen, "
+        special=f"{_TUNED} (Table 4): last token of a turn without template; the hub held .bin weights and a LoRA adapter only when last seen, "
         'which are refused: save them once as safetensors, name that folder, preset = "vlm2vec"; whether images were resized to '
         "1344 x 1344 as in its own evaluation is not certain: here they are not",
     ),
     KnownModel(
         name="e5-v", hub_id="royokong/e5-v", kind="chat", hidden_size=4096, dtype="float16", parameters=8.36, prompts="e5-v",
         revision="f9a1119d21a0b3b68c86f01a641a541989caa7a4",
-        special=f"{_LAST}: LLaVA-NeXT on Llama 3, last token of its written Llama 3 turn (the repository has no chat template); the "
+        special=f"{_TUNED}: LLaVA-NeXT on Llama 3, last token of its written Llama 3 turn (the repository has no chat template); the "
         "prompt of image+text outside task 7 is not documented and ours",
     ),
     KnownModel(
         name="lamra-ret", hub_id="code-kunkun/LamRA-Ret", kind="chat", hidden_size=3584, dtype="bfloat16", parameters=8.29,
         prompts="lamra", revision="f86e40fba363563866ba8feec831773ec6af84f9",
-        special=f"{_LAST}: Qwen2-VL, the state before <emb>, which is the last of an opened answer; M-BEIR's query instructions are "
+        special=f"{_TUNED}: Qwen2-VL, the state before <emb>, which is the last of an opened answer; M-BEIR's query instructions are "
         "not put in",
     ),
 )  # fmt: skip

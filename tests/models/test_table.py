@@ -50,7 +50,7 @@ def test_retrievers_default_to_their_own_prompts_and_the_last_token() -> None:
     for name, style in RETRIEVERS.items():
         row = KNOWN[name]
         assert resolve_style("auto", row.prompts, name) == resolve_style("own", row.prompts, name) == style
-        assert row.pooling == "last" and "Table 4" in row.special
+        assert row.pooling == "last" and "fine-tuned retriever" in row.special
         assert resolve_style("study", row.prompts, name) == "study"
 
 
