@@ -1,7 +1,8 @@
 """The study's printed numbers, and those of them that speak of the same model and data as a run.
 
-A run matches a printed row where it has the same model, the same data set and task, the study's embedding (mean over all tokens of the last
-layer, or the projected embedding) and the study's prompts. Anything else is no comparison of like with like, and is left apart.
+A run matches a printed row where it has the same model, the same data set and task, unquantised weights, the study's prompts and the
+study's embedding: the mean over all tokens of the last layer, the projected embedding, or a fine-tuned retriever's own. Anything else is
+no comparison of like with like, and is left apart.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.exhibits.registry import Outcome, Verdict
+from core.exhibits.rows import TUNED, kind
 from core.models.table import find
 
 if TYPE_CHECKING:
@@ -75,11 +77,16 @@ def why_apart(run: Run) -> str:
         return "the study printed nothing for this model"
     if data_set(run) is None:
         return "the study printed nothing for these data"
+    return "" if kind(run) == TUNED else _unlike(run)
+
+
+def _unlike(run: Run) -> str:
+    """What the study did otherwise with the same model and data; empty for nothing."""
+    if run.spec.model.quantisation != "none":
+        return f"the run's weights are in {run.spec.model.quantisation}"
     if run.view.pooling != "projected" and (run.view.layer, run.view.pooling, run.view.mask) != (-1, "mean", "all"):
         return f"the run's first view is {run.view}, the study's is the mean over all tokens of the last layer"
-    if run.preset not in {"study", ""}:
-        return f"the run uses the prompts of preset {run.preset!r}"
-    return ""
+    return "" if run.preset in {"study", ""} else f"the run uses the prompts of preset {run.preset!r}"
 
 
 def of_run(table: pd.DataFrame, run: Run) -> pd.DataFrame:

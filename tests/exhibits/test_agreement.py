@@ -1,0 +1,123 @@
+"""The rules of verdicts on hand-made numbers, and every exhibit's judge on hand-made tables."""
+
+from __future__ import annotations
+
+from math import nan
+
+import pandas as pd
+import pytest
+
+from core.exhibits import verdicts
+from core.exhibits.agreement import by_direction, by_sameness, direction, same
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected", "outcome"),
+    [
+        (0.01, 0.03, 1, "agrees"),
+        (0.01, 0.03, -1, "disagrees"),
+        (-0.03, -0.01, -1, "agrees"),
+        (-0.03, -0.01, 1, "disagrees"),
+        (-0.01, 0.01, 1, "not clear"),
+        (0.0, 0.02, 1, "not clear"),
+        (nan, nan, 1, "cannot be said"),
+    ],
+)
+def test_direction(low: float, high: float, expected: int, outcome: str) -> None:
+    assert direction(low, high, expected) == outcome
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [(-0.01, 0.01, "agrees"), (-0.02, 0.02, "agrees"), (0.03, 0.05, "disagrees"), (-0.09, -0.03, "disagrees"), (-0.03, 0.01, "not clear")],
+)
+def test_same_within_two_points(low: float, high: float, outcome: str) -> None:
+    assert same(low, high, 0.02) == outcome
+
+
+def test_a_verdict_holds_the_numbers_it_rests_on() -> None:
+    row = {"gain": 0.05, "gain_low": 0.01, "gain_high": 0.09, "gain_p": 0.0312, "queries": 1234}
+    found = by_direction("r", "recall", row, +1)
+    assert (found.outcome, found.difference, found.low, found.high, found.p_value, found.n) == ("agrees", 0.05, 0.01, 0.09, 0.0312, 1234)
+    assert found.why == "recall: +5.0 points (95% interval +1.0 to +9.0, p 0.0312, n = 1,234 queries)"
+    assert "crosses the edge of ±2 points" in by_sameness("r", "recall", row, 0.02).why
+
+
+def view_row(run: str, name: str, value: object, gain: float, low: float, high: float, variant: str = "none") -> dict[str, object]:
+    values = {"gain": gain, "gain_low": low, "gain_high": high, "gain_p": 0.01, "queries": 100, "metric": "recall@5"}
+    return {"run": run, "kind": "multimodal LLM", name: value, "variant": variant, **values}
+
+
+def test_masks_are_judged_raw_image_by_sameness_and_prompt_by_direction() -> None:
+    rows = [
+        view_row("a", "mask", "all", nan, nan, nan),
+        view_row("a", "mask", "no-image", 0.0, -0.01, 0.01),
+        view_row("a", "mask", "no-prompt", -0.3, -0.4, -0.2),
+        view_row("a", "mask", "no-image", -0.9, -0.95, -0.85, "realign"),
+    ]
+    found = verdicts.token_masks(pd.DataFrame(rows))
+    assert [v.outcome for v in found] == ["agrees", "agrees"]
+    assert "without image tokens" in found[0].why
+
+
+def test_layers_are_judged_by_the_best_other_layer() -> None:
+    rows = [
+        view_row("a", "layer", 1, -0.5, -0.6, -0.4),
+        view_row("a", "layer", 2, 0.1, 0.05, 0.15),
+        view_row("a", "layer", -1, nan, nan, nan),
+        view_row("b", "layer", 1, -0.5, -0.6, -0.4),
+        view_row("b", "layer", -1, nan, nan, nan),
+    ]
+    found = {v.on: v for v in verdicts.layers(pd.DataFrame(rows))}
+    assert (found["a"].outcome, found["b"].outcome) == ("disagrees", "agrees")
+    assert "layer 2" in found["a"].why
+
+
+def sweep(lows: list[float], highs: list[float]) -> pd.DataFrame:
+    betas = [0.0, 0.1, 0.5, 0.9, 1.0]
+    rows = zip(betas, lows, highs, strict=True)
+    return pd.DataFrame(
+        [
+            {"run": "a", "kind": "multimodal LLM", "variant": "realign", "beta": b, "gain": (lo + hi) / 2, "gain_low": lo, "gain_high": hi,
+             "metric": "recall@5", "queries": 10}
+            for b, lo, hi in rows
+        ]
+    )  # fmt: skip
+
+
+def test_a_sweep_agrees_only_where_every_beta_in_range_is_above() -> None:
+    above, spans, below = (0.1, 0.2), (-0.1, 0.1), (-0.2, -0.1)
+    for inner, outcome in (
+        ([above, above, above], "agrees"),
+        ([above, spans, above], "not clear"),
+        ([spans, spans, below], "disagrees"),
+        ([spans, spans, spans], "not clear"),
+    ):
+        lows, highs = zip(below, *inner, below, strict=True)
+        assert verdicts.beta_sweep(sweep(list(lows), list(highs)))[0].outcome == outcome
+
+
+def test_without_a_partner_nothing_is_judged() -> None:
+    alone = {"run": "a", "kind": "multimodal LLM", "against": "", "variant": "realign", "measures": "all three"}
+    table = pd.DataFrame([alone])
+    for judge in (verdicts.models_compared, verdicts.overlaps, verdicts.fine_tuned, verdicts.contrastive):
+        (found,) = judge(table)
+        assert found.outcome == "cannot be said"
+        assert "needs a" in found.why
+
+
+def test_the_kind_of_model_says_which_share_of_concepts_is_judged() -> None:
+    shares = {"share_text": 0.7, "share_text_low": 0.65, "share_text_high": 0.75, "share_image": 0.1, "scored": 300}
+    between = {"share_between": 0.2, "share_between_low": 0.16, "share_between_high": 0.25}
+    rows = [{"run": kind, "kind": kind, **shares, **between} for kind in ("multimodal LLM", "contrastive")]
+    found = verdicts.modality_density(pd.DataFrame(rows))
+    assert [v.outcome for v in found] == ["agrees", "disagrees"]
+    assert all("of 300 concepts" in v.why for v in found)
+
+
+def test_cost_is_clear_only_where_no_repeat_crosses_one() -> None:
+    row = {"run": "a", "shapes": "the run's", "realign_seconds": 1.0, "similarity_seconds": 2.0, "ratio": 0.5, "repeats": 5}
+    sizes = {"queries": 10, "candidates": 20, "dimensions": 3}
+    for (low, high), outcome in (((0.4, 0.6), "agrees"), ((0.4, 1.2), "not clear"), ((2.0, 3.0), "disagrees")):
+        (found,) = verdicts.cost(pd.DataFrame([row | sizes | {"ratio_low": low, "ratio_high": high}]))
+        assert found.outcome == outcome

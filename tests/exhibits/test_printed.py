@@ -1,0 +1,102 @@
+"""Which printed numbers speak of a run, and what they say."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec
+from core.exhibits import EXHIBITS, measured, printed, reported
+from core.records import EmbeddingView
+
+BASE = EmbeddingView(layer=-1, pooling="mean", mask="all")
+
+
+def run(model: str = "qwen2-vl-7b", path: str = "mbeir:mscoco_task4", task: int = 4, **more: Any) -> Any:
+    """A run as far as printed numbers ask: spec, model and first view."""
+    corpus = CorpusSpec(source=more.get("source", "mbeir"), path=path, task=task, limit=more.get("limit"))
+    spec = RunSpec(corpus=corpus, model=ModelSpec(name=model, preset=more.get("preset", "study")), embedding=EmbeddingSpec())
+    return SimpleNamespace(name="r", model_name=model, spec=spec, view=more.get("view", BASE), preset=spec.model.preset)
+
+
+def test_a_run_finds_the_rows_of_its_model_data_and_task() -> None:
+    rows = printed.of_run(reported("Table 2"), run())
+    assert list(rows["setting"].unique()) == ["base", "removal"]
+    assert rows.set_index(["setting", "metric"])["value"]["base", "recall@1"] == 5.6
+    by_hub_id = printed.of_run(reported("Table 2"), run("Qwen/Qwen2-VL-7B-Instruct"))
+    assert by_hub_id.equals(rows)
+    assert len(printed.of_run(reported("Table 3"), run(task=1, path="data/mscoco/task1"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (run("demo-mllm", "demo", 4), "this model"),
+        (run(path="photos"), "these data"),
+        (run(view=EmbeddingView(layer=3, pooling="mean", mask="all")), "first view"),
+        (run(preset="chat"), "preset 'chat'"),
+    ],
+)
+def test_unlike_runs_stand_apart_with_the_reason(other: Any, why: str) -> None:
+    assert why in printed.why_apart(other)
+    assert printed.of_run(reported("Table 2"), other).empty
+
+
+def live(value: float, low: float, high: float) -> pd.DataFrame:
+    return pd.DataFrame([("r", "base", "recall@1", value, low, high)], columns=["run", "setting", "metric", "value", "low", "high"])
+
+
+def test_the_difference_is_live_minus_printed_and_the_interval_decides() -> None:
+    near, far = printed.beside("Table 2", [run()], live(6.0, 5.0, 7.0)), printed.beside("Table 2", [run()], live(9.0, 8.0, 10.0))
+    assert list(near["difference"]) == pytest.approx([0.4])
+    assert list(near["inside"]) == [True]
+    assert [printed.verdicts("Table 2", [run()], t)[0].outcome for t in (near, far)] == ["agrees", "disagrees"]
+    assert "0 of 1 printed values" in printed.verdicts("Table 2", [run()], far)[0].why
+
+
+def test_a_subset_of_the_queries_is_said() -> None:
+    found = printed.beside("Table 2", [run(limit=500)], live(6.0, 5.0, 7.0))
+    assert "first 500 queries" in found["note"].iloc[0]
+
+
+def test_runs_without_printed_numbers_share_one_verdict() -> None:
+    (found,) = printed.verdicts("Table 2", [run("demo-mllm", "x")], live(1, 1, 1).iloc[:0])
+    assert (found.outcome, found.about) == ("cannot be said", "printed")
+
+
+def test_settings_and_metrics_are_those_of_the_printed_rows() -> None:
+    """Every exhibit with a way into the study's terms meets printed rows of its title."""
+    recall = {f"recall@{k}{end}": 0.5 for k in (1, 5, 10) for end in ("", "_low", "_high")}
+    first = {"run": "r", "kind": "multimodal LLM", "variant": "realign", "then": "none", "measures": "all three", **recall}
+    more = {
+        "overlap": 0.5,
+        "overlap_low": 0.4,
+        "overlap_high": 0.6,
+        "energy_held": 0.99,
+        "share": 0.05,
+        "share_low": 0.04,
+        "share_high": 0.06,
+    }
+    rows = [
+        {**first, **more, "beta": 0.1, "removal": "top attribution"},
+        {**first, **more, "variant": "none", "mask": "all", "layer": -1, "pooling": "mean", "removal": "none", "beta": 0.5},
+    ]
+    cost = {f"{s}_{u}": 1.0 for s in ("realign", "similarity") for u in ("seconds", "seconds_low", "seconds_high", "mib")}
+    table = pd.DataFrame([row | cost | {"shapes": "the run's", "dimensions": 3584} for row in rows])
+    for exhibit in EXHIBITS.values():
+        if exhibit.group == "study" and exhibit.measured:
+            ours = exhibit.measured(table)
+            theirs = reported(exhibit.title)
+            pairs = {(str(s), m) for s, m in zip(theirs["setting"], theirs["metric"], strict=True)}
+            met = {(str(s), m) for s, m in zip(ours["setting"], ours["metric"], strict=True)} & pairs
+            assert met, f"{exhibit.name}: {ours[['setting', 'metric']].to_numpy().tolist()}"
+
+
+def test_recalls_become_per_cent() -> None:
+    table = pd.DataFrame([{"run": "r", "variant": "none"} | {f"recall@{k}{e}": 0.25 for k in (1, 5, 10) for e in ("", "_low", "_high")}])
+    found = measured.recalls_of(table, "variant", {"none": "base"})
+    assert set(found["value"]) == {25.0}
+    assert list(found["metric"]) == ["recall@1", "recall@5", "recall@10"]
