@@ -97,7 +97,7 @@ def sae_settings(run: Run) -> list[dict[str, str]]:
     if own is None:
         return []
     facts = {key: value for key, value in own.folder.facts.items() if not isinstance(value, dict | list)}
-    trained = {f"training: {key}": value for key, value in own.folder.facts.get("training", {}).items()}
+    trained = {f"training: {key}": value for key, value in (own.folder.facts.get("training") or own.folder.facts.get("recipe", {})).items()}
     beside = {"beside it": ", ".join(other.name for other in others)} if others else {}
     return [{"setting": f"SAE {key.replace('_', ' ')}", "value": str(value)} for key, value in (facts | trained | beside).items()]
 

@@ -30,6 +30,13 @@ class Release:
     def __str__(self) -> str:
         return f"sae-lens:{self.release}/{self.sae_id}"
 
+    @property
+    def repository(self) -> str:
+        """`owner/name` on the hub."""
+        from sae_lens.loading.pretrained_saes_directory import get_repo_id_and_folder_name
+
+        return get_repo_id_and_folder_name(self.release, self.sae_id)[0]
+
 
 def fetch(address: str) -> Path:
     """Local path of `owner/name/file.pt` or of the sae-lens folder `owner/name/folder` ("." for the repository itself).
@@ -93,7 +100,7 @@ def release_config(release: Release) -> dict[str, Any]:
     """
     from sae_lens.loading.pretrained_sae_loaders import load_sae_config_from_huggingface
 
-    with _one_line(release.release, str(release)):
+    with _one_line(release.repository, str(release)):
         config = load_sae_config_from_huggingface(release.release, release.sae_id)
     check_config(config | {"normalize_activations": "none"}, release)  # the loader folds a scaling it knows
     return config
@@ -107,7 +114,7 @@ def load_release(release: Release) -> Any:
     """
     from sae_lens import SAE
 
-    with _one_line(release.release, str(release)):
+    with _one_line(release.repository, str(release)):
         return SAE.from_pretrained(release.release, release.sae_id, device="cpu")
 
 
@@ -126,10 +133,10 @@ def _few(names: list[str]) -> str:
 @contextmanager
 def _one_line(repository: str, address: str) -> Iterator[None]:
     """What the loaders of the hub and of sae-lens raise becomes one line."""
-    import httpx
     from huggingface_hub import errors
     from safetensors import SafetensorError
 
+    connection: Any = errors.HfHubHTTPError.__bases__[0]  # of the client this huggingface_hub uses: httpx, or its successor
     try:
         yield
     except errors.GatedRepoError as error:
@@ -137,14 +144,19 @@ def _one_line(repository: str, address: str) -> Iterator[None]:
         raise SaeError("the repository is gated", got=address, todo=todo) from error
     except errors.RepositoryNotFoundError as error:
         raise SaeError("no such repository on the hub", got=address, todo="check the name; a private one needs hf auth login") from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx.TransportError) as error:
-        todo = f"connect (HF_HUB_OFFLINE unset), or fetch it elsewhere: hf download {repository}"
-        raise SaeError("the hub cannot be reached and the SAE is not in its cache", got=address, todo=todo) from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        raise _unreachable(repository, address) from error
     except errors.EntryNotFoundError as error:
         raise SaeError("the repository holds no such SAE", got=address, todo=f"hf:{repository} lists what there is") from error
     except errors.HFValidationError as error:
         raise SaeError("not a hub address", got=address, allowed="hf:owner/name/file.pt or hf:owner/name/folder") from error
     except (errors.HfHubHTTPError, SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise SaeError(
-            "the SAE cannot be fetched", got=f"{address}: {first_line(error)}", todo="check address, network and login"
-        ) from error
+        got = f"{address}: {first_line(error)}"
+        raise SaeError("the SAE cannot be fetched", got=got, todo="check address, network and login") from error
+    except connection as error:
+        raise _unreachable(repository, address) from error
+
+
+def _unreachable(repository: str, address: str) -> SaeError:
+    todo = f"connect (HF_HUB_OFFLINE unset), or fetch it elsewhere: hf download {repository}"
+    return SaeError("the hub cannot be reached and the SAE is not in its cache", got=address, todo=todo)
