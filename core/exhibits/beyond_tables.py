@@ -33,7 +33,7 @@ def removal_controls(runs: Sequence[Run], then: str = "all", metric: str = "reca
     return table
 
 
-DRAWS = "rows with several draws are the mean over draws, query by query; draw_min and draw_max are the lowest and highest draw"
+DRAWS = "rows with several draws are the mean over draws, query by query; draw_lowest and draw_highest are the lowest and highest draw"
 
 
 def _with_recalls(found: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def _with_recalls(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     gains = [f"{name}{end}" for name in ("gain", "beyond_random") for end in ("", "_low", "_high", "_p")]
     ordered = chosen.rename(columns={"kind": "removal"}).assign(queries=found.attrs["queries"])
     return ordered[
-        ["curve", "share", "concepts", "rank", "removal", "draws", *recalls, "metric", *gains, "draw_min", "draw_max", "queries"]
+        ["curve", "share", "concepts", "rank", "removal", "draws", *recalls, "metric", *gains, "draw_lowest", "draw_highest", "queries"]
     ]
 
 
@@ -62,7 +62,7 @@ def support_size(runs: Sequence[Run]) -> pd.DataFrame:
     """Recall and gain over raw (recall@1) by the number of support queries that query statistics come from."""
     table = joined([(run, statistics.support_size(run)) for run in runs])
     table.attrs = {
-        "notes": ["sizes below all of the support split: mean over three draws; worst_low: the lowest of their own lower bounds"]
+        "notes": ["sizes below all of the support split: mean over three draws; gain_worst: the lowest of their own lower bounds"]
     }
     return table
 
@@ -73,7 +73,7 @@ def remedy_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def geometry_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Shape before and after; difference to raw with a jackknife 95% interval over queries, recall@1 with its paired one."""
+    """Shape before and after; change from raw with a jackknife 95% interval over queries, recall@1 with its paired one."""
     table = joined([(run, geometry.shape(run)) for run in runs])
     hubs = [f"{row.variant}: {row.text or row.id} in {row.occurrences} of {_queries(run)} top-10 lists ({row.expected:.0f} expected)"
             for run in runs for row in geometry.hubs(run, n=2).itertuples()]  # fmt: skip
@@ -108,6 +108,7 @@ def failing_concepts(runs: Sequence[Run], variant: str = "none", top: int = 15) 
         table = failures.failing_concepts(run, variant)
         known, off = table.attrs, failures.switched_off(run, variant)
         rows = table.head(top).assign(part="concept", variant=variant)
+        rows["named"] = [f"{row.concept} {row.label}".strip() for row in rows.itertuples()]
         table = pd.concat([rows, off.assign(part="switched off", variant=variant)], ignore_index=True)
         table.attrs = {"notes": _of_failures(known, off)}
         found.append((run, table))

@@ -51,7 +51,7 @@ def support_size(table: pd.DataFrame) -> tuple[Verdict, ...]:
     found = []
     for name, rows in _each(table):
         for variant, mine in rows.groupby("variant", sort=False):
-            size = safe_from(mine["size"].tolist(), mine["worst_low"].tolist())
+            size = safe_from(mine["size"].tolist(), mine["gain_worst"].tolist())
             most, last = int(mine["size"].max()), mine.iloc[-1]
             safe = f"safe from {size:,} support queries on" if size else "not safe at any size"
             why = (
@@ -89,17 +89,17 @@ def geometry(table: pd.DataFrame) -> tuple[Verdict, ...]:
             expected = {"hubness (skewness of N_10)": -1, "d'": +1, "recall@1": +1}
             agree = [signs[m] == expected[m] for m in signs]
             outcome: Outcome = "agrees" if all(agree) else "disagrees" if signs["recall@1"] == -1 and any(agree) else "not clear"
-            words = "; ".join(f"{m} {by_measure.loc[m, 'difference']:+.3g} ({_ends(by_measure.loc[m])})" for m in signs)
+            words = "; ".join(f"{m} {by_measure.loc[m, 'change']:+.3g} ({_ends(by_measure.loc[m])})" for m in signs)
             found.append(Verdict(on=name, outcome=outcome, why=f"{variant} minus raw: {words}", n=int(by_measure["queries"].iloc[0])))
     return tuple(found)
 
 
 def _sign(row: pd.Series) -> int:
-    return 1 if row["difference_low"] > 0 else -1 if row["difference_high"] < 0 else 0
+    return 1 if row["change_low"] > 0 else -1 if row["change_high"] < 0 else 0
 
 
 def _ends(row: pd.Series) -> str:
-    return f"{row['difference_low']:+.3g} to {row['difference_high']:+.3g}"
+    return f"{row['change_low']:+.3g} to {row['change_high']:+.3g}"
 
 
 def failing_concepts(table: pd.DataFrame) -> tuple[Verdict, ...]:

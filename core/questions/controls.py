@@ -29,8 +29,8 @@ def removal_controls(run: Run, then: str = "none", seeds: Sequence[int] = SEEDS)
     """Recall after removal, by kind, along the removed share and along the rank, followed by the variant `then`.
 
     DataFrame[curve, share, concepts, kind, draws, rank, metric, value, low, high, gain, gain_low, gain_high, gain_p, beyond_random,
-    beyond_random_low, beyond_random_high, beyond_random_p, draw_min, draw_max]. Controls with several draws are one row: the mean over
-    draws, query by query; `rank` is the mean number of directions removed. gain: paired difference to `then` without removal;
+    beyond_random_low, beyond_random_high, beyond_random_p, draw_lowest, draw_highest]. Controls with several draws are one row: the mean
+    over draws, query by query; `rank` is the mean number of directions removed. gain: paired difference to `then` without removal;
     beyond_random: to the mean of the random concepts of equal number (NaN for these themselves). curve "none" is the baseline row. attrs:
     fitted_on (pairs the attribution was measured on), queries.
 
@@ -92,5 +92,5 @@ def _rows(
     for row in by_metric(draws, baselines):
         k = int(row["metric"].removeprefix("recall@"))
         each = [float(((ranked.first > 0) & (ranked.first <= k)).mean()) for ranked in draws]
-        found.append(head | row | {"draw_min": min(each), "draw_max": max(each)})
+        found.append(head | row | {"draw_lowest": min(each), "draw_highest": max(each)})
     return found

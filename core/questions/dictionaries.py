@@ -32,11 +32,13 @@ SEEDS = (0, 1, 2)
 
 
 def sae_fidelity(run: Run) -> pd.DataFrame:
-    """One row per dictionary at hand: DataFrame[dictionary, kind, fitted_on, concepts, l0, dead_share, explained_variance, ev_queries,
-    ev_candidates, trained_ev, trained_rows, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, queries].
+    """One row per dictionary at hand: DataFrame[dictionary, kind, fitted_on, concepts, l0, dead_share, explained_variance,
+    explained_queries, explained_candidates, explained_in_training, trained_rows, recall@1, recall@1_low, ..., gain, gain_low, gain_high,
+    gain_p, queries].
 
-    explained_variance: of the pooled test embeddings, per dimension; trained_ev: at the end of training, of `trained_rows` ("tokens": token
-    states); recall: of the reconstructions z D + u in the place of the embeddings; gain: its paired difference to the embeddings' own.
+    explained_variance: of the pooled test embeddings, per dimension; explained_in_training: at the end of training, of `trained_rows`
+    ("tokens": token states); recall: of the reconstructions z D + u in the place of the embeddings; gain: its paired difference to the
+    embeddings' own.
     """
     return _rows(run, "dictionary-fidelity", _fidelity)
 
@@ -87,8 +89,8 @@ def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
         _head(found)
         | {"l0": sum(l0(c) * c.shape[0] for c in codes) / sum(c.shape[0] for c in codes), "dead_share": dead_share(*codes)}
         | {"explained_variance": explained_variance_per_dimension(*both)}
-        | {"ev_queries": variance["queries"], "ev_candidates": variance["candidates"]}
-        | {"trained_ev": found.trained.get("explained_variance", np.nan), "trained_rows": found.trained.get("rows", "")}
+        | {"explained_queries": variance["queries"], "explained_candidates": variance["candidates"]}
+        | {"explained_in_training": found.trained.get("explained_variance", np.nan), "trained_rows": found.trained.get("rows", "")}
         | compared([ranked], {"gain": [evaluate(run).evaluation.ranked]})
     )
 

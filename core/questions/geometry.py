@@ -55,10 +55,10 @@ class _Cloud:
 
 
 def shape(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
-    """Every measure under every variant: DataFrame[variant, measure, value, difference, difference_low, difference_high, difference_p,
+    """Every measure under every variant: DataFrame[variant, measure, value, change, change_low, change_high, change_p,
     queries, candidates].
 
-    difference: to the first variant, with a 95% interval and the p-value of a t-test over jackknife groups; NaN for the first variant and,
+    change: to the first variant, with a 95% interval and the p-value of a t-test over jackknife groups; NaN for the first variant and,
     interval and p, for measures of the candidates alone. The last rows are recall@1 with its paired bootstrap interval and McNemar's test.
     """
     names = [str(variant_of(run, variant)) for variant in variants]
@@ -101,7 +101,7 @@ def _shape(run: Run, variants: Sequence[str]) -> pd.DataFrame:
     for variant in variants:
         for measure, value in whole[variant].items():
             row = {"variant": variant, "measure": measure, "value": value, "queries": n, "candidates": len(clouds[variant].candidates)}
-            rows.append(row | _difference(measure, variant, variants[0], whole, left_out))
+            rows.append(row | _change(measure, variant, variants[0], whole, left_out))
         rows.append(_recall(run, variant, variants[0], len(clouds[variant].candidates)))
     return tidy(rows)
 
@@ -156,16 +156,16 @@ def _cosines(cloud: _Cloud, rows: np.ndarray) -> np.ndarray:
     return np.einsum("pd,pd->p", cloud.queries[rows[:, 0]], cloud.candidates[rows[:, 1]], dtype=np.float64)
 
 
-def _difference(
+def _change(
     measure: str, variant: str, first: str, whole: dict[str, dict[str, float]], left_out: dict[str, list[dict[str, float]]]
 ) -> dict[str, float]:
     nothing = float("nan")
-    difference = nothing if variant == first else whole[variant][measure] - whole[first][measure]
+    change = nothing if variant == first else whole[variant][measure] - whole[first][measure]
     if variant == first or measure in POOL:
-        return {"difference": difference, "difference_low": nothing, "difference_high": nothing, "difference_p": nothing}
+        return {"change": change, "change_low": nothing, "change_high": nothing, "change_p": nothing}
     replicates = [a[measure] - b[measure] for a, b in zip(left_out[variant], left_out[first], strict=True)]
-    low, high, p = jackknife_interval(difference, replicates)
-    return {"difference": difference, "difference_low": low, "difference_high": high, "difference_p": p}
+    low, high, p = jackknife_interval(change, replicates)
+    return {"change": change, "change_low": low, "change_high": high, "change_p": p}
 
 
 def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, float, float]:
@@ -184,7 +184,7 @@ def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, 
 def _recall(run: Run, variant: str, first: str, candidates: int) -> dict[str, object]:
     found = compared([evaluate(run, variant).evaluation.ranked], {"gain": [evaluate(run, first).evaluation.ranked]})
     row = {"variant": variant, "measure": "recall@1", "value": found["recall@1"], "queries": found["queries"], "candidates": candidates}
-    columns = {"difference": "gain", "difference_low": "gain_low", "difference_high": "gain_high", "difference_p": "gain_p"}
+    columns = {"change": "gain", "change_low": "gain_low", "change_high": "gain_high", "change_p": "gain_p"}
     return row | {name: float("nan") if variant == first else found[gain] for name, gain in columns.items()}
 
 

@@ -1,4 +1,4 @@
-"""Where a whitening's gain comes from, how many support queries its statistics need, and one new query at a time.
+"""Where a whitening's gain comes from, and how many support queries its statistics need.
 
 Query statistics may come from the test queries (transductive: no labels, but all of them at once), from a support split, from the
 candidates, or from both sides together; candidate statistics always come from the pool (docs/study.md section 6).
@@ -17,9 +17,7 @@ from core.analysis.evaluation import bootstrap_means
 from core.analysis.fitdata import FitData, Memo
 from core.analysis.ranking import Ranked
 from core.analysis.retrieval import per_query
-from core.analysis.transform import transform
-from core.errors import ShapeMismatch
-from core.questions.answers import cached_table, fit_data, fitted, item_frame, side_of, transformed, variant_of
+from core.questions.answers import cached_table, fit_data, fitted, variant_of
 from core.questions.comparisons import compared, rank_under, statistics_words, tidy
 from core.questions.retrieval import evaluate
 from core.run import Run
@@ -91,9 +89,9 @@ def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, s
 def support_size(run: Run, variants: Sequence[str] = ("center", "realign"), sizes: Sequence[int] = SIZES) -> pd.DataFrame:
     """Recall when query statistics come from ever more support queries, drawn at random several times.
 
-    DataFrame[variant, size, draws, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, worst_low, queries]: mean over draws,
-    query by query; gain to raw in recall@1; worst_low: the lowest of the draws' own lower 95% bounds. attrs["safe_from"]: per variant the
-    smallest size from which on worst_low stays above 0 (None: never); attrs["support"]: support queries at hand.
+    DataFrame[variant, size, draws, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, gain_worst, queries]: mean over draws,
+    query by query; gain to raw in recall@1; gain_worst: the lowest of the draws' own lower 95% bounds. attrs["safe_from"]: per variant the
+    smallest size from which on gain_worst stays above 0 (None: never); attrs["support"]: support queries at hand.
 
     Raises:
         NotAvailable: a run without a support split.
@@ -110,7 +108,7 @@ def _support_curve(run: Run, variants: Sequence[str], sizes: Sequence[int], avai
     rows, safe = [], {}
     for variant in variants:
         mine = [_support_point(run, variant, size, available, raw) for size in sizes]
-        safe[variant] = safe_from([row["size"] for row in mine], [row["worst_low"] for row in mine])
+        safe[variant] = safe_from([row["size"] for row in mine], [row["gain_worst"] for row in mine])
         rows += mine
     return tidy(rows, safe_from=safe, support=available)
 
@@ -120,7 +118,7 @@ def _support_point(run: Run, variant: str, size: int, available: int, raw: Ranke
     draws = [rank_under(run, with_support(run, variant), support_sample(fit_data(run), size, seed))[0] for seed in seeds]
     gains = np.column_stack([per_query(ranked, "recall@1") - per_query(raw, "recall@1") for ranked in draws])
     worst = float(bootstrap_means(gains)[0].min())
-    return {"variant": variant, "size": size, "draws": len(draws)} | compared(draws, {"gain": [raw]}) | {"worst_low": worst}
+    return {"variant": variant, "size": size, "draws": len(draws)} | compared(draws, {"gain": [raw]}) | {"gain_worst": worst}
 
 
 def with_support(run: Run, variant: str) -> str:
@@ -151,31 +149,3 @@ def safe_from(sizes: Sequence[int], low_bounds: Sequence[float]) -> int | None:
             break
         safe = size
     return safe
-
-
-def live(run: Run, rows: np.ndarray, variant: str = "realign") -> pd.DataFrame:
-    """The run's candidates ranked for one new query: DataFrame[rank, row, id, modality, text, similarity].
-
-    `rows` (1, d): its raw pooled embedding, as the run's model makes it. The variant is the run's own, fitted before the query came: one
-    query has no covariance and no mean of its own. A query of the run gives the ranking that the batch gave it.
-
-    Raises:
-        ShapeMismatch: not one row of the run's width.
-    """
-    width = run.embeddings("queries").shape[1]
-    if rows.shape != (1, width):
-        raise ShapeMismatch("not one embedding of this run", got=f"shape {tuple(rows.shape)}", allowed=f"(1, {width})")
-    side = side_of(fitted(run, variant), "queries")
-    codes = _codes(run, rows) if side.edits else None
-    query = transform(rows, side, codes, run.need_sae().dictionary if side.edits else None)[0]
-    similarity = (transformed(run, variant, "candidates") @ query.astype(np.float64)).astype(np.float32)
-    order = np.argsort(-similarity, kind="stable")
-    frame = item_frame(run, "candidates", order)
-    frame.insert(0, "rank", np.arange(1, len(order) + 1))
-    return frame.assign(similarity=similarity[order].astype(float))
-
-
-def _codes(run: Run, rows: np.ndarray) -> Any:
-    from core.sae import SaeEncoder
-
-    return SaeEncoder(run.sae_folder.path, run.need_sae().input).encode(rows).codes

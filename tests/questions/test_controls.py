@@ -75,7 +75,9 @@ def test_controls_match_number_and_rank(run: Run) -> None:
         equal = by_kind.loc[["top attribution", "random directions", "top principal directions"], "rank"]
         assert equal.nunique() == 1 and (curve != "rank" or (by_kind["rank"] == 4).all())
     draws = table[table["kind"].str.startswith("random")]
-    assert (draws["draws"] == 2).all() and (draws["draw_min"] <= draws["value"]).all() and (draws["value"] <= draws["draw_max"]).all()
+    assert (
+        (draws["draws"] == 2).all() and (draws["draw_lowest"] <= draws["value"]).all() and (draws["value"] <= draws["draw_highest"]).all()
+    )
 
 
 def test_a_run_without_an_sae_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

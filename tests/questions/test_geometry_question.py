@@ -68,11 +68,11 @@ def test_differences_are_to_the_first_variant_and_lie_in_their_interval(run: Run
     table = geometry.shape(run, ("none", "center"))
     raw = table[table["variant"] == "none"].set_index("measure")
     after = table[table["variant"] == "center"].set_index("measure")
-    assert raw["difference"].isna().all()
-    assert after["difference"].to_numpy() == pytest.approx((after["value"] - raw["value"]).to_numpy())
+    assert raw["change"].isna().all()
+    assert after["change"].to_numpy() == pytest.approx((after["value"] - raw["value"]).to_numpy())
     tested = after.drop(index=list(geometry.POOL))
-    assert (tested["difference_low"] <= tested["difference"]).all() and (tested["difference"] <= tested["difference_high"]).all()
-    assert after.loc[list(geometry.POOL), "difference_p"].isna().all()
+    assert (tested["change_low"] <= tested["change"]).all() and (tested["change"] <= tested["change_high"]).all()
+    assert after.loc[list(geometry.POOL), "change_p"].isna().all()
 
 
 def test_the_jackknife_of_a_mean_is_its_t_test() -> None:
