@@ -234,14 +234,19 @@ def _weights(facts: ModelFacts, spec: ModelSpec) -> Any:
 
 
 def _guarded(facts: ModelFacts, load: Callable[[], Any]) -> Any:
-    """Run a transformers loader; its own errors become one line."""
+    """Run a transformers loader, which keeps its warnings to itself; its own errors become one line."""
     from safetensors import SafetensorError
+    from transformers.utils import logging
 
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
         return load()
     except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
         todo = "check the folder, the network or the hub login"
         raise ModelError(f"{facts.name} cannot be loaded", got=first_line(error), todo=todo) from error
+    finally:
+        logging.set_verbosity(before)
 
 
 def _adapter_class(facts: ModelFacts, processor: Any) -> Any:

@@ -101,9 +101,9 @@ _ROWS = (
     KnownModel(
         name="vlm2vec-qwen2-vl-7b", hub_id="TIGER-Lab/VLM2Vec-Qwen2VL-7B", kind="chat", hidden_size=3584, dtype="bfloat16",
         parameters=8.29, prompts="vlm2vec",
-        special=f"{_TUNED} (Table 4): last token of a turn without template; the hub held .bin weights and a LoRA adapter only when last seen, "
-        'which are refused: save them once as safetensors, name that folder, preset = "vlm2vec"; whether images were resized to '
-        "1344 x 1344 as in its own evaluation is not certain: here they are not",
+        special=f"{_TUNED} (Table 4): last token of a turn without template; the hub held only .bin files when last seen, "
+        'which are refused: save them once as safetensors, name that folder, preset = "vlm2vec"; its own evaluation '
+        "fixes the image resolution, here the processor decides",
     ),
     KnownModel(
         name="e5-v", hub_id="royokong/e5-v", kind="chat", hidden_size=4096, dtype="float16", parameters=8.36, prompts="e5-v",
