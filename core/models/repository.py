@@ -101,15 +101,20 @@ def check_code(config: dict[str, Any], source: str, trusted: bool) -> None:
 
 
 def check_weights(source: str, revision: str, folder: Path) -> None:
-    """Refuse a checkpoint without safetensors before anything large is fetched; where the hub cannot be asked, nothing is said.
+    """Refuse a checkpoint without safetensors before anything large is fetched; where the hub does not answer, nothing is said.
 
     Args:
         folder: the local folder, or the hub's snapshot.
 
     Raises:
-        ModelError: there are weights, but none as safetensors, or none at all in a folder.
+        ModelError: there are weights, but none as safetensors, or none at all in a folder or in the cache of one who is offline.
     """
+    from huggingface_hub import constants
+
     names = _names(source, revision, folder)
+    if names is None and constants.HF_HUB_OFFLINE:
+        todo = f"unset HF_HUB_OFFLINE; or fetch them elsewhere: hf download {source}"
+        raise ModelError(f"the weights of {source} are not in the hub's cache and HF_HUB_OFFLINE forbids fetching", todo=todo)
     if names is None or any(name.endswith(".safetensors") and not name.startswith("adapter_") for name in names):
         return
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]

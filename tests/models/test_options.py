@@ -196,6 +196,16 @@ def test_a_hub_model_without_safetensors_is_refused_before_it_is_fetched(hub: Pa
         check_model(ModelSpec(name="someone/model"))
 
 
+def test_a_cached_config_without_its_weights_is_not_enough_offline(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.list_repo_files", raising(error("OfflineModeIsEnabled")))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="weights of someone/model are not in the hub's cache and HF_HUB_OFFLINE"):
+        check_model(ModelSpec(name="someone/model"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.get_safetensors_metadata", raising(error("OfflineModeIsEnabled")))
+    assert check_model(ModelSpec(name="someone/model")).revision == "c" * 40
+
+
 def test_the_pinned_revision_is_what_is_asked_for(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     path = str(hub / "config.json")
