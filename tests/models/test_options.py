@@ -202,6 +202,7 @@ def test_a_cached_config_without_its_weights_is_not_enough_offline(hub: Path, mo
     with pytest.raises(ModelError, match="weights of someone/model are not in the hub's cache and HF_HUB_OFFLINE"):
         check_model(ModelSpec(name="someone/model"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: None)
     monkeypatch.setattr("huggingface_hub.get_safetensors_metadata", raising(error("OfflineModeIsEnabled")))
     assert check_model(ModelSpec(name="someone/model")).revision == "c" * 40
 
