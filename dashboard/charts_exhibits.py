@@ -17,6 +17,8 @@ from plotly.subplots import make_subplots
 from dashboard import charts
 from dashboard import words_exhibits as words
 
+GAP = 74
+"""Pixels between panels: the axis of the one above and the title of the one below."""
 METRIC = "metric"
 """Stands for the recall that the exhibit's option `metric` names."""
 FIXED = {
@@ -40,8 +42,8 @@ class Drawing:
     """Column of the lengths or heights."""
     series: str = "run"
     """One colour each."""
-    panel: str | None = None
-    """One panel each, below one another; None: all in one."""
+    panel: str | tuple[str, ...] | None = None
+    """One panel each, below one another, for every value of the column or columns; None: all in one."""
     where: Mapping[str, Any] = field(default_factory=dict)
     """Rows drawn: column -> value or list of values."""
     melt: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +52,8 @@ class Drawing:
     """Title of the axis of x (lines, steps) or of the lengths (bars)."""
     percent: bool = True
     log: bool = False
+    overlay: bool = False
+    """One bar per category, coloured by series; without it series stand side by side."""
     level: Mapping[str, Any] = field(default_factory=dict)
     """Rows drawn as a dotted level instead: column -> value."""
 
@@ -82,6 +86,36 @@ CHARTS: dict[str, Drawing] = {
     ),
     "table-8": Drawing(kind="bars", title="{metric} by whitening", x="variant", series="variant", panel="run"),
     "table-9": Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),
+    "removal-controls": Drawing(
+        kind="lines", title="{metric} over the share of concepts removed", x="share", series="removal", panel=("run", "then"),
+        where={"curve": ["none", "share"]}, axis="share of concepts removed",
+    ),
+    "whitening-sources": Drawing(
+        kind="bars", title="Change of recall@1 by each ingredient", x="label", y="gain", series="part", panel="run", overlay=True,
+    ),
+    "support-size": Drawing(
+        kind="lines", title="Gain of recall@1 over raw", x="size", y="gain", series="variant", panel="run", log=True,
+        axis="support queries (log)",
+    ),
+    "remedies": Drawing(
+        kind="bars", title="Gain of recall@1 over raw", x="remedy", y="gain", series="remedy_kind", panel="run", overlay=True,
+    ),
+    "failures": Drawing(
+        kind="bars", title="Failures that a concept decides", x="named", y="share_of_failures", series="named", panel="run",
+        where={"part": "concept"},
+    ),
+    "dictionaries": Drawing(
+        kind="bars", title="Change of recall@1 without the top 1% by attribution", x="dictionary", y="change", series="against",
+        panel="run", melt={"gain": "minus no removal", "beyond_random": "minus random concepts"},
+    ),
+    "sae-fidelity": Drawing(
+        kind="bars", title="Explained variance", x="dictionary", y="explained", series="rows", panel="run",
+        melt={"explained_variance": "pooled test embeddings", "explained_in_training": "its own rows, end of training"},
+    ),
+    "geometry": Drawing(
+        kind="bars", title="Shape before and after", x="variant", y="value", series="variant", panel=("measure", "run"), percent=False,
+        where={"measure": ["modality gap", "hubness (skewness of N_10)", "d'"]},
+    ),
 }  # fmt: skip
 """Exhibit -> drawing; an exhibit without one shows its table only."""
 
@@ -96,45 +130,54 @@ def draw(name: str, table: pd.DataFrame, metric: str = "recall@5") -> tuple[str,
     if rows.empty or y not in rows:
         return None
     title = drawing.title.format(metric=words.label(metric))
-    panels = [str(p) for p in rows[drawing.panel].drop_duplicates()] if drawing.panel else []
+    where = _panel_of(rows, drawing.panel)
+    panels = list(where.drop_duplicates()) if drawing.panel else []
     several = len(panels) > 1
+    parts = [rows[where == panel] for panel in panels] or [rows]
+    heights = [_height(part, drawing) for part in parts]
+    total = sum(heights) + GAP * (len(parts) - 1)
     figure = make_subplots(
-        rows=max(1, len(panels)), cols=1, shared_xaxes=drawing.kind != "bars", subplot_titles=panels if several else None,
-        vertical_spacing=min(0.28, 0.5 / max(1, len(panels))),
+        rows=len(parts), cols=1, shared_xaxes=drawing.kind != "bars", subplot_titles=panels if several else None,
+        vertical_spacing=GAP / total if several else 0, row_heights=heights,
     )  # fmt: skip
     shown: set[str] = set()
-    for i, panel in enumerate(panels or [None], start=1):
-        part = rows if panel is None else rows[rows[drawing.panel].astype(str) == panel]
-        height = {"bars": _bars, "lines": _lines, "steps": _steps}[drawing.kind](figure, i, part, y, drawing, shown)
+    for i, part in enumerate(parts, start=1):
+        {"bars": _bars, "lines": _lines, "steps": _steps}[drawing.kind](figure, i, part, y, drawing, shown)
         if drawing.level:
             _levels(figure, i, _where(table, drawing.level), y, drawing)
-    total = sum((height for _ in (panels or [None])), start=40 if len(panels) > 1 else 0)
     figure.update_annotations(x=0, xanchor="left", font_size=13)
-    finished = charts._legend(charts._finish(figure, total + 40))
-    return title, finished.update_layout(margin_t=52, legend_y=1 + 30 / (total + 40)) if several else finished
+    finished = charts._legend(charts._finish(figure, total + 90))
+    return title, finished.update_layout(margin_t=52, legend_y=1 + 26 / total) if several else finished
 
 
-def _bars(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> int:
-    """Horizontal bars, one group per category; returns the height they need."""
-    categories = [words.write(drawing.x, v) for v in part[drawing.x].drop_duplicates()]
-    single = drawing.series in (drawing.x, "kind")
+def _height(part: pd.DataFrame, drawing: Drawing) -> int:
+    """Pixels a panel needs."""
+    if drawing.kind != "bars":
+        return 250 if drawing.kind == "lines" else 170
+    single = drawing.overlay or drawing.series in (drawing.x, "kind")
+    return part[drawing.x].nunique() * (34 if single else 12 + 24 * part[drawing.series].nunique())
+
+
+def _bars(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> None:
+    """Horizontal bars, one group per category."""
+    single = drawing.overlay or drawing.series in (drawing.x, "kind")
     for i, value in enumerate(part[drawing.series].drop_duplicates()):
         rows, name = part[part[drawing.series] == value], words.write(drawing.series, value)
         figure.add_bar(
             row=row, col=1, orientation="h", x=rows[y], y=[words.write(drawing.x, v) for v in rows[drawing.x]], name=name,
             marker_color=_colour(value, i), error_x=_error(rows, y), text=[_text(v, drawing) for v in rows[y]], textposition="inside",
-            insidetextanchor="start", legendgroup=name, showlegend=not (single and drawing.series == drawing.x) and name not in shown,
+            insidetextanchor="start", insidetextfont_color=_ink(_colour(value, i)), textangle=0,
+            legendgroup=name, showlegend=not (single and drawing.series == drawing.x) and name not in shown,
             hovertemplate="%{y}: %{text}<extra>" + name + "</extra>",
         )  # fmt: skip
         shown.add(name)
     figure.update_layout(barmode="overlay" if single else "group", bargap=0.25, bargroupgap=0.06)
     figure.update_yaxes(autorange="reversed", type="category", row=row, col=1)
-    ticks = {"type": "log", "dtick": 1} if drawing.log else {"rangemode": "tozero", "nticks": 6}
+    ticks = {"type": "log", "dtick": "D2"} if drawing.log else {"rangemode": "tozero", "nticks": 6}
     figure.update_xaxes(tickformat=".0%" if drawing.percent else "~g", title=drawing.axis or None, row=row, col=1, **ticks)
-    return 50 + len(categories) * (34 if single else 12 + 24 * part[drawing.series].nunique())
 
 
-def _lines(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> int:
+def _lines(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> None:
     """Lines with bands; an index of layers is spread evenly with the last one last."""
     places = {value: i for i, value in enumerate(part[drawing.x].drop_duplicates())} if drawing.x == "layer" else None
     for i, value in enumerate(part[drawing.series].drop_duplicates()):
@@ -154,12 +197,14 @@ def _lines(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Dra
         shown.add(name)
     if places:
         figure.update_xaxes(tickvals=list(places.values()), ticktext=[words.write("layer", v) for v in places], row=row, col=1)
-    figure.update_xaxes(title=drawing.axis or None, row=row, col=1, tickformat=".0%" if drawing.x.endswith("_held") else None)
+    ticks = {"type": "log", "dtick": 1} if drawing.log else {"tickformat": ".1%" if drawing.x == "share" else None}
+    figure.update_xaxes(title=drawing.axis or None, row=row, col=1, **ticks)
+    if drawing.x.endswith("_held"):
+        figure.update_xaxes(tickformat=".0%", row=row, col=1)
     figure.update_yaxes(tickformat=".0%" if drawing.percent else None, nticks=6, row=row, col=1)
-    return 320
 
 
-def _steps(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> int:
+def _steps(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> None:
     """A histogram whose bars are coloured by modality."""
     middles = ((part["left"] + part["right"]) / 2).to_numpy()
     figure.add_bar(
@@ -168,13 +213,19 @@ def _steps(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Dra
     )  # fmt: skip
     figure.update_xaxes(range=[0, 1], title=drawing.axis, row=row, col=1)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", nticks=5, row=row, col=1)
-    return 230
 
 
 def _levels(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing) -> None:
     for i, value in enumerate(part[drawing.series].drop_duplicates()):
         level = float(part[part[drawing.series] == value][y].iloc[0])
         figure.add_hline(y=level, row=row, col=1, line={"color": _colour(value, i), "dash": "dot", "width": 1.5})
+
+
+def _panel_of(rows: pd.DataFrame, panel: str | tuple[str, ...] | None) -> pd.Series:
+    """The panel of every row, by name: "demo", or "demo, centring"."""
+    columns = [panel] if isinstance(panel, str) else list(panel or ())
+    named = [rows[column].map(lambda value, column=column: words.write(column, value)) for column in columns]
+    return named[0].str.cat(named[1:], sep=", ") if named else pd.Series("", index=rows.index)
 
 
 def _where(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
@@ -203,6 +254,12 @@ def _colour(value: object, i: int) -> str:
     if str(value).startswith(("random", "mean of")):
         return charts.CONTROL
     return FIXED.get(str(value), named[i % len(named)])
+
+
+def _ink(colour: str) -> str:
+    """Text on a bar: dark on light colours, else white."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#10151c" if 0.3 * red + 0.59 * green + 0.11 * blue > 138 else "#ffffff"
 
 
 def _pale(colour: str) -> str:

@@ -29,6 +29,22 @@ LABELS: dict[str, str] = {
     "realign_mib": "ReAlign, MiB", "realign_apply_mib": "Applying alone, MiB", "similarity_mib": "Similarities, MiB",
     "setting": "Setting", "note": "Note", "live": "Live", "printed": "Printed", "difference": "Live − printed", "inside": "Inside",
     "figure": "Figure", "value": "Value", "n": "n", "dataset": "Data set", "p_value": "p", "p_holm": "p, Holm",
+    "curve": "Along", "rank": "Directions removed", "draw_lowest": "Lowest draw", "draw_highest": "Highest draw",
+    "part": "Part", "label": "What",
+    "compared_with": "Compared with", "beta_queries": "Shrinkage, queries", "beta_candidates": "Shrinkage, candidates",
+    "fitted_on": "Fitted on", "size": "Support queries", "gain_worst": "Lowest bound of a draw", "remedy": "Remedy", "remedy_kind": "Kind",
+    "measure": "Measure", "change": "Change from raw", "change_p": "p", "concept": "Concept", "named": "Concept, label",
+    "modality_score": "Modality score", "decided": "Failures decided", "share_of_failures": "Of all failures",
+    "largest": "Failures it weighs most in", "term_mean": "Mean term", "failures": "Failures", "choice": "Chosen",
+    "dictionary": "Dictionary", "dictionary_kind": "Kind", "share_for_99": "Hold 99% of energy", "concepts_for_99": "Needed for 99%",
+    "top": "Top 1% set",
+    "overlap_energy_attribution": "Overlap energy, attribution", "overlap_energy_bridge": "Overlap energy, bridge",
+    "overlap_attribution_bridge": "Overlap attribution, bridge", "overlap_all": "Overlap of all three",
+    "own_cosine": "Nearest concept of own SAE",
+    "own_above_07": "Above 0.7", "own_above_09": "Above 0.9", "own_span": "Span shared with own SAE",
+    "own_span_by_chance": "By chance",
+    "l0": "Active per item", "dead_share": "Never fire", "explained_variance": "Explained variance", "explained_queries": "Of queries",
+    "explained_candidates": "Of candidates", "explained_in_training": "In training", "trained_rows": "Trained on rows of",
 }  # fmt: skip
 """Column -> heading; others are shown with spaces for underscores."""
 
@@ -42,7 +58,7 @@ CELLS: dict[str, dict[str, str]] = {
 }
 """Values that go by another name."""
 
-SHARES = ("share", "overlap", "concepts_share", "energy_held", "explained", "agreement")
+SHARES = ("share", "draw_", "own_above", "overlap", "concepts_share", "energy_held", "explained", "agreement")
 """Columns that start with one of these hold ratios."""
 DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss")
 OUTCOMES = {"agrees": "agrees", "disagrees": "differs", "not clear": "partly", "cannot be said": "partly"}

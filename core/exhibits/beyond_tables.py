@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.exhibits.rows import head
 from core.questions import controls, dictionaries, failures, geometry, remedies, statistics
 from core.run import Run
 
@@ -85,11 +86,6 @@ def _queries(run: Run) -> int:
     return len(run.corpus.items("queries"))
 
 
-def head(run: Run) -> dict[str, Any]:
-    """run, model, task: the first columns."""
-    return {"run": run.name, "model": run.model_name, "task": run.spec.corpus.task}
-
-
 def joined(found: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:
     """The runs' tables as one, with their notes, each once."""
     notes = list(dict.fromkeys(note for _, table in found for note in table.attrs.get("notes", ())))
@@ -109,6 +105,7 @@ def failing_concepts(runs: Sequence[Run], variant: str = "none", top: int = 15) 
         known, off = table.attrs, failures.switched_off(run, variant)
         rows = table.head(top).assign(part="concept", variant=variant)
         rows["named"] = [f"{row.concept} {row.label}".strip() for row in rows.itertuples()]
+        rows = rows.drop(columns="label")
         table = pd.concat([rows, off.assign(part="switched off", variant=variant)], ignore_index=True)
         table.attrs = {"notes": _of_failures(known, off)}
         found.append((run, table))
@@ -128,9 +125,9 @@ def _of_failures(known: dict[str, Any], off: pd.DataFrame) -> list[str]:
 
 def dictionary_conclusions(runs: Sequence[Run]) -> pd.DataFrame:
     """What each dictionary at hand says of the study's conclusions; gain in recall@1."""
-    return joined([(run, dictionaries.conclusions(run)) for run in runs])
+    return joined([(run, dictionaries.conclusions(run).rename(columns={"kind": "dictionary_kind"})) for run in runs])
 
 
 def sae_fidelity(runs: Sequence[Run]) -> pd.DataFrame:
     """How well each dictionary at hand stands for the embeddings; gain: its reconstructions' recall@1 minus the embeddings'."""
-    return joined([(run, dictionaries.sae_fidelity(run)) for run in runs])
+    return joined([(run, dictionaries.sae_fidelity(run).rename(columns={"kind": "dictionary_kind"})) for run in runs])
