@@ -123,7 +123,7 @@ class SaeRecord:
 
     Attributes:
         dictionary: (c, d) float32, rows of unit L2 norm.
-        k: active concepts per item.
+        k: active concepts per item, on average over a batch where a threshold decides; 0 where the architecture fixes none.
         input: "raw" or "normalised" (docs/study.md section 3).
         source: where it came from, in words.
         trained_on: what it learned from, in words; "unknown" where it does not say.

@@ -72,6 +72,17 @@ def test_the_global_random_state_is_left_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_an_order_goes_on_where_it_was_with_every_row_once_per_round() -> None:
+    order = Order(10, 3)
+    rounds = np.concatenate([order.take(4) for _ in range(6)])
+    assert sorted(rounds[:10]) == sorted(rounds[10:20]) == list(range(10))
+    assert rounds[:10].tolist() != rounds[10:].tolist()
+    resumed = Order(10, 3)
+    resumed.position = 14
+    assert resumed.take(4).tolist() == rounds[14:18].tolist()
+    assert Order(10, 4).take(10).tolist() != rounds[:10].tolist()
+
+
 def test_pooled_rows_take_every_row_once_per_round() -> None:
     arrays = [np.arange(5.0)[:, None], np.arange(5.0, 12.0)[:, None]]
     stream = pooled_rows(arrays, 4, Order(12, 0))
