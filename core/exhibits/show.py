@@ -32,13 +32,15 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) ->
     if not runs:
         raise UserError("an exhibit needs a run", got="none", todo=f"retrieval-lens exhibit {exhibit.name} demo")
     runs = list({run.key: run for run in runs}.values())
+    if twice := [run.key for run in runs if [other.name for other in runs].count(run.name) > 1]:
+        raise UserError("two runs have the same name", got=", ".join(twice), todo="choose one of them, or run one again under another name")
     chosen = exhibit.read_options(options)
     tables, taking_part, left_out = _compute(exhibit, runs, chosen)
     table = _joined(tables)
     judged = exhibit.judge(table) if exhibit.judge and len(table) else ()
     measured = exhibit.measured(table) if exhibit.measured and len(table) else None
     beside = pd.DataFrame(columns=list(printed.BESIDE)) if measured is None else printed.beside(exhibit.title, taking_part, measured)
-    on_printed = printed.verdicts(exhibit.title, taking_part, beside) if exhibit.measured and taking_part else ()
+    on_printed = printed.verdicts(exhibit.title, taking_part, beside) if exhibit.group == "study" and taking_part else ()
     names = tuple(run.name for run in runs)
     return Shown(
         exhibit=exhibit,

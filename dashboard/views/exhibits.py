@@ -10,6 +10,8 @@ from dashboard import charts_exhibits, data, state, widgets
 from dashboard import words_exhibits as words
 from dashboard.words import TASKS, count
 
+MOST_VERDICTS = 6
+"""More that are beside the claim fold away."""
 MOST_ROWS = 30
 """A longer table scrolls."""
 
@@ -48,7 +50,7 @@ def option_widget(option: Any) -> Any:
 
 def chosen_runs(selection: Any) -> list[str]:
     """Keys of the runs to show: the sidebar's, or all."""
-    everything = [choice.key for choice in data.runs()]
+    everything = [choice.key for choice in data.runs() if choice.name != choice.key]  # of runs of one name the newest
     chosen = [key for key in (selection.run, selection.other) if key]
     names = {words.CHOSEN: ", ".join(map(data.name, chosen)), words.ALL_RUNS: f"all {len(everything)} runs"}
     picked = state.pick(st.selectbox, "which", "Runs", [words.CHOSEN, words.ALL_RUNS], format_func=names.get, help=words.RUNS_HELP)
@@ -59,7 +61,9 @@ def judged(shown: Any) -> None:
     """Verdicts, by what they are about, and the runs that were left out."""
     for about, (title, help) in words.ABOUT.items():
         found = [v for v in shown.verdicts if v.about == about]
-        if found:
+        if not found:
+            continue
+        with st.expander(title) if len(found) > MOST_VERDICTS and about != "claim" else st.container(gap="xsmall"):
             st.markdown(f"**{title}**", help=help)
             lines = [f"{widgets.badge(v.outcome, words.OUTCOMES[v.outcome])} <b>{escape(v.on)}</b> {escape(v.why)}" for v in found]
             widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))

@@ -1,0 +1,130 @@
+"""The Exhibits page shows what the command prints; every chart draws its table's own numbers; choices stand in the URL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
+
+from core.cli import app as command_line
+from core.exhibits import EXHIBITS, show_exhibit
+from core.run import open_run
+from core.store import Store
+from dashboard import charts_exhibits, words_exhibits
+from dashboard.charts_exhibits import Drawing
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+STUDY = [name for name, exhibit in EXHIBITS.items() if exhibit.group == "study"]
+
+
+def page(**link: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=240)
+    app.switch_page("views/exhibits.py")
+    for name, value in {"run": "demo", "other": "demo-clip", **link}.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def written(app: AppTest) -> str:
+    kinds = (app.markdown, app.code, app.get("html"))
+    return "\n".join(str(getattr(e, "value", None) or getattr(e.proto, "body", "")) for kind in kinds for e in kind)
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("name", ["table-3", "figure-5"])
+def test_the_page_shows_the_rows_and_verdicts_that_the_command_prints(name: str, demo_store: Store) -> None:
+    app = page(exhibit=name)
+    assert not app.exception and not app.error
+    told = json.loads(CliRunner().invoke(command_line, ["exhibit", name, "demo", "demo-clip", "--json"]).stdout)
+    shown = app.dataframe[0].value
+    assert len(shown) == len(told["rows"])
+    for cells, row in zip(shown["recall@5"], told["rows"], strict=True):
+        assert cells == f"{100 * row['recall@5']:.1f}% [{100 * row['recall@5_low']:.1f}%, {100 * row['recall@5_high']:.1f}%]"
+    text = written(app)
+    for verdict in told["verdicts"]:
+        assert verdict["outcome"] in text
+        assert verdict["why"].split(":")[0].replace("'", "&#x27;") in text
+    for left in told["left_out"]:
+        assert left["run"] in text
+    assert told["reproduce"] in text
+
+
+@pytest.mark.demo
+def test_choices_come_from_the_address_and_stand_in_the_command(demo_store: Store) -> None:
+    app = page(exhibit="table-1", **{"x-share": "0.05"})
+    assert app.number_input(key="w-x-share").value == 0.05
+    assert "retrieval-lens exhibit table-1 demo demo-clip --option share=0.05" in written(app)
+    app.number_input(key="w-x-share").set_value(0.02).run()
+    assert app.query_params["x-share"] == "0.02"
+    app.selectbox(key="w-exhibit").set_value("table-9").run()
+    assert app.query_params["exhibit"] == "table-9"
+    assert EXHIBITS["table-9"].claim in written(app)
+
+
+@pytest.mark.demo
+def test_all_runs_of_the_cache_are_shown_where_asked(demo_store: Store) -> None:
+    app = page(exhibit="figure-1", which="all")
+    assert set(app.dataframe[0].value["run"]) == {"demo", "demo-clip", "demo-task1", "demo-clip-task1", "demo-task7", "demo-clip-task7"}
+
+
+@pytest.mark.demo
+def test_a_run_that_cannot_take_part_is_named_and_nothing_else_breaks(demo_store: Store) -> None:
+    app = page(run="demo-clip", other="none", exhibit="figure-4")
+    assert not app.exception
+    assert "dual encoder" in written(app)
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("name", STUDY)
+def test_every_chart_draws_the_numbers_of_its_table(name: str, demo_store: Store) -> None:
+    shown = show_exhibit(name, [open_run(run, demo_store) for run in ("demo", "demo-clip")])
+    drawn = charts_exhibits.draw(name, shown.table)
+    assert drawn is not None
+    drawing = charts_exhibits.CHARTS[name]
+    values = [v for trace in drawn[1].data if trace.hoverinfo != "skip" for v in (trace.x if drawing.kind == "bars" else trace.y)]
+    columns = list(drawing.melt) or ["recall@5" if drawing.y == charts_exhibits.METRIC else drawing.y]
+    rows = charts_exhibits._where(shown.table, drawing.where)
+    expected = np.concatenate([rows[column].to_numpy(float) for column in columns])
+    assert sorted(map(float, values)) == pytest.approx(sorted(expected))
+
+
+def test_charts_are_of_exhibits_there_are() -> None:
+    assert set(charts_exhibits.CHARTS) <= set(EXHIBITS)
+    assert set(STUDY) <= set(charts_exhibits.CHARTS)
+    assert charts_exhibits.draw("no-such", pd.DataFrame({"a": [1]})) is None
+
+
+def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing = Drawing(kind="bars", title="{metric} by run", x="run", y="recall@5")
+    monkeypatch.setitem(charts_exhibits.CHARTS, "t", drawing)
+    table = pd.DataFrame({"run": ["a", "b"], "recall@5": [0.5, 0.7], "recall@5_low": [0.4, 0.65], "recall@5_high": [0.65, 0.8]})
+    found = charts_exhibits.draw("t", table)
+    assert found is not None
+    assert found[0] == "Recall@5 by run"
+    assert [trace.error_x.array[0] for trace in found[1].data] == pytest.approx([0.15, 0.1])
+    assert [trace.error_x.arrayminus[0] for trace in found[1].data] == pytest.approx([0.1, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        ("recall@5", 0.1234, "12.3%"),
+        ("gain", -0.0512, "−5.1"),
+        ("gain_p", 0.00001, "< 0.0001"),
+        ("gain_p", 0.04, "0.0400"),
+        ("variant", "center", "centred"),
+        ("layer", -1, "last"),
+        ("queries", 2000, "2,000"),
+        ("realign_seconds", 0.01234567, "0.01235"),
+        ("beta", float("nan"), "raw"),
+        ("recall@5", float("nan"), ""),
+        ("inside", True, "yes"),
+    ],
+)
+def test_cells_are_written_by_what_they_are(column: str, value: object, text: str) -> None:
+    assert words_exhibits.write(column, value) == text
