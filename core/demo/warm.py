@@ -16,7 +16,8 @@ VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps and maps of the two main runs."""
+    """Removal curves, beta sweeps, maps and the study's exhibits of the two main runs."""
+    from core.exhibits import EXHIBITS, show_exhibit
     from core.questions import map, retrieval, similarity
 
     runs = [open_run(name, store) for name in RUNS]
@@ -24,6 +25,8 @@ def warm(store: Store) -> None:
         similarity.removal_curve(run)
         retrieval.gain_split(run)
         retrieval.beta_sweep(run)
+    for name in (name for name, exhibit in EXHIBITS.items() if exhibit.group == "study"):
+        show_exhibit(name, runs)
     for run in runs:
         for variant in VARIANTS:
             map.points(run, variant)

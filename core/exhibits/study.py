@@ -113,7 +113,7 @@ STUDY = (
         title="Figure 5",
         claim="The last layer retrieves best.",
         definition=f"{RECALL} Mean-pooled hidden states of each stored layer: 0 is the input, -1 the last after the final norm. "
-        f"The study counts "
+        "The study is taken to count "
         "layers from 0, so its layer n is n + 1 here.",
         rule=f"{PAIRED}. Difference: the best other layer minus the last; the best of several is favoured by choice. Raw embeddings.",
         compute=figures.layers,

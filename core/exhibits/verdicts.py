@@ -16,8 +16,14 @@ FEW = 0.1
 """Share of all concepts that counts as few (the study prints 2.3 to 7.9%)."""
 WIDE = (0.1, 0.9)
 """The range of shrinkage that counts as wide."""
-NEEDS_TUNED = f'needs a run of a {TUNED} on the same corpus: [model] name = "gme-qwen2-vl-7b" and [embedding] poolings = ["last"]'
-NEEDS_BOTH = "needs a multimodal LLM and a contrastive run on the same corpus"
+NEEDS_TUNED = (
+    f"needs a multimodal LLM and a {TUNED} on the same corpus: a spec with the same [corpus] and "
+    '[model] name = "gme-qwen2-vl-7b", `retrieval-lens run SPEC.toml`, then name both runs'
+)
+NEEDS_BOTH = (
+    "needs a multimodal LLM and a contrastive run on the same corpus: a spec with the same [corpus] and "
+    '[model] name = "clip-vit-b32", `retrieval-lens run SPEC.toml`, then name both runs'
+)
 
 
 def _about(kind: str) -> About:

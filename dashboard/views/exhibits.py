@@ -108,7 +108,8 @@ def beside(shown: Any) -> None:
         listed(shown.printed, "Live beside printed", "Same model, data set and task; in the units of the study.", "beside")
     if shown.study.empty:
         return
-    with st.expander(f"What the study printed ({count(len(shown.study))} numbers)", icon=":material/menu_book:"):
+    title = f"What the study printed ({count(len(shown.study))} numbers)"
+    with st.expander(title, icon=":material/menu_book:", expanded=shown.printed.empty):
         st.caption(f"{words.PRINTED_HELP} {words.NOT_THESE if shown.printed.empty else ''}")
         models = state.pick(st.selectbox, "printed", "Model", ["all", *shown.study["model"].unique()])
         rows = shown.study if models == "all" else shown.study[shown.study["model"] == models]

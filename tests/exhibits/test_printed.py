@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec
-from core.exhibits import EXHIBITS, measured, printed, reported
+from core.exhibits import EXHIBITS, measured, printed, reported, show_exhibit
 from core.records import EmbeddingView
+from core.run import open_run
+from core.store import Store
 
 BASE = EmbeddingView(layer=-1, pooling="mean", mask="all")
 
@@ -100,3 +102,22 @@ def test_recalls_become_per_cent() -> None:
     found = measured.recalls_of(table, "variant", {"none": "base"})
     assert set(found["value"]) == {25.0}
     assert list(found["metric"]) == ["recall@1", "recall@5", "recall@10"]
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize(("name", "setting"), [("table-2", "removal"), ("table-5", "last token pooling"), ("figure-6", "beta=0.5")])
+def test_printed_numbers_stand_beside_live_ones(name: str, setting: str, demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo run taken for a run of Qwen2-VL on MSCOCO."""
+    monkeypatch.setattr(printed, "printed_model", lambda run: "Qwen2-VL-7B")
+    monkeypatch.setattr(printed, "data_set", lambda run: "MSCOCO")
+    shown = show_exhibit(name, [open_run("demo", demo_store)])
+    rows = shown.printed.set_index(["setting", "metric"])
+    theirs = reported(shown.exhibit.title)
+    theirs = theirs[(theirs["model"] == "Qwen2-VL-7B") & (theirs["dataset"] == "MSCOCO")].set_index(["setting", "metric"])["value"]
+    assert rows.loc[(setting, "recall@1"), "printed"] == theirs[setting, "recall@1"]
+    assert len(rows) == len(theirs)
+    for row in rows.itertuples():
+        assert row.difference == pytest.approx(row.live - row.printed)
+        assert row.inside == (row.live_low <= row.printed <= row.live_high)
+    (verdict,) = (v for v in shown.verdicts if v.about == "printed")
+    assert f"{int(rows['inside'].sum())} of {len(rows)} printed values" in verdict.why
