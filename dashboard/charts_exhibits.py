@@ -24,7 +24,8 @@ METRIC = "metric"
 FIXED = {
     "none": charts.BEFORE, "center": "#4aa3c7", "realign": charts.AFTER, "pca": "#8c6bd1", "zca": charts.IMAGE,
     "multimodal LLM": charts.AFTER, "contrastive": charts.OTHER, "fine-tuned retriever": charts.TEXT, "own embeddings": charts.BEFORE,
-    "top attribution": charts.MINUS, "ReAlign": charts.AFTER, "similarities": charts.BEFORE, "applying alone": "#4aa3c7",
+    "top attribution": charts.MINUS,
+    "random directions": "#c2a878", "ReAlign": charts.AFTER, "similarities": charts.BEFORE, "applying alone": "#4aa3c7",
 }  # fmt: skip
 """Values that have one colour everywhere."""
 
@@ -87,8 +88,8 @@ CHARTS: dict[str, Drawing] = {
     "table-8": Drawing(kind="bars", title="{metric} by whitening", x="variant", series="variant", panel="run"),
     "table-9": Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),
     "removal-controls": Drawing(
-        kind="lines", title="{metric} over the share of concepts removed", x="share", series="removal", panel=("run", "then"),
-        where={"curve": ["none", "share"]}, axis="share of concepts removed",
+        kind="lines", title="{metric} by how much is removed", x="amount", series="removal", panel=("run", "then"),
+        axis="% of the concepts, or directions, removed",
     ),
     "whitening-sources": Drawing(
         kind="bars", title="Change of recall@1 by each ingredient", x="label", y="gain", series="part", panel="run", overlay=True,
@@ -101,7 +102,7 @@ CHARTS: dict[str, Drawing] = {
         kind="bars", title="Gain of recall@1 over raw", x="remedy", y="gain", series="remedy_kind", panel="run", overlay=True,
     ),
     "failures": Drawing(
-        kind="bars", title="Failures that a concept decides", x="named", y="share_of_failures", series="named", panel="run",
+        kind="bars", title="Failures that a concept decides", x="named", y="share_of_failures", series="run", panel="run", overlay=True,
         where={"part": "concept"},
     ),
     "dictionaries": Drawing(
@@ -172,7 +173,9 @@ def _bars(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Draw
         )  # fmt: skip
         shown.add(name)
     figure.update_layout(barmode="overlay" if single else "group", bargap=0.25, bargroupgap=0.06)
-    figure.update_yaxes(autorange="reversed", type="category", row=row, col=1)
+    names = list(dict.fromkeys(words.write(drawing.x, v) for v in part[drawing.x]))
+    order = {"categoryorder": "array", "categoryarray": names, "range": [len(names) - 0.5, -0.5]}  # also where a bar has no length
+    figure.update_yaxes(type="category", row=row, col=1, **order)
     ticks = {"type": "log", "dtick": "D2"} if drawing.log else {"rangemode": "tozero", "nticks": 6}
     figure.update_xaxes(tickformat=".0%" if drawing.percent else "~g", title=drawing.axis or None, row=row, col=1, **ticks)
 
@@ -251,7 +254,7 @@ def _error(rows: pd.DataFrame, y: str) -> dict[str, object] | None:
 
 def _colour(value: object, i: int) -> str:
     named = (charts.AFTER, charts.OTHER, *(c for c in charts.SERIES if c not in (charts.AFTER, charts.OTHER)))
-    if str(value).startswith(("random", "mean of")):
+    if str(value).startswith(("random", "mean of")) and str(value) not in FIXED:
         return charts.CONTROL
     return FIXED.get(str(value), named[i % len(named)])
 

@@ -32,12 +32,17 @@ BEYOND: tuple[Exhibit, ...] = (
         "Controls of equal number: random active concepts, the concepts of highest energy (Eq 3). Controls of equal rank: "
         "random directions, the top principal directions of all rows. Each followed by nothing, centring or ReAlign, and "
         "compared with that step alone.",
-        rule=f"{YES}. Differences at the study's share of 1%: removal minus none, and minus the mean of random concepts.",
+        rule=f"{YES}. Differences at the study's share of 1%, or at 4 directions: removal minus none, and minus the mean of random "
+        "concepts.",
         compute=tables.removal_controls,
         judge=verdicts.removal_controls,
         group="beyond",
         check=need_sae_and_pairs,
-        options=(Option(name="then", default="all", allowed=("all", *THENS), help="The step that follows the removal."), METRIC),
+        options=(
+            Option(name="along", default="share", allowed=("share", "rank"), help="What grows: the removed share, or the rank r of 5%."),
+            Option(name="then", default="all", allowed=("all", *THENS), help="The step that follows the removal."),
+            METRIC,
+        ),
         needs="an SAE and relevant pairs",
         on_sae=True,
         kept=False,
@@ -80,7 +85,8 @@ BEYOND: tuple[Exhibit, ...] = (
         "the-top (Mu & Viswanath 2018), PCA, ZCA, ReAlign, automatic shrinkage. Score corrections with a bank of support "
         "queries: CSLS (Conneau et al. 2018), inverted softmax (Smith et al. 2017), QB-Norm (Bogolin et al. 2022). Other stored"
         " layers, token masks and prompts. McNemar's exact test against the raw cosine, corrected over the table (Holm 1979).",
-        rule="Agrees where the best remedy's gain is above 0 with a corrected p below 0.05; disagrees where nothing changes recall.",
+        rule="Agrees where the best remedy's gain is above 0 with a corrected p below 0.05; disagrees where none is and some lower "
+        "recall, else not clear.",
         compute=tables.remedy_table,
         judge=verdicts.remedies,
         group="beyond",
@@ -103,7 +109,7 @@ BEYOND: tuple[Exhibit, ...] = (
         check=need_sae_and_pairs,
         options=(
             Option(name="variant", default="none", allowed=THENS, help="The variant whose failures are explained."),
-            Option(name="top", default=15, low=1, high=200, help="Concepts listed."),
+            Option(name="listed", default=15, low=1, high=200, help="Concepts listed."),
         ),
         needs="an SAE and relevant pairs",
         on_sae=True,

@@ -18,8 +18,10 @@ THENS = ("none", "center", "realign")
 RECALLS = ("recall@1", "recall@5", "recall@10")
 
 
-def removal_controls(runs: Sequence[Run], then: str = "all", metric: str = "recall@5") -> pd.DataFrame:
-    """Removal and its controls along the removed share and along the rank; gain and beyond_random in `metric`.
+def removal_controls(runs: Sequence[Run], along: str = "share", then: str = "all", metric: str = "recall@5") -> pd.DataFrame:
+    """Removal and its controls along the removed share, or along the rank r of the largest share; gain and beyond_random in `metric`.
+
+    amount: per cent of the concepts, or directions; 0 is no removal.
 
     gain: to the same rows without removal; beyond_random: to the mean of random concepts of equal number.
     """
@@ -28,13 +30,15 @@ def removal_controls(runs: Sequence[Run], then: str = "all", metric: str = "reca
         for after in THENS if then == "all" else (then,):
             found = controls.removal_controls(run, after)
             sources.add(found.attrs["fitted_on"])
-            frames.append(_with_recalls(found, metric).assign(then=after, **head(run)))
-    table = pd.concat(frames, ignore_index=True)
+            frames.append(_with_recalls(found[found["curve"].isin(["none", along])], metric).assign(then=after, **head(run)))
+    table = pd.concat(frames, ignore_index=True).drop(columns="curve")
+    table.insert(0, "amount", 100 * table["share"] if along == "share" else table["rank"])
     table.attrs = {"notes": [f"attribution and energy measured on {source} pairs" for source in sorted(sources)] + [DRAWS]}
     return table
 
 
-DRAWS = "rows with several draws are the mean over draws, query by query; draw_lowest and draw_highest are the lowest and highest draw"
+WORDS = {"none": "raw", "center": "centred", "realign": "ReAlign"}
+DRAWS = "rows with several draws are the mean over draws, query by query, beside the lowest and the highest draw"
 
 
 def _with_recalls(found: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -62,9 +66,7 @@ def whitening_sources(runs: Sequence[Run]) -> pd.DataFrame:
 def support_size(runs: Sequence[Run]) -> pd.DataFrame:
     """Recall and gain over raw (recall@1) by the number of support queries that query statistics come from."""
     table = joined([(run, statistics.support_size(run)) for run in runs])
-    table.attrs = {
-        "notes": ["sizes below all of the support split: mean over three draws; gain_worst: the lowest of their own lower bounds"]
-    }
+    table.attrs = {"notes": ["sizes below all of the support split: mean over three draws, beside the lowest of their own lower bounds"]}
     return table
 
 
@@ -76,7 +78,7 @@ def remedy_table(runs: Sequence[Run]) -> pd.DataFrame:
 def geometry_table(runs: Sequence[Run]) -> pd.DataFrame:
     """Shape before and after; change from raw with a jackknife 95% interval over queries, recall@1 with its paired one."""
     table = joined([(run, geometry.shape(run)) for run in runs])
-    hubs = [f"{row.variant}: {row.text or row.id} in {row.occurrences} of {_queries(run)} top-10 lists ({row.expected:.0f} expected)"
+    hubs = [f"{WORDS[row.variant]}: {row.text or row.id} in {row.occurrences} of {_queries(run)} top-10 lists ({row.expected:.0f} expected)"
             for run in runs for row in geometry.hubs(run, n=2).itertuples()]  # fmt: skip
     table.attrs = {"notes": [f"worst hubs: {'; '.join(hubs)}"]}
     return table
@@ -97,13 +99,13 @@ def joined(found: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:
     return whole
 
 
-def failing_concepts(runs: Sequence[Run], variant: str = "none", top: int = 15) -> pd.DataFrame:
+def failing_concepts(runs: Sequence[Run], variant: str = "none", listed: int = 15) -> pd.DataFrame:
     """The concepts that decide most failures of the test queries, and what switching off those chosen on the support split does."""
     found = []
     for run in runs:
         table = failures.failing_concepts(run, variant)
         known, off = table.attrs, failures.switched_off(run, variant)
-        rows = table.head(top).assign(part="concept", variant=variant)
+        rows = table.head(listed).assign(part="concept", variant=variant)
         rows["named"] = [f"{row.concept} {row.label}".strip() for row in rows.itertuples()]
         rows = rows.drop(columns="label")
         table = pd.concat([rows, off.assign(part="switched off", variant=variant)], ignore_index=True)

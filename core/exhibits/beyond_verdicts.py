@@ -8,11 +8,14 @@ from typing import Any
 import pandas as pd
 
 from core.exhibits.agreement import by_direction, by_sameness, points
+from core.exhibits.beyond_tables import WORDS
 from core.exhibits.registry import Outcome, Verdict
 from core.questions.statistics import safe_from
 
 SHARE = 0.01
 """The share of concepts that the study removes."""
+RANK = 4
+"""Directions at which the curve over the rank is judged."""
 AFTER = {"none": "raw", "center": "after centring", "realign": "after ReAlign"}
 
 
@@ -22,11 +25,14 @@ def _each(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def removal_controls(table: pd.DataFrame) -> tuple[Verdict, ...]:
-    """At the study's share: above no removal, and above random concepts, raw and after centring and ReAlign."""
+    """At the study's share, or at 4 directions: above no removal, and above random concepts, raw and after centring and ReAlign."""
     found = []
-    for name, rows in _each(table[(table["removal"] == "top attribution") & (table["curve"] == "share") & (table["share"] == SHARE)]):
+    share = (table["share"] == SHARE).any()
+    at = table["share"] == SHARE if share else table["rank"] == RANK
+    removed = f"the top {SHARE:.0%} by attribution" if share else f"{RANK} directions of the top {100 * table['share'].max():g}%"
+    for name, rows in _each(table[(table["removal"] == "top attribution") & at]):
         for row in rows.to_dict("records"):
-            what, after = f"{row['metric']} without the top {SHARE:.0%} by attribution", AFTER[row["then"]]
+            what, after = f"{row['metric']} without {removed}", AFTER[row["then"]]
             found.append(by_direction(name, f"{what}, {after}, minus no removal", row, +1))
             found.append(by_direction(name, f"{what}, {after}, minus random concepts", row, +1, "beyond_random"))
     return tuple(found)
@@ -54,9 +60,8 @@ def support_size(table: pd.DataFrame) -> tuple[Verdict, ...]:
             size = safe_from(mine["size"].tolist(), mine["gain_worst"].tolist())
             most, last = int(mine["size"].max()), mine.iloc[-1]
             safe = f"safe from {size:,} support queries on" if size else "not safe at any size"
-            why = (
-                f"{variant}: {safe} (of {most:,}; every draw's 95% interval of the gain over raw above 0 from there on); with all of them "
-            )
+            why = f"{WORDS[variant]}: {safe} (of {most:,}; from there on every draw's 95% interval of the gain over raw lies above 0); "
+            why += "with all of them "
             why += f"{points(last['gain'])} of recall@1 ({100 * last['gain_low']:+.1f} to {100 * last['gain_high']:+.1f})"
             found.append(Verdict(on=name, outcome="agrees" if size else "disagrees", why=why, n=int(last["queries"])))
     return tuple(found)
@@ -90,7 +95,9 @@ def geometry(table: pd.DataFrame) -> tuple[Verdict, ...]:
             agree = [signs[m] == expected[m] for m in signs]
             outcome: Outcome = "agrees" if all(agree) else "disagrees" if signs["recall@1"] == -1 and any(agree) else "not clear"
             words = "; ".join(f"{m} {by_measure.loc[m, 'change']:+.3g} ({_ends(by_measure.loc[m])})" for m in signs)
-            found.append(Verdict(on=name, outcome=outcome, why=f"{variant} minus raw: {words}", n=int(by_measure["queries"].iloc[0])))
+            found.append(
+                Verdict(on=name, outcome=outcome, why=f"{WORDS[variant]} minus raw: {words}", n=int(by_measure["queries"].iloc[0]))
+            )
     return tuple(found)
 
 
