@@ -72,6 +72,7 @@ ABOUT = {
         "Each printed number is held against the live 95% interval, same model, data set and task only.",
     ),
 }
+ANSWER = "The answer, on these runs"
 GROUPS = {"study": "The study", "beyond": "Beyond the study"}
 ALL_RUNS, CHOSEN = "all", "chosen"
 RUNS_HELP = "The run of the sidebar and the one it is compared with, or every run of the cache. Runs that cannot take part say why below."

@@ -115,7 +115,9 @@ def by_view(runs: Sequence[Run], field: str, setting: str, metric: str = "recall
                 found = base if view == views[0] else evaluate_view(run, view, variant)
                 setting_ = {field: getattr(view, field), "variant": variant}
                 rows.append(head(run) | setting_ | recalls(found) | {"metric": metric} | gain(base, found, metric))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs = {"notes": ["ReAlign: beta 0.1, mean and covariance of each side's own test rows of that view."]}
+    return table
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:

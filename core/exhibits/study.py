@@ -100,6 +100,7 @@ STUDY = (
         "item); paired differences to all tokens.",
         rule="Image tokens: agrees where the paired 95% interval lies within ±2 points, disagrees where it lies outside, else not clear. "
         f"Prompt: {PAIRED[0].lower()}{PAIRED[1:]}. Raw embeddings.",
+        version=2,
         compute=figures.token_masks,
         judge=verdicts.token_masks,
         measured=measured.masks,
@@ -116,6 +117,7 @@ STUDY = (
         "The study is taken to count "
         "layers from 0, so its layer n is n + 1 here.",
         rule=f"{PAIRED}. Difference: the best other layer minus the last; the best of several is favoured by choice. Raw embeddings.",
+        version=2,
         compute=figures.layers,
         judge=verdicts.layers,
         measured=measured.layers,
@@ -204,6 +206,7 @@ STUDY = (
         claim="With ReAlign, a zero-shot multimodal LLM competes with fine-tuned retrievers.",
         definition=f"{RECALL} {REALIGN} Paired differences to a fine-tuned retriever on the same corpus, as it is.",
         rule=f"{PAIRED}. Difference: multimodal LLM with ReAlign minus fine-tuned retriever.",
+        version=2,
         compute=tables.fine_tuned,
         judge=verdicts.fine_tuned,
         measured=measured.tuned,
@@ -221,6 +224,7 @@ STUDY = (
         f"differences to the "
         "run's first pooling.",
         rule=f"{PAIRED}. Difference: the best other pooling minus the mean; the best of several is favoured by choice. Raw embeddings.",
+        version=2,
         compute=tables.pooling,
         judge=verdicts.pooling,
         measured=measured.poolings,
@@ -253,6 +257,7 @@ STUDY = (
         definition=f"{RECALL} {REALIGN} ZCA is ReAlign without shrinkage; PCA leaves out the final rotation and takes shared "
         f"statistics only.",
         rule=f"{PAIRED}. Differences: ReAlign minus PCA, ReAlign minus ZCA.",
+        version=2,
         compute=tables.whitenings,
         judge=verdicts.whitenings,
         measured=measured.variants,
@@ -267,6 +272,7 @@ STUDY = (
         claim="ReAlign narrows the gap of zero-shot multimodal LLMs to contrastive baselines.",
         definition=f"{RECALL} {REALIGN} The contrastive run counts as it is; what ReAlign does to it stands beside. The gap is paired.",
         rule=f"{PAIRED}. Difference: the gap to the contrastive run with ReAlign minus without; the baseline cancels.",
+        version=2,
         compute=tables.contrastive,
         judge=verdicts.contrastive,
         measured=measured.variants,

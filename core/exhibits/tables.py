@@ -23,8 +23,8 @@ POOLINGS = 'poolings = ["mean", "last", "max", "min"]'
 def overlaps(runs: Sequence[Run], share: float = 0.01) -> pd.DataFrame:
     """Table 1: overlap of the top share by energy, attribution and bridge (Eq 7); set_size concepts in each set.
 
-    Intervals: standard errors by bootstrap over items (energy) and matching pairs (attribution, bridge). gain: difference to the contrastive
-    run among `runs` that has the same corpus, the two drawn independently; it has no p.
+    Intervals: standard errors by bootstrap over items (energy) and matching pairs (attribution, bridge). gain: difference to the
+    contrastive run among `runs` that has the same corpus, the two drawn independently; it has no p.
     """
     drawn = {run.key: resampled.drawn_overlaps(run, share) for run in runs}
     rows = []
@@ -107,7 +107,7 @@ def whitenings(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
     for run in runs:
         best = retrieval.evaluate(run, "realign").evaluation
         ahead += [gain(retrieval.evaluate(run, v).evaluation, best, metric, "realign_ahead") for v in WHITENINGS]
-    joined = pd.concat([table, pd.DataFrame(ahead)], axis=1)
+    joined = pd.concat([table.drop(columns=[c for c in table if c.startswith("beyond_centring")]), pd.DataFrame(ahead)], axis=1)
     joined.attrs = table.attrs
     return joined
 
@@ -132,16 +132,19 @@ def _against(runs: Sequence[Run], baseline: str, metric: str) -> pd.DataFrame:
 
     narrowed: what ReAlign adds to that difference; it equals ReAlign's paired gain, since the baseline stays as it is.
     """
-    rows = []
+    rows, notes = [], []
     for run in runs:
         raw, other = retrieval.evaluate(run).evaluation, partner(run, runs, baseline) if kind(run) == MLLM else None
         theirs = retrieval.evaluate(other).evaluation if other else None
         for variant in ("none", "realign"):
-            found = retrieval.evaluate(run, variant).evaluation
+            evaluated = retrieval.evaluate(run, variant)
+            found, notes = evaluated.evaluation, [*notes, *evaluated.notes]
             apart = gain(theirs, found, metric) if theirs else gain(raw, raw, metric)
             named = {"variant": variant} | recalls(found) | {"metric": metric, "against": other.name if other else ""}
             rows.append(head(run) | named | apart | gain(raw, found, metric, "narrowed"))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs = {"notes": list(dict.fromkeys(notes))}
+    return table
 
 
 def _variants(runs: Sequence[Run], variants: Sequence[str], metric: str) -> pd.DataFrame:

@@ -64,7 +64,8 @@ def judged(shown: Any) -> None:
         if not found:
             continue
         with st.expander(title) if len(found) > MOST_VERDICTS and about != "claim" else st.container(gap="xsmall"):
-            st.markdown(f"**{title}**", help=help)
+            asked = about == "claim" and shown.exhibit.group == "beyond"
+            st.markdown(f"**{words.ANSWER if asked else title}**", help=help)
             lines = [f"{widgets.badge(v.outcome, words.OUTCOMES[v.outcome])} <b>{escape(v.on)}</b> {escape(v.why)}" for v in found]
             widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
     if shown.left_out:
