@@ -55,7 +55,12 @@ CELLS: dict[str, dict[str, str]] = {
     "layer": {"-1": "last"},
     "beta": {"": "raw"},
     "then": {"none": "nothing", "center": "centring", "realign": "ReAlign"},
-    "statistics": {"per-side": "each side's own", "support": "support split", "shared": "both sides together"},
+    "statistics": {
+        "per-side": "each side's own",
+        "support": "support split",
+        "shared": "both sides together",
+        "candidates": "the candidates",
+    },
 }
 """Values that go by another name."""
 

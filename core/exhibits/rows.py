@@ -20,8 +20,8 @@ METRIC = Option(
 STATISTICS = Option(
     name="statistics",
     default="per-side",
-    allowed=("per-side", "support", "shared"),
-    help="Rows that mean and covariance come from: each side's own, queries from the support split, or both sides together.",
+    allowed=("per-side", "support", "shared", "candidates"),
+    help="Rows that mean and covariance come from: each side's own, queries from the support split, both together, or the candidates.",
 )
 MLLM, CONTRASTIVE, TUNED, OWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "own embeddings"
 
