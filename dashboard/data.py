@@ -8,6 +8,7 @@ Users' errors (`core.errors.UserError`) pass through; `widgets.guard` shows them
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ from core.errors import UserError
 from core.run import Run, list_runs, open_run
 from core.store import Store, cache_root
 from dashboard import words
+
+UPLOADS = 64
+"""Uploaded pictures kept in memory."""
+EXAMPLES = 10
+"""Queries the Lesson goes through."""
+ITEM_QUESTIONS = {"live.say", "live.heat"}
+"""Questions about the item of a live query; the others are about its embedding."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,14 @@ class ItemView:
     truth: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A live query: a text, and where its picture is: "" (none), "queries:12" (an item of the run) or "upload:" with its hash."""
+
+    text: str
+    picture: str = ""
+
+
 def root() -> str:
     """The cache folder in use."""
     return str(cache_root())
@@ -94,6 +110,64 @@ def ask(question: str, key: str, /, *arguments: Any, **named: Any) -> Any:
 def fresh(question: str, key: str, /, *arguments: Any) -> Any:
     """Like `ask`, computed anew each time: for questions about the state of the cache."""
     return _call(question, run(key), arguments, {})
+
+
+def ask_two(question: str, first: str, second: str, /, *arguments: Any, **named: Any) -> Any:
+    """The answer of `core.questions.<module>.<function>(first run, second run, ...)`; scalars only."""
+    return _ask_two(root(), first, second, question, arguments, tuple(sorted(named.items())))
+
+
+def ask_live(question: str, key: str, asked: Asked, /, *arguments: Any) -> Any:
+    """The answer of `core.questions.live.<function>` about a live query, which the run's own model embeds once."""
+    return _ask_live(root(), key, question, asked, arguments)
+
+
+def live_picture(key: str, asked: Asked) -> Any:
+    """The picture of a live query, or None.
+
+    Raises:
+        UserError: it was uploaded into another process.
+    """
+    from core.questions import live
+
+    kind, _, name = asked.picture.partition(":")
+    if kind == "upload" and name not in _uploads():
+        raise UserError("the uploaded picture of this view is no longer here", todo="upload it again, or start from an item of the run")
+    if kind in ("queries", "candidates"):
+        return live.stored_item(run(key), kind, int(name)).image  # type: ignore[arg-type]
+    return _uploads()[name] if kind == "upload" else None
+
+
+def examples(key: str, other: str | None) -> list[int]:
+    """Queries that show most, those first whose picture the model describes wholly."""
+    return _examples(root(), key, other)
+
+
+def named(said: str, things: list[str]) -> list[str]:
+    """Those of `things` that a sentence names."""
+    from core.questions import live
+
+    return live.named(said, things)
+
+
+def keep_upload(content: bytes) -> str:
+    """Decode an uploaded picture and keep it while this process lives; returns its name, for `Asked.picture`.
+
+    Raises:
+        UserError: it is no picture.
+    """
+    from core.questions.live import picture
+
+    name, kept = hashlib.sha256(content).hexdigest()[:16], _uploads()
+    kept[name] = picture(content)
+    while len(kept) > UPLOADS:
+        kept.pop(next(iter(kept)))
+    return f"upload:{name}"
+
+
+def has_upload(name: str) -> bool:
+    """Whether that uploaded picture is still kept."""
+    return name.removeprefix("upload:") in _uploads()
 
 
 def facts(key: str) -> RunFacts:
@@ -206,6 +280,44 @@ def _ask(root: str, key: str, question: str, arguments: tuple[Any, ...], named: 
 def _call(question: str, opened: Run, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     module, function = question.split(".")
     return getattr(import_module(f"core.questions.{module}"), function)(opened, *arguments, **named)
+
+
+@st.cache_data(max_entries=256, show_spinner="Computing; the answer is kept …")
+def _ask_two(root: str, first: str, second: str, question: str, arguments: tuple[Any, ...], named: tuple[tuple[str, Any], ...]) -> Any:
+    return _call(question, _open(root, first), (_open(root, second), *arguments), dict(named))
+
+
+@st.cache_data(max_entries=64, show_spinner="Looking for a query that shows most; the first time the model is loaded …")
+def _examples(root: str, key: str, other: str | None) -> list[int]:
+    from core.questions import compare, live
+
+    run = _open(root, key)
+    rows = compare.teaching_queries(run, _open(root, other) if other else None, limit=EXAMPLES)
+    return live.well_described_first(run, rows)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _ask_live(root: str, key: str, question: str, asked: Asked, arguments: tuple[Any, ...]) -> Any:
+    given = _live_item(root, key, asked) if question in ITEM_QUESTIONS else _live_row(root, key, asked)
+    return _call(question, _open(root, key), (given, *arguments), {})
+
+
+@st.cache_data(max_entries=256, show_spinner="The run's own model reads the query; the first time it is loaded, which takes a while …")
+def _live_row(root: str, key: str, asked: Asked) -> Any:
+    from core.questions import live
+
+    return live.embed(_open(root, key), _live_item(root, key, asked))
+
+
+def _live_item(root: str, key: str, asked: Asked) -> Any:
+    from core.questions import live
+
+    return live.item(_open(root, key), asked.text, live_picture(key, asked))
+
+
+@st.cache_resource(show_spinner=False)
+def _uploads() -> dict[str, Any]:
+    return {}
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

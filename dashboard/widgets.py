@@ -126,6 +126,18 @@ def html(code: str) -> None:
     st.html(code)
 
 
+def plain_html(text: str) -> str:
+    """A model's or a user's words as HTML."""
+    return escape(text).replace("\n", "<br>")
+
+
+def bar(share: float, written: str, help: str = "") -> str:
+    """A small bar of a share 0-1 with its number, as HTML."""
+    width = f"{100 * min(max(share, 0.0), 1.0):.0f}%"
+    inner = f'<div><div style="width:{width}"></div></div><span>{escape(written)}</span>'
+    return f'<div class="lens-meter" title="{escape(help)}">{inner}</div>'
+
+
 # -- figures ---------------------------------------------------------------------------------------------------------
 
 

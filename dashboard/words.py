@@ -192,10 +192,13 @@ WORDS: dict[str, Word] = {
 
 PAGES: dict[str, tuple[str, str, str]] = {
     "overview": ("Overview", ":material/auto_stories:", "The study's four claims, each with this run's own numbers."),
+    "lesson": ("Lesson", ":material/school:", "Why a model that sees well retrieves badly, in nine steps on the run at hand."),
     "concepts": ("Concepts", ":material/bubble_chart:", "What each SAE concept fires on: images and captions together."),
     "modality": ("Modality", ":material/contrast:", "Which concepts speak text, which speak image, and where the energy is."),
     "similarity": ("Similarity", ":material/balance:", "Why two items are similar, concept by concept, to the last digit."),
     "retrieval": ("Retrieval", ":material/manage_search:", "What whitening repairs, what it breaks, query by query."),
+    "playground": ("Playground", ":material/draw:", "Ask the run anything: your own words, your own picture, or one of its items."),
+    "compare": ("Compare", ":material/compare_arrows:", "Two sides, each a run and a variant: who finds what, and where they differ."),
     "map": ("Map", ":material/scatter_plot:", "All items in two dimensions, before and after."),
     "exhibits": (
         "Exhibits",
@@ -207,8 +210,8 @@ PAGES: dict[str, tuple[str, str, str]] = {
 """File name of a page -> title, icon, one sentence."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "The story": ("overview",),
-    "Explore": ("concepts", "modality", "similarity", "retrieval", "map", "exhibits"),
+    "The story": ("overview", "lesson"),
+    "Explore": ("concepts", "modality", "similarity", "retrieval", "playground", "compare", "map", "exhibits"),
     "Housekeeping": ("runs",),
 }
 
@@ -234,6 +237,44 @@ STUDY_OVERLAPS: dict[str, list[float]] = {
     ],
 }  # fmt: skip
 """Table 1 on COCO-Caption: energy & attribution, energy & bridge, attribution & bridge, all three; models in the table's order."""
+
+SIDE_A_HELP = "The run and the variant of all pages; changing them here changes them in the menu too."
+SIDE_B_HELP = "What A is compared with: another run, the same run under another variant, or both."
+KINDS_TWO_HELP = "By who has a relevant candidate in the chosen top: everyone, A but not B, B but not A, neither."
+RANK_OTHER_NOTE = "“to” and “from”: the candidate's rank on the other side."
+D_PRIME_HELP = "Similarities of matching pairs and of all others (or a sample). d′: distance of the two means in pooled standard deviations; more is better."
+GEOMETRY: dict[str, tuple[str, str]] = {
+    "modality gap": ("Modality gap", "Distance between the mean query and the mean candidate; 0 is none."),
+    "mean cosine across": ("Mean cosine, query to candidate", "Over all pairs. High: everything resembles everything."),
+    "mean cosine within queries": ("Mean cosine within queries", "Over pairs of queries: how much they all share one direction."),
+    "mean cosine within candidates": ("Mean cosine within candidates", "The same among candidates."),
+    "effective rank, queries": ("Effective rank, queries", "How many dimensions the spread of the queries really fills."),
+    "effective rank, candidates": ("Effective rank, candidates", "The same for the candidates."),
+    "hubness (skewness of N_10)": ("Hubness", "Skewness of how often a candidate stands in a top 10; 0 is fair."),
+    "candidates in no top-10 list": ("Never in a top 10", "Share of candidates that no query finds among its ten best, 0–1."),
+    "mean cosine of matching pairs": ("Similarity of matching pairs", "Mean cosine of a query and its right candidates."),
+    "mean cosine of other pairs": ("Similarity of other pairs", "Mean cosine of pairs that do not match."),
+    "d'": ("d′", "How far the last two lie apart, in pooled standard deviations."),
+}
+"""Measures of the geometry of a side: label and meaning."""
+
+NOTES_HELP = "For whoever gives the lesson: what to say at this step, with the numbers it rests on."
+EXAMPLE_HELP = "Another query that the raw embeddings miss and centring repairs (and the second run finds, where it asks the same queries)."
+CENTRED_HELP = "Subtracts from every unit embedding the mean of its side, then compares by cosine again: the variant `center`."
+WHITENING_LINES = """import numpy as np
+from safetensors.numpy import load_file
+
+w = load_file("DIR/whitening.safetensors")
+x = x / np.linalg.norm(x, axis=1, keepdims=True)
+y = (x - w["query.mean"]) @ w["query.matrix"]
+y = y / np.linalg.norm(y, axis=1, keepdims=True)"""
+
+LIVE_TEXT_HELP = "Any words. They are put to the run's own model as one of its queries would be; press Enter to ask."
+LIVE_PICTURE_HELP = (
+    "Drop a picture or choose a file, up to 20 MB. It stays in this process: nothing leaves the machine, nothing is kept on disk."
+)
+SPEAKS_HELP = "The same model, asked to generate: greedy decoding. Models that only compare say so. A large model on a CPU takes a while."
+REQUEST_HELP = "A question or a request; empty: describe it."
 
 OFF_HELP = "Its activation is set to 0 on every item; what is left of the embedding stays. A step of the variant: `set(k=0)`."
 REMOVE_HELP = (

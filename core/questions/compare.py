@@ -168,10 +168,15 @@ def similarities(first: Run, second: Run, variant: str = "none", other_variant: 
 
 
 def teaching_query(run: Run, other: Run | None = None, variant: str = "center") -> int:
-    """A query that shows most: missed raw, found under the variant, found raw by the other run where it asks the same queries.
+    """The first of `teaching_queries`."""
+    return teaching_queries(run, other, variant, 1)[0]
 
-    Queries the raw embeddings rank worst come last, those just missed too: the median rank among those that fit is taken. Where none fits,
-    conditions are dropped from the last on; row 0 at worst.
+
+def teaching_queries(run: Run, other: Run | None = None, variant: str = "center", limit: int = 20) -> list[int]:
+    """Rows of queries that show most: missed raw, found first under the variant, found first raw by the other run (if it pairs).
+
+    Of those that fit, the ones of median raw rank come first: neither just missed nor hopeless. Where none fits, conditions are dropped
+    from the last on; [0] at worst.
     """
     raw = evaluate(run, "none").ranks
     conditions = [raw > 1, evaluate(run, variant).ranks == 1]
@@ -180,8 +185,10 @@ def teaching_query(run: Run, other: Run | None = None, variant: str = "center") 
     for n in range(len(conditions), 0, -1):
         rows = np.flatnonzero(np.all(conditions[:n], axis=0))
         if len(rows):
-            return int(rows[np.argsort(raw[rows], kind="stable")[len(rows) // 2]])
-    return 0
+            ordered = rows[np.argsort(raw[rows], kind="stable")]
+            from_middle = np.argsort(np.abs(np.arange(len(rows)) - len(rows) // 2), kind="stable")
+            return [int(row) for row in ordered[from_middle][:limit]]
+    return [0]
 
 
 def _masks(first: Run, second: Run, variant: str, other_variant: str, k: int) -> dict[Kind, np.ndarray]:

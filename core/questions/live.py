@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,9 @@ import pandas as pd
 from core.analysis.attribution import SideState
 from core.analysis.transform import transform
 from core.errors import NotAvailable, ShapeMismatch, UserError
-from core.questions.answers import fitted, item_frame, side_of, transformed
+from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed
 from core.questions.concepts import Heat, heat_of, table
+from core.questions.labels import has_truth
 from core.questions.retrieval import Rankings, side_by_side
 from core.questions.similarity import Explanation, explained
 from core.records import Item, Part
@@ -36,6 +37,8 @@ CAPTION_REQUEST = "Describe the image."
 """Asked of a picture; of a text, `SUMMARY_REQUEST`."""
 SUMMARY_REQUEST = "What does this describe?"
 ANSWER_TOKENS = 48
+COMMON = 0.5
+"""Share of items from which on a concept says little about one of them."""
 _ENCODING = threading.Lock()
 _IRREGULAR = {"mice": "mouse", "dice": "die", "scarves": "scarf"}
 
@@ -137,6 +140,32 @@ def _singulars(word: str) -> set[str]:
     return forms | ({word.removesuffix("ies") + "y"} if word.endswith("ies") else set())
 
 
+def well_described_first(run: Run, rows: Sequence[int]) -> list[int]:
+    """Query rows reordered: first those of whose picture (their own, or that of their first right candidate) the model's caption names
+    everything, the rest after them in the order given. As given where there is no ground truth, no picture, or a model that does not speak.
+    """
+    pictures = [_picture_row(run, row) for row in rows]
+    if not has_truth(run) or None in pictures or not run.adapter().can_generate:
+        return list(rows)
+
+    def compute() -> pd.DataFrame:
+        return pd.DataFrame({"row": rows, "whole": [_names_all(run, *place) for place in pictures]})
+
+    table = cached_table(run, "well-described", {"rows": list(rows), "request": CAPTION_REQUEST}, compute)
+    return [int(row) for row in table.sort_values("whole", ascending=False, kind="stable")["row"]]
+
+
+def _picture_row(run: Run, row: int) -> tuple[Part, int] | None:
+    relevant = run.qrels("test").relevant(row)
+    places: list[tuple[Part, int]] = [("queries", row), *(("candidates", int(c)) for c in relevant[:1])]
+    return next((place for place in places if run.corpus.items(place[0]).modality[place[1]] == "image"), None)
+
+
+def _names_all(run: Run, part: Part, row: int) -> bool:
+    things = (run.corpus.items(part).truth(row) or {}).get("things", [])
+    return len(named(say(run, stored_item(run, part, row)), things)) == len(things)
+
+
 def heat(run: Run, item: Item, concept: int) -> Heat:
     """Where in the item a concept comes from; see `concepts.Heat`."""
     return heat_of(run, concept, item)
@@ -205,6 +234,25 @@ def concepts(run: Run, row: np.ndarray, top: int = 12) -> pd.DataFrame:
     found = pd.DataFrame({"concept": shown.astype(int), "activation": codes.data[order].astype(float)} | columns)
     found = found[["concept", "label", "activation", "modality_score", "frequency"]]
     found.attrs = {"active": int(np.count_nonzero(codes.data))}
+    return found
+
+
+def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -> pd.DataFrame:
+    """The strongest concepts of a stored query and a stored candidate.
+
+    DataFrame[concept, label, query_activation, candidate_activation, modality_score, frequency], by the larger of the two activations.
+    attrs: how many fire on the query, on the candidate, on both, and on both while on fewer than half of all items ("telling").
+    """
+    frame = table(run)
+    sides = [run.codes(part)[[row]].toarray()[0] for part, row in (("queries", query_row), ("candidates", candidate_row))]  # type: ignore[arg-type]
+    both = (sides[0] > 0) & (sides[1] > 0)
+    order = np.argsort(-np.maximum(*sides), kind="stable")[:top]
+    order = order[np.maximum(*sides)[order] > 0]
+    found = frame.iloc[order][["concept", "label", "modality_score", "frequency"]].reset_index(drop=True)
+    found = found.assign(query_activation=sides[0][order].astype(float), candidate_activation=sides[1][order].astype(float))
+    rare = frame["frequency"].to_numpy() < COMMON
+    figures = {"query": sides[0] > 0, "candidate": sides[1] > 0, "both": both, "telling": both & rare}
+    found.attrs = {name: int(mask.sum()) for name, mask in figures.items()}
     return found
 
 

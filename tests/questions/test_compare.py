@@ -158,3 +158,8 @@ def test_teaching_query_is_missed_raw_found_centred_and_found_by_the_other(mllm:
     assert retrieval.evaluate(clip, "none").ranks[row] == 1
     alone = compare.teaching_query(mllm, other_task)
     assert retrieval.evaluate(mllm, "center").ranks[alone] == 1
+    several = compare.teaching_queries(mllm, clip, limit=9)
+    raw = retrieval.evaluate(mllm, "none").ranks
+    assert several[0] == row
+    assert len(set(several)) == 9
+    assert all(raw[q] > 1 and retrieval.evaluate(mllm, "center").ranks[q] == 1 for q in several)

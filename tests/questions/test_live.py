@@ -174,3 +174,28 @@ def test_search_looks_through_texts_ids_and_partners(runs: dict[str, Run]) -> No
     wanted = [q for q in range(len(run.corpus.items("queries"))) if any("fox" in texts[c] for c in run.qrels("test").relevant(q))]
     assert found["row"].tolist() == wanted
     assert live.find(run, "candidates", "", 3).attrs["total"] == len(texts)
+
+
+def test_concepts_of_a_pair_are_counted_by_a_loop(runs: dict[str, Run]) -> None:
+    run = runs["demo"]
+    query, candidate = run.codes("queries")[[3]].toarray()[0], run.codes("candidates")[[6]].toarray()[0]
+    everything = np.vstack([run.codes("queries").toarray(), run.codes("candidates").toarray()])
+    shared = [k for k in range(len(query)) if query[k] > 0 and candidate[k] > 0]
+    found = live.pair_concepts(run, 3, 6, 4)
+    assert found.attrs["both"] == len(shared)
+    assert found.attrs["telling"] == sum((everything[:, k] > 0).mean() < 0.5 for k in shared)
+    larger = np.maximum(query, candidate)
+    assert found["concept"].tolist() == np.argsort(-larger, kind="stable")[:4].tolist()
+    np.testing.assert_array_equal(found["query_activation"], query[found["concept"]])
+    np.testing.assert_array_equal(found["candidate_activation"], candidate[found["concept"]])
+
+
+def test_queries_whose_picture_is_described_wholly_come_first(runs: dict[str, Run]) -> None:
+    run, rows = runs["demo"], list(range(12))
+    whole = []
+    for row in rows:
+        said, things = live.say(run, live.stored_item(run, "queries", row)), run.corpus.items("queries").truth(row)["things"]
+        whole.append(set(live.named(said, things)) == set(things))
+    wanted = [r for r in rows if whole[r]] + [r for r in rows if not whole[r]]
+    assert live.well_described_first(run, rows) == wanted
+    assert live.well_described_first(runs["demo-clip"], rows) == rows

@@ -1,0 +1,265 @@
+"""Compare: two sides, each a run and a variant: who finds what, where they differ, and how their embeddings lie."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, charts_compare, data, edits, listings, state, widgets, words
+from dashboard.words import count, percent, points, variant_name
+
+KINDS = {"all": "All", "only first": "Only A", "only second": "Only B", "neither": "Neither"}
+TOPS = (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Keys and variants of both sides, and how they are called."""
+
+    first: str
+    second: str
+    variant: str
+    other_variant: str
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return side_name("A", self.first, self.variant), side_name("B", self.second, self.other_variant)
+
+    @property
+    def short(self) -> tuple[str, str]:
+        """What is enough to tell them apart."""
+        if self.first != self.second:
+            return f"A: {data.facts(self.first).name}", f"B: {data.facts(self.second).name}"
+        return f"A: {variant_name(self.variant)}", f"B: {variant_name(self.other_variant)}"
+
+    @property
+    def same(self) -> bool:
+        return (self.first, self.variant) == (self.second, self.other_variant)
+
+
+def side_name(letter: str, run: str, variant: str) -> str:
+    """`A: demo, raw embeddings`."""
+    shown = variant_name(variant)
+    return (
+        f"{letter}: {data.facts(run).name}, {shown[0].lower() + shown[1:] if variant in words.VARIANTS and variant != 'realign' else shown}"
+    )
+
+
+def choose(run: str, other: str | None, variant: str) -> Sides:
+    """Both sides; A is the run and the variant of all pages and is changed for all of them here."""
+    by_name = {choice.name: choice for choice in data.runs()}
+    mine, names = data.name(run), list(by_name)
+    left, right = st.columns(2, gap="large", border=True)
+    with left:
+        st.markdown("**A**", help=words.SIDE_A_HELP)
+        chosen = st.selectbox("Run of A", names, names.index(mine), key=f"first-{mine}")
+        options = variants(variant)
+        after = st.selectbox("Variant of A", options, options.index(variant), format_func=variant_name, key=f"first-variant-{variant}")
+        if chosen != mine:
+            state.put(run=chosen)
+            st.rerun()
+        if after != variant:
+            edits.use_variant(after)
+    with right:
+        st.markdown("**B**", help=words.SIDE_B_HELP)
+        second = state.pick(st.selectbox, "second", "Run of B", names, data.name(other) if other else mine)
+        rival = str(state.get("against", variant))
+        if error := data.variant_error(rival):
+            state.notice(f"The variant “{rival}” of B cannot be read ({error.what}); showing that of A instead.")
+            state.put(against=None)
+            rival = variant
+        against = state.pick(st.selectbox, "against", "Variant of B", variants(rival), variant, format_func=variant_name)
+    return Sides(run, by_name[second].key, variant, against)
+
+
+def variants(chosen: str) -> list[str]:
+    """The presets, and what else is in use."""
+    return [*words.VARIANTS, *([] if chosen in words.VARIANTS else [chosen])]
+
+
+def verdict(found: Any, sides: Sides) -> None:
+    """Who is ahead, if anyone clearly is."""
+    row = found.table.set_index("metric").loc["recall@1"]
+    a, b = (escape(name) for name in sides.short)
+    told = f"{a} puts a right answer first for <b>{percent(row['first'])}</b> of its queries, {b} for <b>{percent(row['second'])}</b>"
+    if found.why_not:
+        told += ". These are not the same queries"
+    elif row["p_value"] >= 0.05:
+        told += ": no clear difference"
+    else:
+        told += f": {'B' if row['difference'] > 0 else 'A'} is ahead by {points(abs(row['difference'])).lstrip('+')}"
+    widgets.html(f'<p class="lens-story">{told}.</p>')
+    if found.why_not:
+        st.caption(f":material/link_off: Not paired, because {found.why_not}. Nothing is subtracted or tested: each number stands alone.")
+
+
+def metrics(found: Any, sides: Sides) -> None:
+    """Every metric of both sides with interval; paired difference and test where there are any."""
+    left, right = st.columns([4, 7], gap="medium")
+    table, names = found.table, sides.names
+    columns = {
+        f"{side}{end}": f"{shown}{end}" for side, shown in (("first", "before"), ("second", "after")) for end in ("", "_low", "_high")
+    }
+    as_steps = table.rename(columns=columns)
+    recalls = as_steps[as_steps["metric"].str.startswith("recall")]
+    with left:
+        chart = charts.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, sides.short)
+        chart.data[0].marker.color, chart.data[1].marker.color = charts_compare.FIRST, charts_compare.SECOND
+        widgets.figure("Recall, with 95% intervals", chart, "compare-recall", table, help=words.word("recall@1").help)
+    with right:
+        paired = "paired query by query" if not found.why_not else "each on its own queries"
+        st.markdown(f"**All metrics, {paired}**", help=words.word("interval").help)
+        if found.why_not:
+            alone(table, sides.short)
+        else:
+            listings.comparison(as_steps, sides.short)
+        n = [f"{name}: {count(q)} queries" for name, q in zip(("A", "B"), table.loc[0, ["first_n", "second_n"]], strict=True)]
+        sizes = [f"{count(side.evaluation.candidates)} candidates" for side in (found.first, found.second)]
+        st.caption(f"{names[0]} ({n[0].removeprefix('A: ')}, {sizes[0]}); {names[1]} ({n[1].removeprefix('B: ')}, {sizes[1]}).")
+
+
+def alone(table: pd.DataFrame, names: tuple[str, str]) -> None:
+    """Metrics of both sides without a difference."""
+    rows = []
+    for row in table.itertuples():
+        word = words.word(row.metric)
+        cells = [(row.first, row.first_low, row.first_high), (row.second, row.second_low, row.second_high)]
+        written = [f"{word.write(v)} ({words.interval(a, b) if word.unit == '%' else f'{a:.3f}–{b:.3f}'})" for v, a, b in cells]
+        rows.append((word.label, *written))
+    settings = {name: st.column_config.TextColumn(name, help=words.word("interval").help) for name in names}
+    st.dataframe(pd.DataFrame(rows, columns=["Metric", *names]), column_config=settings, hide_index=True, row_height=40)
+
+
+def outcomes(found: Any, sides: Sides, k: int) -> None:
+    """The 2 x 2 table and ranks against ranks."""
+    arguments = (sides.variant, sides.other_variant)
+    table = data.ask_two("compare.outcomes", sides.first, sides.second, *arguments, k)
+    left, right = st.columns(2, gap="large")
+    by_kind = table.set_index("kind")["queries"]
+    with left:
+        title = f"{count(by_kind['only first'])} queries only A gets right, {count(by_kind['only second'])} only B"
+        chart = charts_compare.outcomes(table, sides.short, k)
+        widgets.figure(title, chart, f"outcomes-{k}", table, help=words.explain(f"recall@{k}", table.attrs["n"], "queries"))
+    with right:
+        a, b = found.first.ranks, found.second.ranks
+        title = f"B ranks it better for {count((b < a).sum())} of {count(len(a))}, worse for {count((b > a).sum())}"
+        ranks = pd.DataFrame({"query": range(len(a)), "rank_first": a, "rank_second": b})
+        note = "Each bubble: queries whose first right candidate stands about there; below the line B is better."
+        widgets.figure(title, charts_compare.ranks(a, b, sides.short), "compare-ranks", ranks, note, help=words.explain("rank"))
+
+
+def browser(sides: Sides, k: int) -> None:
+    """The queries they differ on most, and both rankings of the chosen one."""
+    widgets.section("Where they differ most", "Ordered by the ratio of the two ranks. Choose a query: both rankings stand side by side.")
+    kind = state.pick(st.segmented_control, "kind-two", "Queries", list(KINDS), format_func=KINDS.get, help=words.KINDS_TWO_HELP)
+    arguments = (sides.variant, sides.other_variant)
+    frame = data.ask_two("compare.query_list", sides.first, sides.second, *arguments, kind, k)
+    if frame.empty:
+        widgets.empty("No such query", f"No query is of the kind “{KINDS[kind]}” at top {k}.", icon=":material/search_off:")
+        return
+    rows = frame["row"].tolist()
+    query = state.within("query", "query", 0, data.facts(sides.first).queries - 1, rows[0])
+    table, columns = listings.listing(sides.first, "queries", frame, A=frame["rank_first"], B=frame["rank_second"])
+    for letter, name in zip("AB", sides.names, strict=True):
+        columns[letter] = st.column_config.NumberColumn(letter, help=f"{words.explain('rank')} {name}.", format="%d", width=64)
+    key = f"{sides}-{kind}-{k}"
+    state.table("query", table, rows, query, key, height=min(300, 38 + 40 * len(frame)), row_height=40, column_config=columns)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(f"{count(len(frame))} of {count(frame.attrs['total'])} shown. Ranks of the first right candidate; 1 is best.")
+        st.download_button(
+            "CSV", frame.to_csv(index=False), "retrieval-lens-compare.csv", "text/csv",
+            icon=":material/download:", type="tertiary", on_click="ignore", help="The listed queries with both ranks",
+        )  # fmt: skip
+    rankings(sides, query)
+
+
+def rankings(sides: Sides, query: int) -> None:
+    """One query and its ten best candidates on both sides."""
+    lists = data.ask_two("compare.rankings", sides.first, sides.second, query, sides.variant, sides.other_variant, 10)
+    item, first, second = st.columns([1.2, 2.4, 2.4], gap="medium")
+    with item:
+        st.markdown(f"**Query {query}**")
+        listings.show(data.item(sides.first, "queries", query))
+    for column, name, ranking, moved in ((first, sides.names[0], lists.before, "to"), (second, sides.names[1], lists.after, "from")):
+        with column:
+            st.markdown(f"**{name}**", help=words.word("similarity").help)
+            listings.rank_list(sides.first, ranking, moved)
+    st.caption(words.RANK_OTHER_NOTE)
+
+
+@widgets.fragment
+def shape(sides: Sides) -> None:
+    """Similarities of right and wrong pairs, and figures of the geometry."""
+    widgets.section("How the embeddings lie", "The further matching pairs stand out from all others, the easier retrieval is.")
+    arguments = (sides.variant, sides.other_variant)
+    table = data.ask_two("compare.similarities", sides.first, sides.second, *arguments)
+    left, right = st.columns(2, gap="large")
+    for column, side, name, colour in (
+        (left, "first", sides.short[0], charts_compare.FIRST),
+        (right, "second", sides.short[1], charts_compare.SECOND),
+    ):
+        with column:
+            part, found = table[table["side"] == side], table.attrs[side]
+            note = f"{count(found['n_positive'])} matching pairs, {count(found['n_negative'])} others."
+            title = f"{name}: d′ = {found['d_prime']:.2f}"
+            widgets.figure(title, charts_compare.similarities(part, colour), f"similarity-{side}", part, note, help=words.D_PRIME_HELP)
+    figures(data.ask_two("compare.shape", sides.first, sides.second, *arguments), sides)
+
+
+def figures(table: pd.DataFrame, sides: Sides) -> None:
+    """Geometry side by side, each measure with its meaning."""
+    shown = pd.DataFrame(
+        {
+            "Measure": [words.GEOMETRY[m][0] for m in table["measure"]],
+            **{name: table[side].round(3) for side, name in zip(("first", "second"), sides.short, strict=True)},
+            "What it says": [words.GEOMETRY[m][1] for m in table["measure"]],
+        }
+    )
+    number = {name: st.column_config.NumberColumn(name, format="%.3f", width=130) for name in sides.short}
+    st.dataframe(
+        shown, hide_index=True, height=38 + 35 * len(shown), column_config=number | {"Measure": st.column_config.TextColumn(width=190)}
+    )
+    sizes = [
+        f"{letter}: {count(f.queries)} queries, {count(f.candidates)} candidates"
+        for letter, f in zip("AB", map(data.facts, (sides.first, sides.second)), strict=True)
+    ]
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption("; ".join(sizes) + ". Unit rows under each side's variant.")
+        st.download_button(
+            "CSV", table.to_csv(index=False), "retrieval-lens-geometry.csv", "text/csv",
+            icon=":material/download:", type="tertiary", on_click="ignore", key="csv-geometry", help="These figures as a table",
+        )  # fmt: skip
+
+
+def reproduce(sides: Sides) -> None:
+    """The commands and the lines that give the table."""
+    a, b = data.facts(sides.first).name, data.facts(sides.second).name
+    commands = [f'retrieval-lens evaluate {n} --variant "{v}"' for n, v in ((a, sides.variant), (b, sides.other_variant))]
+    asked = f'compare.compare(run, open_run("{b}", Store.default()), "{sides.variant}", "{sides.other_variant}").table'
+    widgets.reproduce("\n".join(commands), widgets.python("compare", a, asked))
+
+
+def page() -> None:
+    """The page."""
+    selection = state.current()
+    widgets.heading("compare")
+    sides = choose(selection.run, selection.other, selection.variant)
+    if any(listings.nothing_to_find(run) for run in dict.fromkeys((sides.first, sides.second))):
+        return
+    found = data.ask_two("compare.compare", sides.first, sides.second, sides.variant, sides.other_variant)
+    if sides.same:
+        st.caption(":material/info: Both sides are the same; choose another run or another variant for one of them.")
+    verdict(found, sides)
+    metrics(found, sides)
+    if not found.why_not:
+        widgets.section("Who finds what")
+        k = state.pick(st.segmented_control, "top-k", "Right means a relevant candidate in the top", list(TOPS))
+        outcomes(found, sides, k)
+        browser(sides, k)
+    shape(sides)
+    reproduce(sides)
+
+
+page()

@@ -1,0 +1,78 @@
+"""Lesson: nine steps, one idea each, from a model that describes a picture to what repairs its retrieval."""
+
+import streamlit as st
+
+from dashboard import data, explanations, listings, state, widgets, words
+from dashboard.lesson import STEPS, Class
+
+
+def prepared(run: str, other: str | None) -> Class:
+    """The query to teach with, by default one that shows most, and its right and wrong answers."""
+    shown = data.examples(run, other)
+    query = state.within("query", "query", 0, data.facts(run).queries - 1, shown[0])
+    pair = explanations.duel(run, query, "none")
+    return Class(run, other, query, pair["candidate"], pair["rival"])
+
+
+def turn(at: int) -> None:
+    """Previous, where one is, and next; the arrow keys turn too."""
+    last = len(STEPS)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="lens-turn"):
+        if st.button("Back", icon=":material/arrow_back:", disabled=at == 1, shortcut="Left"):
+            state.put(step=at - 1)
+            st.rerun()
+        dots = "".join(f'<i class="{"on" if i <= at else ""}" title="{i}. {step.title}"></i>' for i, step in enumerate(STEPS, 1))
+        widgets.html(f'<div class="lens-steps">{dots}</div>')
+        if st.button("Next", icon=":material/arrow_forward:", disabled=at == last, shortcut="Right", type="primary"):
+            state.put(step=at + 1)
+            st.rerun()
+
+
+def notes(said: str) -> None:
+    """What to say, for whoever stands in front."""
+    if state.toggle("notes", "What to say", True, help=words.NOTES_HELP):
+        with st.container(border=True):
+            st.markdown(f":material/record_voice_over: {said}")
+
+
+def below(chosen: Class, at: int) -> None:
+    """The page that shows more, and another example."""
+    step, shown = STEPS[at - 1], data.examples(chosen.run, chosen.other)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        rows = {"query": chosen.query, "candidate": chosen.right, "rival": chosen.wrong}
+        state.link(step.page, step.see, icon=":material/arrow_outward:", **(rows if step.page != "concepts" else {}))
+        if (
+            step.one_query
+            and len(shown) > 1
+            and st.button("Another example", icon=":material/casino:", type="tertiary", help=words.EXAMPLE_HELP)
+        ):
+            following = shown.index(chosen.query) + 1 if chosen.query in shown else 0
+            state.put(query=shown[following % len(shown)], candidate=None, rival=None)
+            st.rerun()
+
+
+def page() -> None:
+    """The page."""
+    selection = state.current()
+    run, other = selection.run, selection.other
+    at = state.within("step", "step", 1, len(STEPS), 1)
+    step = STEPS[at - 1]
+    st.title(words.PAGES["lesson"][0], anchor=False)
+    if listings.nothing_to_find(run):
+        return
+    turn(at)
+    st.caption(f"Step {at} of {len(STEPS)} · {step.title}")
+    said = ""
+    chosen = prepared(run, other)
+    with widgets.guard():
+        said = step.draw(chosen)
+    if said:
+        notes(said)
+    below(chosen, at)
+    name = data.facts(run).name
+    widgets.reproduce(
+        f"retrieval-lens evaluate {name} --transform center", widgets.python("compare", name, "compare.teaching_queries(run)")
+    )
+
+
+page()
