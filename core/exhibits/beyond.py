@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from core.errors import NotAvailable
 from core.exhibits import beyond_tables as tables
 from core.exhibits import beyond_verdicts as verdicts
 from core.exhibits.beyond_tables import THENS
 from core.exhibits.registry import Exhibit, Option
 from core.exhibits.rows import METRIC, need_pairs
 from core.exhibits.study import PAIRED, need_sae_and_pairs
-from core.run import Run
 
 YES = f"{PAIRED}; agrees is yes"
-
-
-def need_modalities_and_pairs(run: Run) -> None:
-    """NotAvailable without pairs, or where no item is a pure image or none a pure text."""
-    need_pairs(run)
-    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}  # type: ignore[arg-type]
-    if missing := {"text", "image"} - held:
-        what = f"run {run.name!r} has no item that is a pure {' or '.join(sorted(missing))}, so no concept has a modality score (Eq 4)"
-        raise NotAvailable(what, got=", ".join(sorted(held)), todo="choose a run of task 1 or 4")
-
 
 BEYOND: tuple[Exhibit, ...] = (
     Exhibit(
@@ -69,7 +57,8 @@ BEYOND: tuple[Exhibit, ...] = (
         claim="Are query statistics from a support split safe, and from how many queries on?",
         definition="Centring and ReAlign with the query side's mean and covariance from n random support queries (three draws, each larger"
         " one containing the smaller), candidates from the pool. Gain: paired difference of recall@1 to raw.",
-        rule="Safe from the smallest n from which on the lower 95% bound of every draw's gain stays above 0; agrees where there is one.",
+        rule="Safe from the smallest n from which on the lower 95% bound of every draw's gain stays above 0: agrees where there is "
+        "one, disagrees where with all support queries the interval of the gain lies below 0, else not clear.",
         compute=tables.support_size,
         judge=verdicts.support_size,
         group="beyond",
@@ -130,8 +119,8 @@ BEYOND: tuple[Exhibit, ...] = (
         compute=tables.dictionary_conclusions,
         judge=verdicts.dictionary_conclusions,
         group="beyond",
-        check=need_modalities_and_pairs,
-        needs="relevant pairs, pure images and pure texts",
+        check=need_pairs,
+        needs="relevant pairs; pure images and pure texts for modality scores",
         kept=False,
     ),
     Exhibit(
@@ -142,7 +131,8 @@ BEYOND: tuple[Exhibit, ...] = (
         "of its training on its own rows (token states, pooled embeddings or a mixture); recall of the reconstructions z D + u "
         "in the place of the embeddings.",
         rule="Agrees where the paired 95% interval of the reconstructions' recall@1 minus the embeddings' lies within ±2 points, "
-        "disagrees where it lies outside, else not clear; judged for the first dictionary and the one that explains most.",
+        "disagrees where it lies outside, else not clear; judged for the first dictionary and the one that explains most, where"
+        " the embeddings reach 2% themselves.",
         compute=tables.sae_fidelity,
         judge=verdicts.sae_fidelity,
         group="beyond",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.exhibits.agreement import by_direction, by_sameness, points
+from core.exhibits.agreement import SMALL, by_direction, by_sameness, cannot, percent, points
 from core.exhibits.beyond_tables import WORDS
 from core.exhibits.registry import Outcome, Verdict
 from core.questions.statistics import safe_from
@@ -63,7 +63,8 @@ def support_size(table: pd.DataFrame) -> tuple[Verdict, ...]:
             why = f"{WORDS[variant]}: {safe} (of {most:,}; from there on every draw's 95% interval of the gain over raw lies above 0); "
             why += "with all of them "
             why += f"{points(last['gain'])} of recall@1 ({100 * last['gain_low']:+.1f} to {100 * last['gain_high']:+.1f})"
-            found.append(Verdict(on=name, outcome="agrees" if size else "disagrees", why=why, n=int(last["queries"])))
+            outcome: Outcome = "agrees" if size else "disagrees" if last["gain_high"] < 0 else "not clear"
+            found.append(Verdict(on=name, outcome=outcome, why=why, n=int(last["queries"])))
     return tuple(found)
 
 
@@ -125,8 +126,11 @@ def dictionary_conclusions(table: pd.DataFrame) -> tuple[Verdict, ...]:
     return tuple(_held(name, rows, words, holds) for name, rows in _each(table) for words, holds in CONCLUSIONS.items())
 
 
+TEXT = "more than half of the concepts speak text (score above 0.9)"
+
+
 CONCLUSIONS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
-    "more than half of the concepts speak text (score above 0.9)": lambda t: t["share_text"] > 0.5,
+    TEXT: lambda t: t["share_text"] > 0.5,
     "a tenth of the concepts holds 99% of the energy": lambda t: t["share_for_99"] < 0.1,
     "more than half of the three top sets is common": lambda t: t["overlap_all"] > 0.5,
     "removing the top 1% by attribution raises recall@1 (interval above 0)": lambda t: t["gain_low"] > 0,
@@ -137,6 +141,8 @@ overlaps of 0.55 to 0.65 (Table 1) for multimodal LLMs."""
 
 
 def _held(name: str, rows: pd.DataFrame, words: str, holds: Callable[[pd.DataFrame], pd.Series]) -> Verdict:
+    if words == TEXT and not rows["scored"].any():
+        return cannot(name, f"{words}: no concept has a score, the run lacks pure images or pure texts")
     yes = rows[holds(rows)]["dictionary"].tolist()
     outcome: Outcome = "agrees" if len(yes) == len(rows) else "disagrees" if not yes else "not clear"
     which = f": {', '.join(yes)}" if yes and len(yes) < len(rows) else ""
@@ -151,5 +157,7 @@ def sae_fidelity(table: pd.DataFrame) -> tuple[Verdict, ...]:
         for row in rows[(rows.index == rows.index[0]) | (rows.index == best.name)].to_dict("records"):
             how = f"explained variance {row['explained_variance']:.2f}"
             what = f"recall@1 of the reconstructions of {row['dictionary']} ({how}) minus the embeddings'"
-            found.append(by_sameness(name, what, row))
+            embeddings = row["recall@1"] - row["gain"]
+            nothing = f"{what}: the embeddings themselves reach {percent(embeddings)}, there is nothing to lose"
+            found.append(cannot(name, nothing) if embeddings < SMALL else by_sameness(name, what, row))
     return tuple(found)

@@ -96,20 +96,25 @@ def test_removal_is_judged_by_the_interval_of_the_studys_share(gain: tuple[float
     assert [v.outcome for v in found] == [outcome, "disagrees"] and "after centring" in found[0].why
 
 
-@pytest.mark.parametrize(("lows", "outcome", "words"), [((-0.1, 0.1), "agrees", "from 30"), ((0.1, -0.1), "disagrees", "not safe")])
-def test_support_is_judged_by_the_worst_draws(lows: tuple[float, float], outcome: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("lows", "high", "outcome", "words"),
+    [((-0.1, 0.1), 0.2, "agrees", "from 30"), ((0.1, -0.1), 0.2, "not clear", "not safe"), ((0.1, -0.1), -0.1, "disagrees", "not safe")],
+)
+def test_support_is_judged_by_the_worst_draws(lows: tuple[float, float], high: float, outcome: str, words: str) -> None:
     table = pd.DataFrame(
-        [row(variant="center", size=s, gain_worst=w, gain=0.1, gain_low=0.0, gain_high=0.2) for s, w in zip((10, 30), lows, strict=True)]
+        [row(variant="center", size=s, gain_worst=w, gain=0.1, gain_low=-0.2, gain_high=high) for s, w in zip((10, 30), lows, strict=True)]
     )
     (found,) = verdicts.support_size(table)
     assert found.outcome == outcome and words in found.why
 
 
 def test_conclusions_count_the_dictionaries_they_hold_in() -> None:
-    nothing = {"share_text": 0.2, "share_for_99": 0.05, "overlap_all": 0.1, "gain_low": -0.1, "beyond_random_low": -0.1}
+    nothing = {"scored": 9, "share_text": 0.2, "share_for_99": 0.05, "overlap_all": 0.1, "gain_low": -0.1, "beyond_random_low": -0.1}
     table = pd.DataFrame([row(dictionary="x", **nothing), row(dictionary="y", **nothing | {"gain_low": 0.02})])
     found = verdicts.dictionary_conclusions(table)
     assert [v.outcome for v in found] == ["disagrees", "agrees", "disagrees", "not clear", "disagrees"]
+    unscored = verdicts.dictionary_conclusions(table.assign(scored=0, share_text=np.nan))
+    assert [v.outcome for v in unscored] == ["cannot be said", *(v.outcome for v in found[1:])]
     assert "in 1 of 2 dictionaries: y" in found[3].why and "in 2 of 2" in found[1].why
 
 
@@ -134,4 +139,14 @@ def test_geometry_needs_recall_to_follow(recall: float, outcome: str) -> None:
     rows = [row(variant="none", measure=m, change=np.nan, change_low=np.nan, change_high=np.nan) for m in changes]
     rows += [row(variant="center", measure=m, change=v, change_low=v - 0.05, change_high=v + 0.05) for m, v in changes.items()]
     (found,) = verdicts.geometry(pd.DataFrame(rows))
+    assert found.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("recall", "gain", "outcome"),
+    [(0.5, 0.0, "agrees"), (0.3, -0.2, "disagrees"), (0.48, -0.02, "not clear"), (0.001, 0.0, "cannot be said")],
+)
+def test_reconstructions_are_judged_where_there_is_something_to_lose(recall: float, gain: float, outcome: str) -> None:
+    ends = {"recall@1": recall, "gain": gain, "gain_low": gain - 0.01, "gain_high": gain + 0.01, "explained_variance": 0.9}
+    (found,) = verdicts.sae_fidelity(pd.DataFrame([row(dictionary="x", **ends)]))
     assert found.outcome == outcome
