@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from core.analysis.evaluation import safe_from
 from core.exhibits.agreement import SMALL, by_direction, by_sameness, cannot, percent, points
 from core.exhibits.beyond_tables import WORDS
 from core.exhibits.registry import Outcome, Verdict
-from core.questions.statistics import safe_from
 
 SHARE = 0.01
 """The share of concepts that the study removes."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.evaluation import bootstrap_means
-from core.analysis.fitdata import FitData, Memo
+from core.analysis.evaluation import bootstrap_means, safe_from
+from core.analysis.fitdata import support_sample
 from core.analysis.ranking import Ranked
 from core.analysis.retrieval import per_query
 from core.questions.answers import cached_table, fit_data, fitted, variant_of
@@ -131,21 +131,3 @@ def with_support(run: Run, variant: str) -> str:
         for step in spec.of_stage("affine")
     ]
     return str(replace(spec, steps=(*spec.of_stage("edit"), *spec.of_stage("removal"), *steps)))
-
-
-def support_sample(data: FitData, size: int, seed: int) -> FitData:
-    """The same data with `size` support queries: the first of a seeded shuffle, so that larger sizes contain smaller ones."""
-    rows, codes = data.rows("support")
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:size])
-    part = None if codes is None else codes[chosen]
-    return replace(data, support_queries=rows[chosen], support_query_codes=part, support_pairs=None, memo=Memo())
-
-
-def safe_from(sizes: Sequence[int], low_bounds: Sequence[float]) -> int | None:
-    """The smallest size from which on every lower bound, its own included, is above 0; None where the last is not. Sizes ascend."""
-    safe: int | None = None
-    for size, low in zip(reversed(sizes), reversed(low_bounds), strict=True):
-        if not low > 0:
-            break
-        safe = size
-    return safe

@@ -80,20 +80,7 @@ def test_support_size_is_a_centring_by_the_drawn_rows(run: Run, monkeypatch: pyt
     assert fit_data(run).rows("support")[0].shape == support.shape
 
 
-def test_larger_draws_contain_smaller_ones(run: Run) -> None:
-    small, large = (statistics.support_sample(fit_data(run), n, 3).support_queries for n in (15, 40))
-    assert {r.tobytes() for r in small} <= {r.tobytes() for r in large}
-
-
 def test_without_support_it_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "parts", property(lambda self: ("queries", "candidates")))
     with pytest.raises(NotAvailable, match="support split"):
         statistics.support_size(run)
-
-
-@pytest.mark.parametrize(
-    ("lows", "expected"),
-    [([-1.0, 0.1, 0.2], 20), ([0.1, -0.1, 0.2], 30), ([0.1, 0.2, 0.0], None), ([0.1, 0.1, 0.1], 10), ([0.1, float("nan"), 0.1], 30)],
-)
-def test_safe_from_by_hand(lows: list[float], expected: int | None) -> None:
-    assert statistics.safe_from([10, 20, 30], lows) == expected
