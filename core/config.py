@@ -114,19 +114,20 @@ class EmbeddingSpec:
 class SaeSpec:
     """One dictionary, or several: every width (`width` and `widths`) with every K (`k` and `ks`) is trained in one pass over the items.
 
-    The run uses `width` with `k`; the others are kept in the cache beside it. Keys after `data` say how `train` trains.
+    The run uses `width` with `k`; the others are kept in the cache beside it. Left out, they are the first of `widths` and of `ks`.
+    Keys after `data` say how `train` trains.
     """
 
     source: str = "train"
     """`train`, `none`, `shipped`, `shipped:NAME`, a folder, a .pt file, `hf:owner/name/file` or `sae-lens:RELEASE/SAE_ID`."""
     width: int | None = None
-    """Number of concepts; None: 32768 (preset `study` on a dual encoder: 7168)."""
-    k: int = 50
-    """Active concepts per item; with `batchtopk` and `matryoshka` on average over a batch."""
+    """Number of concepts; None: the first of `widths`, else 32768 (preset `study` on a dual encoder: 7168)."""
+    k: int = None  # type: ignore[assignment]  # a number once it is made
+    """Active concepts per item, with `batchtopk` and `matryoshka` on average over a batch; left out: the first of `ks`, else 50."""
     widths: tuple[int, ...] = ()
-    """Further widths."""
+    """Widths to be trained beside it."""
     ks: tuple[int, ...] = ()
-    """Further Ks."""
+    """Ks to be trained beside it."""
     input: SaeInput = "raw"
     """What is encoded: the pooled embedding as it is, or L2-normalised."""
     data: SaeData = "tokens"
@@ -147,6 +148,10 @@ class SaeSpec:
     """Of the initial weights and the shuffling."""
 
     def __post_init__(self) -> None:
+        if self.width is None and self.widths:
+            object.__setattr__(self, "width", self.widths[0])
+        if self.k is None:
+            object.__setattr__(self, "k", self.ks[0] if self.ks else 50)
         _choice("sae.input", self.input, SaeInput)
         _choice("sae.data", self.data, SaeData)
         _choice("sae.preset", self.preset, SaePreset)

@@ -181,3 +181,9 @@ def test_lists_of_a_spec_file() -> None:
     raw = {"corpus": {"source": "demo"}, "model": {"name": "demo-mllm"}, "sae": {"preset": "study", "widths": [128, 256], "ks": [8]}}
     assert parse_spec(raw).sae == SaeSpec(preset="study", widths=(128, 256), ks=(8,))
     assert parse_spec(parse_spec(raw).canonical()).sae == parse_spec(raw).sae
+
+
+def test_the_first_of_the_lists_is_the_run_s_own() -> None:
+    assert (SaeSpec(widths=(64, 128), ks=(4, 8)).width, SaeSpec(widths=(64, 128), ks=(4, 8)).k) == (64, 4)
+    assert (SaeSpec(width=96, widths=(64,), k=5, ks=(4,)).width, SaeSpec(width=96, widths=(64,), k=5, ks=(4,)).k) == (96, 5)
+    assert (SaeSpec().width, SaeSpec().k, SaeSpec().width_for(dual=False)) == (None, 50, 32768)
