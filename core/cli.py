@@ -7,8 +7,6 @@ Exit codes: 0 done, 1 the user's input is at fault, 2 usage, 3 a fault of ours, 
 from __future__ import annotations
 
 import functools
-import json
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -18,11 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from core.errors import UserError
+from core.output import emit, present
+from core.output import show as show_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.exhibits import Shown
     from core.run import Run
 
 app = typer.Typer(
@@ -79,42 +76,6 @@ def _fail(line: str, code: int) -> None:
     raise typer.Exit(code) from None
 
 
-def _emit(payload: dict[str, Any]) -> None:
-    """Print strict JSON: NaN and infinity become null."""
-    typer.echo(json.dumps(_strict(payload), ensure_ascii=False))
-
-
-def _strict(value: Any) -> Any:
-    import numpy as np
-
-    if isinstance(value, dict):
-        return {str(k): _strict(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_strict(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
-def _show(table: pd.DataFrame, title: str = "") -> None:
-    """A small table on stdout; as wide as it needs to be where stdout is no terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table(*[str(c) for c in table.columns], title=title or None, title_justify="left")
-    for row in table.itertuples(index=False):
-        grid.add_row(*[_cell(value) for value in row])
-    Console(width=None if sys.stdout.isatty() else 240).print(grid)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "undefined" if math.isnan(value) else f"{value:.4g}"
-    return str(value)
-
-
 def _run(name: str) -> Run:
     from core.run import open_run
     from core.store import Store
@@ -134,8 +95,8 @@ def demo(
     from core.store import Store
 
     made = make_demo(Store.default(), RichProgress())
-    _show(made.summary, "The demo, as measured here (recall in per cent; after = ReAlign, beta 0.1)")
-    _show(made.report, "Image -> text: what the demo says about the study's claims")
+    show_table(made.summary, "The demo, as measured here (recall in per cent; after = ReAlign, beta 0.1)")
+    show_table(made.report, "Image -> text: what the demo says about the study's claims")
     if serve:
         from core.demo import warm
         from core.serve import serve as open_dashboard
@@ -175,7 +136,7 @@ def run(
         "parts": {p: len(made.embeddings(p)) for p in made.parts},
     }
     if json_:
-        _emit(facts)
+        emit(facts)
     else:
         typer.echo(f"{made.name} ({made.key}): {facts['parts']}\nnext: retrieval-lens evaluate {made.name}; retrieval-lens serve")
 
@@ -195,7 +156,7 @@ def corpus(
     guessed = guess_source(source, max_bad_share)
     report = inspect_corpus(guessed if task is None else replace(guessed, task=task))
     if json_:
-        _emit({k: v for k, v in asdict(report).items() if k != "why_not"})
+        emit({k: v for k, v in asdict(report).items() if k != "why_not"})
     else:
         counts = ", ".join(f"{n} {m}" for m, n in report.by_modality.items())
         typer.echo(f"{report.items} items ({counts}); {report.queries} queries, {report.candidates} candidates; {len(report.bad)} bad")
@@ -212,11 +173,11 @@ def models(json_: Json = False) -> None:
 
     rows = known_models()
     if json_:
-        _emit({"models": rows})
+        emit({"models": rows})
         return
     import pandas as pd
 
-    _show(pd.DataFrame([_model_row(row) for row in rows]))
+    show_table(pd.DataFrame([_model_row(row) for row in rows]))
     for row in rows:
         typer.echo(f"{row['name']}: {row['special']}")
     typer.echo("GiB: parameters x bytes + a fifth. Any other hub id or local folder of a kind above works too: [model] name = ...")
@@ -258,9 +219,9 @@ def evaluate(
     chosen = expression(opened.spec.whitening, transform, beta, eps, statistics, remove_top, rank, variant)
     payload = retrieval.payload(opened, chosen)
     if json_:
-        _emit(payload)
+        emit(payload)
     else:
-        _show(
+        show_table(
             retrieval.payload_table(payload),
             f"{opened.name}, {payload['variant']}, {payload['queries']} queries, {payload['candidates']} candidates",
         )
@@ -281,9 +242,9 @@ def concepts(
     opened = _run(run_)
     table = questions.top(opened, sort, top)
     if json_:
-        _emit({"run": opened.name, "sort": sort, "concepts": table.to_dict("records")})
+        emit({"run": opened.name, "sort": sort, "concepts": table.to_dict("records")})
     else:
-        _show(table, f"{opened.name}: {len(questions.table(opened))} concepts, the first {len(table)} by {sort}")
+        show_table(table, f"{opened.name}: {len(questions.table(opened))} concepts, the first {len(table)} by {sort}")
 
 
 @command()
@@ -309,9 +270,9 @@ def exhibit(
     if shown.table.empty:
         _fail("; ".join(left.why for left in shown.left_out), 1)
     if json_:
-        _emit(shown.to_json())
+        emit(shown.to_json())
     else:
-        _present(shown)
+        present(shown)
 
 
 def _options(given: list[str]) -> dict[str, str]:
@@ -320,24 +281,6 @@ def _options(given: list[str]) -> dict[str, str]:
         if "=" not in entry:
             raise UserError("an option needs a value", got=repr(entry), allowed="NAME=VALUE")
     return dict(entry.split("=", 1) for entry in given)
-
-
-def _present(shown: Shown) -> None:
-    """Claim, verdicts, table, printed numbers and notes of an exhibit."""
-    from core.exhibits.present import readable
-
-    typer.echo(f"{shown.exhibit.title}: {shown.exhibit.claim}")
-    for verdict in shown.verdicts:
-        typer.echo(f"  {verdict.about}, {verdict.on}: {verdict.outcome}: {verdict.why}")
-    for left in shown.left_out:
-        typer.echo(f"  left out, {left.run}: {left.why}")
-    for table, title in ((shown.table, ""), (shown.printed, "live beside printed"), (shown.fidelity, "fidelity of the SAE")):
-        found = readable(table)
-        shared = ", ".join(f"{name} {value}" for name, value in found.shared.items())
-        if len(table):
-            _show(found.table, ": ".join(part for part in (title, shared) if part))
-    for line in (*shown.exhibit.contradictions, *shown.notes):
-        typer.echo(f"note: {line}", err=True)
 
 
 @command()
@@ -353,7 +296,7 @@ def bench(
     from core.bench import benchmark, scale
 
     figures = benchmark(model or "demo-mllm", items) if corpus_items is None else scale(corpus_items, model or "demo-clip")
-    _emit(figures) if json_ else typer.echo("\n".join(f"{k}: {v}" for k, v in figures.items()))
+    emit(figures) if json_ else typer.echo("\n".join(f"{k}: {v}" for k, v in figures.items()))
 
 
 @command()
@@ -363,9 +306,9 @@ def doctor(json_: Json = False) -> None:
 
     checks = examine()
     if json_:
-        _emit({"checks": checks.to_dict("records")})
+        emit({"checks": checks.to_dict("records")})
     else:
-        _show(checks)
+        show_table(checks)
     if not checks["ok"].all():
         raise typer.Exit(1)
 
@@ -378,11 +321,11 @@ def runs(json_: Json = False) -> None:
 
     table = cache.runs(Store.default())
     if json_:
-        _emit({"runs": table.to_dict("records")})
+        emit({"runs": table.to_dict("records")})
     elif table.empty:
         typer.echo("no runs yet; next: retrieval-lens demo")
     else:
-        _show(table)
+        show_table(table)
 
 
 @command()
@@ -397,10 +340,10 @@ def show(run_: RunName, json_: Json = False) -> None:
     if opened.sae is not None:
         tables["sae"] = fidelity(opened).table
     if json_:
-        _emit({name: table.to_dict("records") for name, table in tables.items()})
+        emit({name: table.to_dict("records") for name, table in tables.items()})
     else:
         for name, table in tables.items():
-            _show(table, name)
+            show_table(table, name)
 
 
 @command()
@@ -415,7 +358,7 @@ def verify(
     store = Store.default()
     checked = cache.verify(_run(run_)) if run_ else cache.verify_all(store)
     if json_:
-        _emit({"files": len(checked), "broken": checked[~checked["ok"]].to_dict("records")})
+        emit({"files": len(checked), "broken": checked[~checked["ok"]].to_dict("records")})
     else:
         typer.echo(f"{len(checked)} files, {int((~checked['ok']).sum())} broken")
     if not checked["ok"].all():

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 BASE = {"errors", "config", "records", "fingerprint", "store", "progress"}
 FLOW = ["corpus", "models", "encode", "sae", "analysis", "run", "pipeline", "questions", "export", "exhibits"]
 """Stages in order; a module imports from the base row and from stages before its own."""
-EDGES = {"cli", "__main__", "serve", "doctor", "bench"}
+EDGES = {"cli", "output", "__main__", "serve", "doctor", "bench"}
 """May import anything of core; nobody imports them."""
 FREE = {("corpus", "demo"), ("sae", "demo"), ("models", "demo")}
 """The demo world is data: stages may read its generator, not its runs."""
