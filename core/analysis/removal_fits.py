@@ -47,7 +47,10 @@ def remove_top(data: FitData, edits: Edits, concepts: tuple[int, ...], options: 
 
 
 def remove_random(data: FitData, edits: Edits, concepts: tuple[int, ...], options: Options) -> Removal:
-    """The span of random concepts. `count` auto: the share of all concepts, and at least as many as `rank` asks directions."""
+    """The span of random concepts. `count` auto: the share of all concepts, and at least as many as `rank` asks directions.
+
+    Of those that fire (pool active), where enough of them do, else of all.
+    """
     width = len(data.concept_rows())
     at_least = _rank(options) or 1
     count = max(at_least, round(float(options["share"]) * width)) if options["count"] == "auto" else int(options["count"])
@@ -55,8 +58,10 @@ def remove_random(data: FitData, edits: Edits, concepts: tuple[int, ...], option
     if options["pool"] == "active":
         pairs = data.pair_codes()
         pool = np.flatnonzero(frequency(pairs.query_codes, pairs.candidate_codes) > 0)
-    drawn = tuple(int(k) for k in random_concepts(pool, count, int(options["seed"])))
-    return _of_concepts(data, drawn, options, (f"{count} random concepts of {len(pool)}",))
+    enough = len(pool) >= count
+    note = f"{count} random concepts of {len(pool)}" if enough else f"{count} random concepts of all {width}: {len(pool)} fire"
+    drawn = random_concepts(pool if enough else np.arange(width), count, int(options["seed"]))
+    return _of_concepts(data, tuple(int(k) for k in drawn), options, (note,))
 
 
 def remove_directions(data: FitData, edits: Edits, concepts: tuple[int, ...], options: Options) -> Removal:

@@ -16,8 +16,8 @@ VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps, maps and the study's exhibits of the two main runs."""
-    from core.exhibits import EXHIBITS, show_exhibit
+    """Removal curves, beta sweeps, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs."""
+    from core.exhibits import show_exhibit
     from core.questions import map, retrieval, similarity
 
     runs = [open_run(name, store) for name in RUNS]
@@ -25,11 +25,19 @@ def warm(store: Store) -> None:
         similarity.removal_curve(run)
         retrieval.gain_split(run)
         retrieval.beta_sweep(run)
-    for name in (name for name, exhibit in EXHIBITS.items() if exhibit.group == "study"):
+    for name in _group("study"):
         show_exhibit(name, runs)
     for run in runs:
         for variant in VARIANTS:
             map.points(run, variant)
+    for name in _group("beyond"):
+        show_exhibit(name, runs)
+
+
+def _group(group: str) -> list[str]:
+    from core.exhibits import EXHIBITS
+
+    return [name for name, exhibit in EXHIBITS.items() if exhibit.group == group]
 
 
 def start() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.errors import NotAvailable
 from core.exhibits.rows import head
 from core.questions import controls, dictionaries, failures, geometry, remedies, statistics
 from core.run import Run
@@ -104,6 +105,8 @@ def failing_concepts(runs: Sequence[Run], variant: str = "none", listed: int = 1
     found = []
     for run in runs:
         table = failures.failing_concepts(run, variant)
+        if table.empty:
+            raise NotAvailable(f"no single concept decides any of the {table.attrs['failures']} failures of run {run.name!r}")
         known, off = table.attrs, failures.switched_off(run, variant)
         rows = table.head(listed).assign(part="concept", variant=variant)
         rows["named"] = [f"{row.concept} {row.label}".strip() for row in rows.itertuples()]

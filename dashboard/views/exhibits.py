@@ -114,7 +114,7 @@ def beside(shown: Any) -> None:
         st.caption(f"{words.PRINTED_HELP} {words.NOT_THESE if shown.printed.empty else ''}")
         models = state.pick(st.selectbox, "printed", "Model", ["all", *shown.study["model"].unique()])
         rows = shown.study if models == "all" else shown.study[shown.study["model"] == models]
-        st.dataframe(rows.dropna(axis=1, how="all"), hide_index=True)
+        st.dataframe(rows.dropna(axis=1, how="all").fillna({"note": ""}), hide_index=True)
 
 
 def fidelity(shown: Any) -> None:

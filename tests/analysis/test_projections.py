@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.decomposition import PCA
 
 from core.analysis.variants import apply_variant, fit_variant, parse_variant
@@ -117,3 +118,16 @@ def test_random_concepts_reach_the_rank_asked_for(world):
     short = fit_variant("remove-random(count=4,rank=7)", world)
     assert len(short.query.removed_basis) == 4
     assert "rank 7 was asked for; these 4 concepts span 4" in short.notes
+
+
+def test_random_concepts_of_a_run_where_hardly_any_fires_are_drawn_from_all(world):
+    lone = np.zeros(world.dictionary.shape[0])
+    lone[3] = 1
+    codes = {
+        name: csr_array(getattr(world, name).multiply(lone))
+        for name in ("query_codes", "candidate_codes", "support_query_codes", "support_candidate_codes")
+    }
+    bare = replace(world, **codes, memo=type(world.memo)())
+    fitted = fit_variant("remove-random(count=4)", bare)
+    assert len(fitted.removed_concepts) == 4
+    assert "4 random concepts of all 60: 1 fire" in fitted.notes
