@@ -116,7 +116,7 @@ def actions(run: str, asked: Given) -> None:
 
 def picker(run: str) -> None:
     """Any item of the run, by search."""
-    place = st.popover("Pick an item of the run", icon=":material/image_search:", key="pick-item", on_change="rerun")
+    place = st.popover("Pick an item of the run", icon=":material/image_search:", key=f"pick-{state.get('start')}", on_change="rerun")
     if not place.open:
         return
     with place:

@@ -132,6 +132,15 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> None:
     st.dataframe(pd.DataFrame(rows, columns=["Metric", *names]), column_config=settings, hide_index=True, row_height=40)
 
 
+@widgets.fragment
+def paired(found: Any, sides: Sides) -> None:
+    """What can be said query by query; reruns alone."""
+    widgets.section("Who finds what")
+    k = state.pick(st.segmented_control, "top-k", "Right means a relevant candidate in the top", list(TOPS))
+    outcomes(found, sides, k)
+    browser(sides, k)
+
+
 def outcomes(found: Any, sides: Sides, k: int) -> None:
     """The 2 x 2 table and ranks against ranks."""
     arguments = (sides.variant, sides.other_variant)
@@ -254,10 +263,7 @@ def page() -> None:
     verdict(found, sides)
     metrics(found, sides)
     if not found.why_not:
-        widgets.section("Who finds what")
-        k = state.pick(st.segmented_control, "top-k", "Right means a relevant candidate in the top", list(TOPS))
-        outcomes(found, sides, k)
-        browser(sides, k)
+        paired(found, sides)
     shape(sides)
     reproduce(sides)
 

@@ -355,3 +355,40 @@ def test_lesson_is_turned_by_keys_and_in_the_link(tab: Tab) -> None:  # noqa: F8
     tab.page.keyboard.press("ArrowLeft")
     tab.wait_for_link(step="7")
     tab.settle("lesson").healthy()
+
+
+@pytest.mark.browser
+def test_item_is_picked_changed_and_emptied_each_a_link(tab: Tab, demo_store: Store) -> None:  # noqa: F811
+    tab.open("playground", run="demo-task7", query="3")
+    tab.page.get_by_role("button", name="Pick an item of the run").click()
+    body = tab.page.get_by_test_id("stPopoverBody")
+    search = body.get_by_label("Search", exact=True)
+    search.fill("test-12")
+    search.press("Enter")
+    tab.wait_for_link(search="test-12")
+    table = tab.settle("playground").page.get_by_test_id("stPopoverBody").get_by_test_id("stDataFrame")
+    table.click(position={"x": 12, "y": 54})
+    picked = live.find(open_run("demo-task7", demo_store), "queries", "test-12", 1)["row"].iloc[0]
+    tab.wait_for_link(start=f"queries:{picked}")
+    tab.open("playground", run="demo-task7", start="queries:12")
+    field = tab.page.get_by_label("Text", exact=True)
+    before = field.input_value()
+    field.fill("at night")
+    field.press("Enter")
+    tab.wait_for_link(start="queries:12", typed="at night")
+    field.fill("")
+    field.press("Enter")
+    tab.wait_for_link(start="none", picture="queries:12")
+    assert "typed" not in tab.link()
+    assert before
+    tab.settle("playground").healthy()
+
+
+@pytest.mark.browser
+def test_another_top_counts_anew_and_is_in_the_link(tab: Tab, run: Run, clip: Run) -> None:  # noqa: F811
+    tab.open("compare", run="demo", other="demo-clip")
+    tab.page.get_by_role("radio", name="5", exact=True).or_(tab.page.get_by_role("button", name="5", exact=True)).first.click()
+    tab.wait_for_link(**{"top-k": "5"})
+    only = compare.outcomes(run, clip, k=5).set_index("kind")["queries"]["only second"]
+    tab.page.get_by_text(f"{only} only B").first.wait_for()
+    tab.healthy()
