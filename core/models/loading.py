@@ -27,7 +27,7 @@ from core.store import cache_root
 if TYPE_CHECKING:
     from core.models.base import Adapter
 
-ADAPTER_VERSION = 1
+ADAPTER_VERSION = 2
 """Part of every model's key: raise it where an adapter's numbers change."""
 
 DUAL_TYPES = {"clip", "siglip", "siglip2", "metaclip_2", "altclip", "chinese_clip", "blip"}
