@@ -80,7 +80,7 @@ BEYOND: tuple[Exhibit, ...] = (
         judge=verdicts.remedies,
         group="beyond",
         check=need_pairs,
-        needs="relevant pairs; other layers, masks and prompts where they are to be compared",
+        needs="relevant pairs; other layers, poolings, masks and prompts where they are to be compared",
         kept=False,
     ),
     Exhibit(

@@ -1,9 +1,9 @@
 """Everything that can be done to the embeddings or scores of a run without training, in one table with corrected tests.
 
 Transforms are fitted on rows without labels; score corrections on a bank of other queries (the support split where there is one, else the
-test queries themselves, which is said); layers, token masks and prompts are other embeddings of the same items. Every row is held against
-the raw cosine on the same queries: paired difference of recall@1, its 95% interval, McNemar's exact test, and Holm's correction over the
-whole table.
+test queries themselves, which is said); layers, poolings, token masks and prompts are other embeddings of the same items. Every row is held
+against the raw cosine, and against ReAlign, on the same queries: paired difference of recall@1, its 95% interval, McNemar's exact test, and
+for the first Holm's correction over the whole table.
 """
 
 from __future__ import annotations
@@ -38,14 +38,23 @@ TRANSFORMS = (
     ("ReAlign, OAS shrinkage", "auto(method=oas)"),
 )
 CORRECTIONS = (("CSLS", "csls"), ("inverted softmax", "inverted-softmax"), ("QB-Norm", "qb-norm"))
+VIEW_KINDS = {"layer": "layer", "pooling": "pooling", "mask": "token mask"}
+"""Field of a view -> what a row that differs in it is called."""
+VIEW_SETTINGS = {
+    "layer": "layers = [1, 2, 3, -1]",
+    "pooling": 'poolings = ["mean", "last", "max", "min"]',
+    "mask": 'masks = ["all", "no-image", "no-prompt"]',
+}
 BEFORE_CORRECTION = (("", "none"), (" after centring", "center"), (" after ReAlign", "realign"))
 
 
 def remedies(run: Run) -> pd.DataFrame:
-    """DataFrame[remedy, kind, setting, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, p_holm, fitted_on, queries].
+    """DataFrame[remedy, kind, setting, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, beyond_realign, ..., p_holm,
+    fitted_on, queries].
 
-    kind: baseline, transform, score correction, layer, token mask, prompt. gain: recall@1 against the raw cosine of the run's first view;
-    p_holm: over all rows but the baseline. attrs["notes"]: what cannot be compared here and how to add it.
+    kind: baseline, transform, score correction, layer, pooling, token mask, prompt. gain: recall@1 against the raw cosine of the run's
+    first view; beyond_realign: against ReAlign of that view; p_holm: of the gain, over all rows but the baseline. attrs["notes"]:
+    what cannot be compared here and how to add it.
     """
     partners = prompt_partners(run)
     whitening = run.spec.whitening
@@ -55,14 +64,15 @@ def remedies(run: Run) -> pd.DataFrame:
         "eps": whitening.eps,
         "transforms": [v for _, v in TRANSFORMS],
     }
-    arguments |= {"corrections": [text for _, text in CORRECTIONS]}
+    arguments |= {"corrections": [text for _, text in CORRECTIONS], "views": list(VIEW_KINDS), "against": ["none", "realign"]}
     return cached_table(run, "remedies", arguments, lambda: _table(run, partners))
 
 
 def _table(run: Run, partners: list[Run]) -> pd.DataFrame:
-    raw = evaluate(run).evaluation.ranked
+    raw, realign = (evaluate(run, variant).evaluation.ranked for variant in ("none", "realign"))
     settings = (*_transforms(run), *_corrections(run), *_views(run), *_prompts(run, partners))
-    rows = [head | compared([ranked], {"gain": [raw]}) for head, ranked in ((_head(RAW, "baseline", "none", "nothing"), raw), *settings)]
+    baselines = {"gain": [raw], "beyond_realign": [realign]}
+    rows = [head | compared([ranked], baselines) for head, ranked in ((_head(RAW, "baseline", "none", "nothing"), raw), *settings)]
     table = tidy(rows, notes=_notes(run, partners))
     table.loc[0, "gain_p"] = np.nan
     table["p_holm"] = holm(table["gain_p"].to_numpy())
@@ -98,19 +108,19 @@ def query_bank(run: Run, variant: str) -> np.ndarray:
 
 
 def _views(run: Run) -> Iterator[Row]:
-    """Other layers and token masks, raw and with ReAlign, as far as they are stored."""
+    """Other layers, poolings and token masks, raw and with ReAlign, as far as they are stored."""
     for view in run.views[1:]:
-        if kind := _kind(run.view, view):
-            words = f"layer {view.layer}" if kind == "layer" else f"mask {view.mask}"
+        if field := _field(run.view, view):
+            kind, words = VIEW_KINDS[field], f"{field} {getattr(view, field)}"
             for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
                 head = _head(words + suffix, kind, f"{view} / {variant}", statistics_words(run, variant))
                 yield head, rank_view(run, view, variant)
 
 
-def _kind(first: EmbeddingView, view: EmbeddingView) -> str:
-    """Which single field of a view differs from the first, in words; empty for poolings and for more than one."""
-    changed = [name for name in ("layer", "pooling", "mask") if getattr(view, name) != getattr(first, name)]
-    return {"layer": "layer", "mask": "token mask"}.get(changed[0], "") if len(changed) == 1 else ""
+def _field(first: EmbeddingView, view: EmbeddingView) -> str:
+    """The single field in which a view differs from the first; empty for more than one."""
+    changed = [name for name in VIEW_KINDS if getattr(view, name) != getattr(first, name)]
+    return changed[0] if len(changed) == 1 else ""
 
 
 def rank_view(run: Run, view: EmbeddingView, variant: str) -> Ranked:
@@ -150,13 +160,12 @@ def _head(remedy: str, kind: str, setting: str, fitted_on: str) -> dict[str, Any
 def _notes(run: Run, partners: list[Run]) -> list[str]:
     """What has no row here, and what would add it."""
     if run.view.pooling == "projected":
-        return ["layers, token masks and prompts do not apply to the projected embeddings of a dual encoder"]
+        return ["layers, poolings, token masks and prompts do not apply to the projected embeddings of a dual encoder"]
     notes = []
-    kinds = {_kind(run.view, view) for view in run.views[1:]}
-    if "layer" not in kinds:
-        notes.append("one layer is stored: add layers = [1, 2, 3, -1] to [embedding] of the spec and run it again")
-    if "token mask" not in kinds:
-        notes.append('one token mask is stored: add masks = ["all", "no-image", "no-prompt"] to [embedding] of the spec and run it again')
+    stored = {_field(run.view, view) for view in run.views[1:]}
+    for field, setting in VIEW_SETTINGS.items():
+        if field not in stored:
+            notes.append(f"one {field} is stored: put {setting} and cross = false under [embedding] of the spec and run it again")
     if not partners:
         notes.append(prompt_lines(run))
     if "support_queries" not in run.parts:

@@ -58,14 +58,13 @@ def test_gap_closing_is_a_shift_to_the_common_mean(run: Run) -> None:
     assert table["remove-mean-direction"] == pytest.approx(recall(run, q1 @ c1.T), abs=0.0011)
 
 
-def test_layers_and_masks_are_other_stored_embeddings(run: Run) -> None:
+def test_layers_poolings_and_masks_are_other_stored_embeddings(run: Run) -> None:
     table = remedies.remedies(run)
     by_setting = table.set_index("setting")["recall@1"]
-    for view in (EmbeddingView(3, "mean", "all"), EmbeddingView(-1, "mean", "no-image")):
+    for view in (EmbeddingView(3, "mean", "all"), EmbeddingView(-1, "last", "all"), EmbeddingView(-1, "mean", "no-image")):
         q, c = side(run, "queries", view), side(run, "candidates", view)
         assert by_setting[f"{view} / none"] == pytest.approx(recall(run, q @ c.T), abs=0.0011)
-    assert set(table["kind"]) == {"baseline", "transform", "score correction", "layer", "token mask"}
-    assert not table["setting"].str.contains("-last-|-max-|-min-").any()
+    assert set(table["kind"]) == {"baseline", "transform", "score correction", "layer", "pooling", "token mask"}
     assert any("demo-chat.toml" in note for note in table.attrs["notes"])
 
 
@@ -74,6 +73,8 @@ def test_gains_are_against_raw_and_corrected_over_the_table(run: Run) -> None:
     assert table["gain"].to_numpy() == pytest.approx((table["recall@1"] - table["recall@1"].iloc[0]).to_numpy())
     assert np.isnan(table["gain_p"].iloc[0]) and table["gain_p"].iloc[1:].notna().all()
     assert table["p_holm"].iloc[1:].to_numpy() == pytest.approx(holm(table["gain_p"].iloc[1:]))
+    realign = table.loc[table["setting"] == "realign", "recall@1"].item()
+    assert table["beyond_realign"].to_numpy() == pytest.approx((table["recall@1"] - realign).to_numpy())
     assert (table["fitted_on"].str.len() > 0).all()
 
 
