@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from core.run import open_run
+from core.run import Run, open_run
 from core.store import Store
 
 RUNS = ("demo", "demo-clip")
@@ -16,7 +16,7 @@ VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs."""
+    """Removal curves, beta sweeps, what the Lesson shows, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs."""
     from core.exhibits import show_exhibit
     from core.questions import map, retrieval, similarity
 
@@ -25,6 +25,8 @@ def warm(store: Store) -> None:
         similarity.removal_curve(run)
         retrieval.gain_split(run)
         retrieval.beta_sweep(run)
+    for run, other in ((runs[0], runs[1]), (runs[1], runs[0])):
+        _lesson(run, other)
     for name in _group("study"):
         show_exhibit(name, runs)
     for run in runs:
@@ -32,6 +34,15 @@ def warm(store: Store) -> None:
             map.points(run, variant)
     for name in _group("beyond"):
         show_exhibit(name, runs)
+
+
+def _lesson(run: Run, other: Run) -> None:
+    """The example queries, which the model must describe, and the shape raw and centred."""
+    from core.questions import compare, live
+
+    live.well_described_first(run, compare.teaching_queries(run, other, limit=live.EXAMPLES))
+    compare.shape(run, run, "none", "center")
+    compare.similarities(run, run, "none", "center")
 
 
 def _group(group: str) -> list[str]:

@@ -125,9 +125,11 @@ def test_remedies_are_judged_by_the_corrected_p(gain: float, p: float, others: f
     """The best is clear; nothing is clear; the best is not, and another one is clear and hurts."""
     ends = {"gain_low": 0.0, "gain_high": 0.0, "beyond_realign_low": 0.0, "beyond_realign_high": 0.0}
     table = pd.DataFrame([
-        row(remedy="raw", setting="none", remedy_kind="baseline", gain=0.0, p_holm=np.nan, beyond_realign=0.1, beyond_realign_p=0.001, **ends),
+        row(remedy="raw", setting="none", remedy_kind="baseline",
+            gain=0.0, p_holm=np.nan, beyond_realign=0, beyond_realign_p=0.001, **ends),
         row(remedy="best", setting="a", remedy_kind="transform", gain=gain, p_holm=p, beyond_realign=0.3, beyond_realign_p=0.03, **ends),
-        row(remedy="worst", setting="b", remedy_kind="transform", gain=-0.5, p_holm=others, beyond_realign=-0.4, beyond_realign_p=0.3, **ends),
+        row(remedy="worst", setting="b", remedy_kind="transform", gain=-0.5, p_holm=others,
+            beyond_realign=-0.4, beyond_realign_p=0.3, **ends),
     ])  # fmt: skip
     found, against = verdicts.remedies(table)
     assert (against.outcome, "0 of 2 others" in against.why) == ("not clear", True)  # 0.03 of two tests is 0.06
