@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.analysis.variants import parse_variant
 from core.errors import UserError
 from dashboard import data, listings, state, widgets, words
 from dashboard.data import Asked
@@ -160,7 +161,7 @@ def remark(run: str, asked: Given, variant: str) -> str:
     """What to bear in mind: another modality than the run's queries, or an item among its own candidates; "" for nothing."""
     kinds = data.run(run).corpus.items("queries").by_modality
     mine, said = modality(asked.asked), []
-    if not kinds.get(mine):
+    if not kinds.get(mine) and parse_variant(variant).of_stage("affine"):
         others = " and ".join(words.MODALITY[kind] for kind, n in kinds.items() if n)
         text = f"The run’s queries are of another kind ({others}), and"
         said.append(f"{text} “{words.variant_name(variant)}” treats this one with their statistics.")

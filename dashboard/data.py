@@ -24,8 +24,6 @@ from dashboard import words
 
 UPLOADS = 64
 """Uploaded pictures kept in memory."""
-EXAMPLES = 10
-"""Queries the Lesson goes through."""
 ITEM_QUESTIONS = {"live.say", "live.heat"}
 """Questions about the item of a live query; the others are about its embedding."""
 
@@ -292,7 +290,7 @@ def _examples(root: str, key: str, other: str | None) -> list[int]:
     from core.questions import compare, live
 
     run = _open(root, key)
-    rows = compare.teaching_queries(run, _open(root, other) if other else None, limit=EXAMPLES)
+    rows = compare.teaching_queries(run, _open(root, other) if other else None, limit=live.EXAMPLES)
     return live.well_described_first(run, rows)
 
 

@@ -84,7 +84,7 @@ def decides(lesson: Class) -> str:
     first = explanations.leading(found, "margin")
     winner = "wrong" if found.similarity < 0 else "right"
     by = "" if first is None else f", above all by concept <b>{escape(listings.concept_name(int(first.concept), first.label))}</b>"
-    story(f"The {winner} answer wins by only <b>{abs(found.similarity):.3f}</b>{by}.")
+    story(f"The {winner} answer wins by <b>{abs(found.similarity):.3f}</b>{by}.")
     left, right = st.columns([2, 3], gap="large")
     with left:
         for name, row in (("Right", lesson.right), ("Wrong", lesson.wrong)):
@@ -165,7 +165,7 @@ def whitens(lesson: Class) -> str:
 def takes_home(lesson: Class) -> str:
     """The commands that do it again, and on one's own data."""
     name = data.facts(lesson.run).name
-    story("Take it home: <b>one matrix per side</b>, no training, a few lines of numpy.")
+    story("Every number here is <b>one command</b> away, and the whitening is <b>one matrix per side</b>.")
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**See these numbers again**")
@@ -177,13 +177,18 @@ def takes_home(lesson: Class) -> str:
         st.markdown("**Use the whitening elsewhere**")
         st.code(f"retrieval-lens export {name} --out DIR", language="bash")
         st.code(words.WHITENING_LINES, language="python")
-    return "Everything of this lesson is a page: open one and ask your own question. Every address is a link to exactly that view."
+    step = data.ask("retrieval.compare", lesson.run, "center", "realign").table.set_index("metric").loc["recall@1"]
+    worse = (
+        f"Here ReAlign at β = 0.1 is a clear loss against centring alone ({signed(step)}): set `[whitening] beta = 1` before you export. "
+    )
+    advice = worse if step["difference"] < 0 and clearly(step) != UNCLEAR else ""
+    return f"{advice}Everything of this lesson is a page: open one and ask your own question. Every address is a link to exactly that view."
 
 
 STEPS: tuple[Step, ...] = (
     Step("It sees", sees, "playground", "Ask it yourself"),
     Step("It searches", searches, "retrieval", "All queries, one by one"),
-    Step("A model trained to match", contrasts, "compare", "Compare the two"),
+    Step("A second model", contrasts, "compare", "Compare the two"),
     Step("Look inside", inside, "concepts", "Every concept"),
     Step("Who speaks", speaks, "modality", "The whole distribution", one_query=False),
     Step("What decides", decides, "similarity", "Take this similarity apart"),

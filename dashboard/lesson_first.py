@@ -70,7 +70,9 @@ def sees(lesson: Class) -> str:
         widgets.gallery([widgets.card(data.ItemView(other, 0, "", "text", text, None, None)) for text in truths[:3] if text], rows=True)
         if remark:
             widgets.html(f'<p class="lens-story" style="margin-top:1rem">{remark}</p>')
-    return "Look at the picture first, then read aloud what the model says. It was never trained to retrieve anything: it predicts words."
+    if not said:
+        return "This model turns an item into one vector and nothing else. A run of a model that generates shows what such a model sees."
+    return "Look at the picture first, then read aloud what the model says. It says it by predicting one word after the other."
 
 
 def pictured(lesson: Class) -> tuple[str, int]:
@@ -113,8 +115,8 @@ def searches(lesson: Class) -> str:
     found = data.ask("retrieval.evaluate", lesson.run, "none").evaluation
     low, high = found.ci95["recall@1"]
     return (
-        f"Nothing was trained in between: the same model, its states pooled into one vector, compared by cosine. Over all "
-        f"{count(found.queries)} queries a right answer stands first for {percent(found.recall[1])} "
+        f"The same weights; nothing was trained in between. An embedding is the {data.facts(lesson.run).view}, compared by cosine. Over "
+        f"all {count(found.queries)} queries a right answer stands first for {percent(found.recall[1])} "
         f"(95% interval {words.interval(low, high)})."
     )
 

@@ -37,6 +37,8 @@ CAPTION_REQUEST = "Describe the image."
 """Asked of a picture; of a text, `SUMMARY_REQUEST`."""
 SUMMARY_REQUEST = "What does this describe?"
 ANSWER_TOKENS = 48
+EXAMPLES = 10
+"""Queries the Lesson goes through."""
 COMMON = 0.5
 """Share of items from which on a concept says little about one of them."""
 _ENCODING = threading.Lock()
