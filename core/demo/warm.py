@@ -16,7 +16,7 @@ VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps, what the Lesson shows, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs."""
+    """Removal curves, beta sweeps, the Lesson, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs."""
     from core.exhibits import show_exhibit
     from core.questions import map, retrieval, similarity
 
