@@ -319,6 +319,10 @@ def word(name: str) -> Word:
     return WORDS.get(name) or WORDS[name.removesuffix("_low").removesuffix("_high")]
 
 
+POOLINGS = {"mean": "their mean", "last": "the last of them", "max": "their maximum", "min": "their minimum"}
+"""What stands for the token states of an item."""
+
+
 def view(layer: int, pooling: str, mask: str) -> str:
     """How an embedding was made: `mean over all tokens of the last layer`."""
     if pooling == "projected":

@@ -37,6 +37,26 @@ def claim_card(claim: claims.Claim) -> None:
     state.link(claim.page, claim.see, icon=":material/arrow_forward:")
 
 
+def pooling(run: str) -> None:
+    """What another pooling of the same token states does, where the run stores one that retrieves better beyond chance."""
+    shown = data.exhibit("table-5", (run,), (("metric", "recall@1"),))
+    if shown.table.empty:
+        return
+    raw = shown.table[shown.table["variant"] == "none"]
+    first, best = raw.iloc[0], raw.loc[raw["recall@1"].idxmax()]
+    if not best["gain_low"] > 0:
+        return
+    with st.container(border=True):
+        st.markdown("**Beside the claims · The pooling**", help=words.explain("recall@1"))
+        change = f"{words.points(best['gain'])}, 95% interval {words.points(best['gain_low'])} to {words.points(best['gain_high'])}"
+        st.markdown(
+            f"The same token states, represented by {words.POOLINGS[best['pooling']]} instead of {words.POOLINGS[first['pooling']]}, put a "
+            f"right answer first for **{percent(best['recall@1'])}** of {count(int(best['queries']))} queries ({change}). What retrieval "
+            "needs is in the model; this embedding does not show it."
+        )
+        state.link("exhibits", "See all poolings", icon=":material/arrow_forward:", exhibit="table-5")
+
+
 def pipeline(run: str) -> None:
     """What was measured, on what, and how well the SAE stands for it."""
     facts = data.facts(run)
@@ -72,6 +92,7 @@ def page() -> None:
     for claim in claims.claims(run, other):
         with grid.cell():
             claim_card(claim)
+    pooling(run)
     pipeline(run)
     name = data.facts(run).name
     widgets.reproduce(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.questions import fidelity, modality, retrieval, similarity
+from core.records import EmbeddingView
 from core.run import open_run
 from core.store import Store
 from dashboard import words
@@ -113,6 +115,17 @@ def test_overview_numbers_are_cores(demo_store: Store) -> None:
     at = curve[(curve["share"] == 0.01) & (curve["kind"] == "top attribution")]
     assert words.percent(at["recall@1"].iloc[0]) in shown
     assert metric(app, "explained_variance") == words.percent(fidelity.fidelity(run).value("explained variance"))
+
+
+@pytest.mark.demo
+def test_overview_names_a_better_pooling_where_there_is_one(demo_store: Store) -> None:
+    run = open_run("demo", demo_store)
+    q, c = (np.asarray(run.embeddings(part, EmbeddingView(-1, "last", "all")), np.float64) for part in ("queries", "candidates"))
+    best = (q / np.linalg.norm(q, axis=1, keepdims=True) @ (c / np.linalg.norm(c, axis=1, keepdims=True)).T).argmax(1)
+    relevant = {(int(a), int(b)) for a, b in run.qrels("test").pairs}
+    hits = np.mean([(row, int(column)) in relevant for row, column in enumerate(best)])
+    assert f"right answer first for **{words.percent(hits)}** of 1,000 queries" in texts(show("overview", run="demo"))
+    assert "Beside the claims" not in texts(show("overview", run="demo-clip"))
 
 
 @pytest.mark.demo
