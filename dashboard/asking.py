@@ -35,9 +35,9 @@ class Given:
         return not self.asked.text.strip() and not self.asked.picture
 
 
-def given(run: str, facts: data.RunFacts, variant: str) -> Given:
-    """What is asked; draws the inputs. Where nothing was chosen: a query that the variant repairs."""
-    base = start_of(run, facts, variant)
+def given(run: str, facts: data.RunFacts) -> Given:
+    """What is asked; draws the inputs. Where nothing was chosen: a query that whitening repairs, whatever the variant is."""
+    base = start_of(run, facts)
     own = stored(run, *base) if base else Asked("")
     picture = picture_of(run, own)
     text = state.text("typed", "Text", own.text, placeholder="two foxes in the snow", icon=":material/edit:", help=words.LIVE_TEXT_HELP)
@@ -49,7 +49,7 @@ def given(run: str, facts: data.RunFacts, variant: str) -> Given:
     return Given(asked, base if asked == own else None)
 
 
-def start_of(run: str, facts: data.RunFacts, variant: str) -> tuple[str, int] | None:
+def start_of(run: str, facts: data.RunFacts) -> tuple[str, int] | None:
     """The item to start from: as chosen, else the query of all pages, else one that shows something."""
     chosen = str(state.get("start") or "")
     if chosen == NOTHING:
@@ -62,7 +62,7 @@ def start_of(run: str, facts: data.RunFacts, variant: str) -> tuple[str, int] | 
     if chosen:
         state.notice(f"There is no item “{chosen}” here; starting from a query of the run instead.")
         state.put(start=None)
-    shown = data.ask("compare.teaching_query", run, None, variant)
+    shown = data.ask("compare.teaching_query", run, None, "realign")
     return "queries", state.within("query", "query", 0, facts.queries - 1, shown)
 
 

@@ -179,7 +179,7 @@ def takes_home(lesson: Class) -> str:
         st.code(words.WHITENING_LINES, language="python")
     step = data.ask("retrieval.compare", lesson.run, "center", "realign").table.set_index("metric").loc["recall@1"]
     worse = (
-        f"Here ReAlign at β = 0.1 is a clear loss against centring alone ({signed(step)}): set `[whitening] beta = 1` before you export. "
+        f"Here ReAlign at β = 0.1 is a clear loss against centring alone, {signed(step)}: set `[whitening] beta = 1` before you export. "
     )
     advice = worse if step["difference"] < 0 and clearly(step) != UNCLEAR else ""
     return f"{advice}Everything of this lesson is a page: open one and ask your own question. Every address is a link to exactly that view."

@@ -15,11 +15,11 @@ TOP = 10
 CONCEPTS = 8
 
 
-def query(run: str, facts: Any, after: str) -> Given:
+def query(run: str, facts: Any) -> Given:
     """Inputs on the left, the query as it is asked and the model's own words on the right."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        asked = asking.given(run, facts, after)
+        asked = asking.given(run, facts)
         asking.actions(run, asked)
         if not asked.empty:
             speech(run, asked)
@@ -175,7 +175,7 @@ def page() -> None:
         widgets.empty("No model to ask", reason + " Give a run a `[model]` to ask it live.", icon=":material/link_off:")
         return
     after = "realign" if selection.variant == "none" else selection.variant
-    asked = query(run, facts, after)
+    asked = query(run, facts)
     if asked.empty:
         widgets.empty("Ask something", "Type a text, drop a picture, or pick one of the run's items.", icon=":material/draw:")
         return

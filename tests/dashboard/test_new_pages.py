@@ -101,6 +101,15 @@ def test_switch_of_a_concept_becomes_a_step_of_the_variant_and_changes_the_ranki
     assert app.selectbox(key="w-variant").value == "center"
 
 
+def test_switch_leaves_the_query_alone(run: Run) -> None:
+    app = show("playground", run="demo")
+    asked = compare.teaching_query(run, None, "realign")
+    assert f"query {asked}<" in texts(app)
+    app.toggle[[t.key.startswith("on-") for t in app.toggle].index(True)].set_value(False).run()
+    assert app.selectbox(key="w-variant").value.startswith("set(")
+    assert f"query {asked}<" in texts(app)
+
+
 def test_another_kind_of_query_than_the_runs_is_remarked(demo_store: Store) -> None:
     assert "with their statistics" in texts(show("playground", run="demo", start="none", typed="a fox"))
     assert "itself among the candidates" in texts(show("playground", run="demo", start="candidates:7"))
