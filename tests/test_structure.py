@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,12 @@ def test_readme_map_lists_every_file() -> None:
     for path in (*modules("core"), *modules("dashboard")):
         if path.name != "__init__.py":
             assert path.name in text, f"README's map lacks {path.relative_to(ROOT)}"
+
+
+def test_the_science_page_names_files_that_exist() -> None:
+    named = set(re.findall(r"`((?:core|tests)/[\w/]+(?:\.py|/))`", (ROOT / "docs" / "study.md").read_text(encoding="utf-8")))
+    assert len(named) > 30
+    assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
 def test_no_pickle() -> None:
