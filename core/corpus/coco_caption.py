@@ -45,7 +45,8 @@ def read(spec: CorpusSpec) -> Source:
     count = parquet.count(paths)
     sizes: dict[Part, int] = {images: count if number is None else min(number, count)}
     mark = fingerprint(root, (p.relative_to(root).as_posix() for p in paths), ())
-    return Source(f"{root.name}-task{spec.task}", root, mark, rows, pairs, sizes=sizes)
+    name = hub.short_name(spec.path) if spec.path and hub.is_hub(spec.path) else root.name
+    return Source(f"{name}-task{spec.task}", root, mark, rows, pairs, sizes=sizes)
 
 
 def find(given: Path) -> tuple[Path, ...]:

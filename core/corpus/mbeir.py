@@ -2,7 +2,8 @@
 
 - `query-*.parquet` and `corpus-*.parquet`: id, modality ("text", "image" or "image,text"), text, image (struct of bytes and path);
 - `qrels-*.parquet` (or any form that `qrels.py` reads): query-id, corpus-id, score;
-- also found: `query.parquet`, `query/test-*.parquet`, `data/query-*.parquet`, `queries-*`; qrels in `qrels/`.
+- also found: `query.parquet`, `query/test-*.parquet` with `corpus/corpus-*.parquet` (as on the hub), `data/query-*.parquet`, `queries-*`;
+  qrels in `qrels/`.
 
 The support split comes from `train/` or `support/` (same names inside) or from `train-` files: its first 10,000 queries; support candidates
 from its own corpus, else those rows of the pool that its qrels name. A limit cuts the queries; the pool stays whole.
@@ -111,7 +112,7 @@ def _files(base: Path, words: Sequence[str], split: str) -> tuple[Path, ...]:
     for word in words:
         patterns = [f"{split}-{word}-*", f"{word}/{split}-*", f"{word}/{split}.*"]
         if split == "test":
-            patterns += [f"{word}-*", f"{word}.*", f"data/{word}-*"]
+            patterns += [f"{word}-*", f"{word}.*", f"data/{word}-*", f"{word}/{word}-*"]
         for pattern in patterns:
             if found := sorted(p for p in base.glob(pattern) if p.suffix in suffixes):
                 return tuple(found)
@@ -177,5 +178,5 @@ def _ids(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _name(root: Path, spec: CorpusSpec) -> str:
-    name = hub.repository(spec.path).rpartition("/")[2] if spec.path and hub.is_hub(spec.path) else root.name
+    name = hub.short_name(spec.path) if spec.path and hub.is_hub(spec.path) else root.name
     return name if f"task{spec.task}" in name else f"{name}-task{spec.task}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -43,8 +42,7 @@ def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
     if path in {"demo", "demo-task1", "demo-task4", "demo-task7"}:
         source, task = "demo", int(path[-1]) if path != "demo" else 4
     elif hub.is_hub(path):
-        named = re.search(r"task[-_]?([1-8])", path)
-        source, task = "mbeir", int(named[1]) if named else 4
+        source, task = "mbeir", hub.task_of(path) or 4
     else:
         source, task = _guess_folder(Path(path).expanduser())
     return CorpusSpec(source=source, path=None if source == "demo" else path, task=task, max_bad_share=max_bad_share)

@@ -208,6 +208,23 @@ def test_other_layouts(pattern: str, tmp_path: Path, store: Store) -> None:
     assert np.array_equal(corpus.items("queries").item(2).image, picture(2))
 
 
+def test_the_layout_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: Store) -> None:
+    """Configurations `query` and `qrels` with splits, `corpus` with a split of its own name, in shards."""
+    for split in ("test", "train"):
+        write_items(tmp_path / "query" / f"{split}-00000-of-00001.parquet", [item(f"{split}{n}", "image", n) for n in range(3)])
+        (tmp_path / "qrels").mkdir(exist_ok=True)
+        write_qrels(tmp_path / "qrels" / f"{split}-00000-of-00001.parquet", [(f"{split}{n}", f"c{n}", 1) for n in range(3)])
+    for shard in range(2):
+        rows = [item(f"c{n}", "text", n) for n in range(3 * shard, 3 * shard + 3)]
+        write_items(tmp_path / "corpus" / f"corpus-{shard:05d}-of-00002.parquet", rows)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    corpus = build_corpus(CorpusSpec(source="mbeir", path="mbeir:mscoco_task4"), store)
+    assert corpus.name == "mscoco_task4" and corpus.items("candidates").ids == [f"c{n}" for n in range(6)]
+    assert corpus.items("queries").ids == ["test0", "test1", "test2"]
+    assert corpus.items("support_queries").ids == ["train0", "train1", "train2"]
+    assert corpus.items("support_candidates").ids == ["c0", "c1", "c2"]
+
+
 def test_images_named_by_path_lie_beside_the_table(tmp_path: Path, store: Store) -> None:
     root = mbeir(tmp_path / "data", "image", "text")
     (root / "images").mkdir()
