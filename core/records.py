@@ -97,6 +97,16 @@ class EmbeddingView:
     def __str__(self) -> str:
         return f"layer{self.layer}-{self.pooling}-{self.mask}"
 
+    @property
+    def words(self) -> str:
+        """How it was made, to be read: `mean over all tokens of the last layer`."""
+        if self.pooling == "projected":
+            return "the model's own projected embeddings"
+        tokens = {"text": "text tokens", "all": "all tokens"}.get(self.mask, f"all but {self.mask.removeprefix('no-')} tokens")
+        tokens = tokens.replace("outliers tokens", "outlier tokens")
+        place = "the last layer" if self.layer == -1 else f"layer {self.layer}"
+        return f"{'last of' if self.pooling == 'last' else self.pooling + ' over'} {tokens} of {place}"
+
 
 @dataclass(frozen=True)
 class TokenStates:

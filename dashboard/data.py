@@ -20,7 +20,6 @@ import streamlit as st
 from core.errors import UserError
 from core.run import Run, list_runs, open_run
 from core.store import Store, cache_root
-from dashboard import words
 
 UPLOADS = 64
 """Uploaded pictures kept in memory."""
@@ -329,7 +328,7 @@ def _facts(root: str, key: str) -> RunFacts:
         task=opened.spec.corpus.task,
         queries=len(opened.corpus.items("queries")),
         candidates=len(opened.corpus.items("candidates")),
-        view=words.view(opened.view.layer, opened.view.pooling, opened.view.mask),
+        view=opened.view.words,
         contrastive=opened.view.pooling == "projected",
         concepts=opened.sae.width if opened.sae else None,
         k=opened.sae.k if opened.sae else None,

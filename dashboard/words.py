@@ -323,16 +323,6 @@ POOLINGS = {"mean": "their mean", "last": "the last of them", "max": "their maxi
 """What stands for the token states of an item."""
 
 
-def view(layer: int, pooling: str, mask: str) -> str:
-    """How an embedding was made: `mean over all tokens of the last layer`."""
-    if pooling == "projected":
-        return "the model's own projected embeddings"
-    tokens = {"all": "all tokens", "no-image": "all but image tokens", "no-prompt": "all but prompt tokens", "text": "text tokens"}
-    tokens |= {"no-outliers": "all but outlier tokens"}
-    place = "the last layer" if layer == -1 else f"layer {layer}"
-    return f"{'last of' if pooling == 'last' else pooling + ' over'} {tokens.get(mask, mask)} of {place}"
-
-
 def percent(ratio: float | None, digits: int = 1) -> str:
     """0.1234 -> `12.3%`; None or NaN -> `undefined`."""
     if ratio is None or isnan(ratio):

@@ -105,7 +105,7 @@ def make(adapter: Adapter, recipe: Recipe, folder: Path, progress: Progress) -> 
         "k": recipe.k,
         "input": recipe.input,
         "source": f"shipped with {adapter.facts.name}",
-        "trained_on": f"{recipe.data} of {recipe.pool} train items of the demo world (images, captions, composed queries), {view}",
+        "trained_on": f"{recipe.data} of {recipe.pool:,} train items of the demo world (images, captions, composed queries); {view.words}",
         "recipe": asdict(recipe),
         "training": asdict(plan) | {"data": recipe.data},
         "last": asdict(log[-1]),

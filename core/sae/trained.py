@@ -107,7 +107,7 @@ class Training:
         return {
             "input": self.spec.input,
             "source": "trained here",
-            "trained_on": f"{self.data} of {counted} of {self.corpus.name}; {self.facts.name}, {self.view}",
+            "trained_on": f"{self.data} of {counted} of {self.corpus.name}; {self.facts.name}, {self.view.words}",
             "training": asdict(plan) | {"data": self.data},
             "log": [asdict(point) for point in log],
         }

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from core.records import EmbeddingView
 from dashboard import words
 
 
@@ -48,6 +49,7 @@ def test_every_word_has_a_meaning_and_every_page_a_sentence() -> None:
 
 
 def test_views_are_named_in_words() -> None:
-    assert words.view(-1, "mean", "all") == "mean over all tokens of the last layer"
-    assert words.view(-1, "projected", "all") == "the model's own projected embeddings"
-    assert words.view(4, "last", "all") == "last of all tokens of layer 4"
+    assert EmbeddingView(-1, "mean", "all").words == "mean over all tokens of the last layer"
+    assert EmbeddingView(-1, "projected", "all").words == "the model's own projected embeddings"
+    assert EmbeddingView(4, "last", "no-prompt").words == "last of all but prompt tokens of layer 4"
+    assert EmbeddingView(0, "max", "no-outliers").words == "max over all but outlier tokens of layer 0"
