@@ -1,6 +1,8 @@
 """Whether live numbers agree with a claim: the rules, one small function each, from numbers to a `Verdict`.
 
-A rule that compares two settings of one run rests on the paired 95% interval over queries; p is reported beside it. Ratios are 0-1.
+A rule that compares two settings of one run rests on the paired 95% interval over queries and on p. Where few queries change the bootstrap
+interval is too narrow: with 4 that change, all one way, it leaves out 0 (a redraw misses all 4 with chance 0.02), the exact p is 0.125.
+Ratios are 0-1.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from core.exhibits.registry import About, Outcome, Verdict
 
 SMALL = 0.02
 """Two recalls closer than this count as the same (2 points), where a claim says that something changes little."""
+LEVEL = 0.05
+"""A difference counts where p lies below this and the 95% interval leaves 0 out."""
 
 
 def points(difference: float) -> str:
@@ -25,12 +29,15 @@ def percent(ratio: float) -> str:
     return f"{100 * ratio:.1f}%"
 
 
-def direction(low: float, high: float, expected: int) -> Outcome:
-    """The interval lies on the expected side of 0, on the other, or spans it. `expected` is +1 or -1."""
+def direction(low: float, high: float, expected: int, p: float = nan) -> Outcome:
+    """The interval lies on the expected side of 0, on the other, or spans it. `expected` is +1 or -1.
+
+    Where a test was made (p is not NaN) and p is not below 0.05, nothing is clear, whatever the interval.
+    """
     assert expected in (1, -1)
     if isnan(low) or isnan(high):
         return "cannot be said"
-    if low <= 0 <= high:
+    if low <= 0 <= high or p >= LEVEL:
         return "not clear"
     return "agrees" if (low > 0) == (expected > 0) else "disagrees"
 
@@ -46,8 +53,9 @@ def same(low: float, high: float, margin: float = SMALL) -> Outcome:
 
 def by_direction(on: str, what: str, row: Mapping[str, Any], expected: int, name: str = "gain", about: About = "claim") -> Verdict:
     """Judge the paired difference of a row (NAME, NAME_low, NAME_high, NAME_p, queries): above or below 0."""
-    outcome = direction(row[f"{name}_low"], row[f"{name}_high"], expected)
-    return _verdict(on, what, row, name, outcome, "the interval spans 0", about)
+    low, high, p = row[f"{name}_low"], row[f"{name}_high"], _p(row, name)
+    unclear = "the interval spans 0" if low <= 0 <= high else "too few queries change: p is not below 0.05"
+    return _verdict(on, what, row, name, direction(low, high, expected, p), unclear, about)
 
 
 def by_sameness(on: str, what: str, row: Mapping[str, Any], margin: float = SMALL, name: str = "gain", about: About = "claim") -> Verdict:
@@ -63,10 +71,15 @@ def cannot(on: str, why: str) -> Verdict:
 
 def _verdict(on: str, what: str, row: Mapping[str, Any], name: str, outcome: Outcome, unclear: str, about: About) -> Verdict:
     value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    p = float(row.get(f"{name}_p", row.get("p_value", nan)))
+    p = _p(row, name)
     tested = "" if isnan(p) else ", p < 0.0001" if p < 0.0001 else f", p {p:.4f}"
     why = f"{what}: {points(value)} (95% interval {100 * low:+.1f} to {100 * high:+.1f}{tested}, n = {int(row['queries']):,} queries)"
     return Verdict(
         on=on, outcome=outcome, about=about, why=f"{why}; {unclear}" if outcome == "not clear" else why,
         difference=value, low=low, high=high, p_value=None if isnan(p) else p, n=int(row["queries"]),
     )  # fmt: skip
+
+
+def _p(row: Mapping[str, Any], name: str) -> float:
+    """The p-value of a row's difference; NaN where none was computed."""
+    return float(row.get(f"{name}_p", row.get("p_value", nan)))

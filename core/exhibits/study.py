@@ -13,7 +13,10 @@ RECALL = "Recall@k: share of queries with a relevant candidate among the k best 
 REALIGN = (
     "ReAlign: shrinkage ZCA whitening of unit rows, per side, beta 0.1, eps 1e-5 (Eqs 11-12); the run's own settings where they differ."
 )
-PAIRED = "Agrees where the paired 95% interval of the difference lies on the claim's side of 0, disagrees on the other, else not clear"
+PAIRED = (
+    "Agrees where the paired 95% interval of the difference lies on the claim's side of 0 and p is below 0.05, disagrees where it lies on "
+    "the other with such a p, else not clear"
+)
 
 
 def need_sae(run: Run) -> None:
@@ -131,9 +134,8 @@ STUDY = (
         title="Figure 6",
         claim="Whitening helps over a wide range of shrinkage.",
         definition=f"{RECALL} ReAlign with shrinkage beta (Eq 11) from 0, full whitening, to 1, centring alone; paired differences to raw.",
-        rule="Agrees where the paired 95% interval of the gain over raw lies above 0 at every beta from 0.1 to 0.9, disagrees "
-        "where it does at "
-        "none and lies below at some, else not clear.",
+        rule="Agrees where the paired 95% interval of the gain over raw lies above 0 with p below 0.05 at every beta from 0.1 to 0.9, "
+        "disagrees where it does at none and lies below with such a p at some, else not clear.",
         compute=figures.beta_sweep,
         judge=verdicts.beta_sweep,
         measured=measured.betas,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.exhibits.agreement import by_direction, by_sameness, cannot, direction, percent
+from core.exhibits.agreement import by_direction, by_sameness, cannot, direction, percent, points
 from core.exhibits.registry import About, Outcome, Verdict
 from core.exhibits.rows import CONTRASTIVE, MLLM, TUNED
 
@@ -112,11 +112,13 @@ def beta_sweep(table: pd.DataFrame) -> tuple[Verdict, ...]:
     found = []
     for name, rows in _each(table[table["variant"] != "none"]):
         wide = rows[rows["beta"].between(*WIDE)]
-        above, below = int((wide["gain_low"] > 0).sum()), int((wide["gain_high"] < 0).sum())
+        outcomes = [direction(row["gain_low"], row["gain_high"], +1, row["gain_p"]) for row in wide.to_dict("records")]
+        above, below = outcomes.count("agrees"), outcomes.count("disagrees")
         outcome: Outcome = "agrees" if above == len(wide) else "disagrees" if not above and below else "not clear"
         best, only = rows.loc[rows["gain"].idxmax()], rows[rows["beta"] == 1].iloc[0]
-        why = f"{above} of {len(wide)} betas from 0.1 to 0.9 lie above raw (interval above 0), {below} below; best: beta {best['beta']:g}, "
-        why += f"{100 * best['gain']:+.1f} points of {best['metric']}; centring alone (beta 1): {100 * only['gain']:+.1f}"
+        why = f"{above} of {len(wide)} betas from 0.1 to 0.9 lie above raw (interval above 0, p < 0.05), {below} below; "
+        why += f"best: beta {best['beta']:g}, {points(best['gain'])} of {best['metric']}; "
+        why += f"centring alone (beta 1): {100 * only['gain']:+.1f}"
         about = _about(best["kind"])
         found.append(
             Verdict(on=name, outcome=outcome, about=about, why=f"{why} (n = {int(best['queries']):,} queries)", n=int(best["queries"]))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from math import nan
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from core.analysis.evaluation import paired_difference
+from core.analysis.ranking import Ranked
 from core.exhibits import verdicts
 from core.exhibits.agreement import by_direction, by_sameness, direction, same
 
@@ -25,6 +28,19 @@ from core.exhibits.agreement import by_direction, by_sameness, direction, same
 )
 def test_direction(low: float, high: float, expected: int, outcome: str) -> None:
     assert direction(low, high, expected) == outcome
+
+
+def test_four_changed_queries_settle_nothing() -> None:
+    """4 of 1,000 queries get worse and none better: the bootstrap leaves 0 out, the exact test does not."""
+    before, after = np.ones(1000, dtype=np.int64), np.where(np.arange(1000) < 4, 2, 1)
+    ranked = [Ranked(first, first, np.zeros(1000), 5) for first in (before, after)]
+    found = paired_difference(*ranked)
+    assert found.high < 0
+    assert found.p_value == pytest.approx(2 * 0.5**4)
+    row = {"gain": found.difference, "gain_low": found.low, "gain_high": found.high, "gain_p": found.p_value, "queries": 1000}
+    verdict = by_direction("r", "recall@1", row, +1)
+    assert verdict.outcome == "not clear"
+    assert verdict.why.endswith("too few queries change: p is not below 0.05")
 
 
 @pytest.mark.parametrize(
@@ -73,13 +89,13 @@ def test_layers_are_judged_by_the_best_other_layer() -> None:
     assert "layer 2" in found["a"].why
 
 
-def sweep(lows: list[float], highs: list[float]) -> pd.DataFrame:
+def sweep(lows: list[float], highs: list[float], p: float = 0.001) -> pd.DataFrame:
     betas = [0.0, 0.1, 0.5, 0.9, 1.0]
     rows = zip(betas, lows, highs, strict=True)
     return pd.DataFrame(
         [
             {"run": "a", "kind": "multimodal LLM", "variant": "realign", "beta": b, "gain": (lo + hi) / 2, "gain_low": lo, "gain_high": hi,
-             "metric": "recall@5", "queries": 10}
+             "gain_p": p, "metric": "recall@5", "queries": 10}
             for b, lo, hi in rows
         ]
     )  # fmt: skip
@@ -95,6 +111,7 @@ def test_a_sweep_agrees_only_where_every_beta_in_range_is_above() -> None:
     ):
         lows, highs = zip(below, *inner, below, strict=True)
         assert verdicts.beta_sweep(sweep(list(lows), list(highs)))[0].outcome == outcome
+        assert verdicts.beta_sweep(sweep(list(lows), list(highs), p=0.1))[0].outcome == "not clear"
 
 
 def test_without_a_partner_nothing_is_judged() -> None:
