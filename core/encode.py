@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.config import EmbeddingSpec
-from core.errors import ModelError, SpecError
+from core.errors import ModelError, NotAvailable, SpecError
 from core.models.base import PROJECTED, Adapter, ModelFacts
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
 from core.progress import Progress, Task
@@ -78,6 +78,20 @@ def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, .
             todo = f"leave embedding.{name} out"
             raise SpecError(f"{facts.name} is a dual encoder", got=f"embedding.{name}", allowed="its projected embedding", todo=todo)
     return (PROJECTED,)
+
+
+def check_masks(tables: Sequence[ItemTable], views: Sequence[EmbeddingView]) -> None:
+    """Refuse the mask of the item's own text where an item has none, before any other part is encoded.
+
+    Raises:
+        NotAvailable: and which item it is.
+    """
+    if all(view.mask != "text" for view in views):
+        return
+    for table in tables:
+        if (row := next((row for row, kind in enumerate(table.modality) if kind == "image"), None)) is not None:
+            todo = "leave this mask out of [embedding] masks, or these items out of the corpus"
+            raise NotAvailable(f"mask 'text' leaves no token of item {table.ids[row]!r}", got="an item of modality image", todo=todo)
 
 
 def encode_part(

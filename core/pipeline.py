@@ -31,13 +31,15 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
         UserError: the corpus, model or SAE cannot be used; nothing already computed is lost.
     """
     from core.corpus import build_corpus
+    from core.encode import resolve_views
     from core.models import describe
     from core.sae import check_source
 
     progress = progress or NoProgress()
-    if spec.model.name != OWN_MODEL:
+    if spec.model.name != OWN_MODEL:  # what cannot be had is said before the corpus is read
         _check_model(spec, store)
-        check_source(spec.sae, describe(spec.model))  # a model or SAE that cannot be had is said before the corpus is read
+        resolve_views(spec.embedding, describe(spec.model))
+        check_source(spec.sae, describe(spec.model))
     corpus = build_corpus(spec.corpus, store, progress)
     own = corpus.own_embeddings("queries")
     facts = describe(spec.model) if own is None else own_facts(corpus, own.shape[1])
@@ -50,12 +52,13 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
 
 def _check_model(spec: RunSpec, store: Store) -> None:
     """A model that cannot be had is said before the corpus is read; one whose embeddings of this corpus are there need not be loaded."""
-    from core.models import check_model, describe
+    from core.models import check_model, check_processor, describe
 
     corpus = spec.canonical()["corpus"]
     made = {folder.facts.get("model_key") for folder in store.folders("run") if folder.manifest["spec"].get("corpus") == corpus}
     if not made or describe(spec.model).key not in made:
         check_model(spec.model)
+        check_processor(spec.model)
 
 
 def own_facts(corpus: Corpus, width: int) -> ModelFacts:
@@ -111,9 +114,10 @@ class _LazyModel:
 
 
 def _encode(spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress) -> dict[Part, Folder]:
-    from core.encode import encode_part, resolve_views
+    from core.encode import check_masks, encode_part, resolve_views
 
     views = resolve_views(spec.embedding, facts)
+    check_masks([corpus.items(part) for part in PARTS if corpus.has(part)], views)
     return {
         part: encode_part(corpus.items(part), facts, model, views, store, progress, spec.embedding.batch_tokens)
         for part in PARTS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,34 @@ def test_too_little_memory_is_said_before_the_corpus_is_read(store: Store, spec:
     assert cli("run", spec).exit_code == 0
     monkeypatch.setattr("core.models.memory.free_gib", lambda spread: 1e-6)
     assert cli("run", spec).exit_code == 0  # its embeddings are there: no model is needed
+
+
+@pytest.mark.parametrize(
+    ("lost", "more", "line"),
+    [
+        ("processor_config.json", "", "cannot be loaded; got .*image processor"),
+        ("chat_template.jinja", "", "has no chat template"),
+        ("", "layers = [99]", "has no such layer"),
+    ],
+)
+def test_what_a_model_lacks_is_said_before_the_corpus_is_read(
+    store: Store, spec: Path, tmp_path: Path, lost: str, more: str, line: str
+) -> None:
+    folder = Path(shutil.copytree(KNOWN["demo-mllm"].folder, tmp_path / "model"))
+    if lost:
+        (folder / lost).unlink()
+    text = spec.read_text().replace(str(KNOWN["demo-clip"].folder), str(folder))
+    spec.write_text(text.replace("[sae]", f"[embedding]\n{more}\n[sae]"))
+    assert re.search(line, refused(cli("run", spec)))
+    assert not list(store.all_folders())
+
+
+def test_a_mask_that_leaves_nothing_is_said_before_anything_is_encoded(store: Store, spec: Path) -> None:
+    text = spec.read_text().replace(str(KNOWN["demo-clip"].folder), "demo-mllm")
+    text = text.replace('path = "photos"', 'path = "photos"\ntask = 1')  # texts ask: they would be encoded first
+    spec.write_text(text.replace("[sae]", '[embedding]\nmasks = ["all", "text"]\n[sae]'))
+    assert "mask 'text' leaves no token of item '0.png'" in refused(cli("run", spec))
+    assert [folder.path.parent.name for folder in store.all_folders()] == ["corpus"]
 
 
 def test_doctor_says_what_models_have_to_live_with(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

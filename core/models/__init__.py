@@ -10,7 +10,7 @@ arithmetic. Importing this package imports no torch.
 """
 
 from core.models.base import Adapter, ModelFacts
-from core.models.loading import check_model, describe, load_model
+from core.models.loading import check_model, check_processor, describe, load_model
 from core.models.table import KNOWN, KnownModel, known_models
 
-__all__ = ["KNOWN", "Adapter", "KnownModel", "ModelFacts", "check_model", "describe", "known_models", "load_model"]
+__all__ = ["KNOWN", "Adapter", "KnownModel", "ModelFacts", "check_model", "check_processor", "describe", "known_models", "load_model"]

@@ -2,8 +2,8 @@
 
 A name is a row of the table, a local folder with a `config.json`, or a hub id. `describe` reads config files only (from the hub's
 cache or the hub itself; `HF_HUB_OFFLINE` is honoured by huggingface_hub). `check_model` says what will not work before hours are
-spent. `load_model` takes safetensors only and never runs code of a repository, unless it was allowed by name (`options.trusting`). What
-goes wrong is one `ModelError` line.
+spent, `check_processor` the same of the small files beside the weights. `load_model` takes safetensors only and never runs code of a
+repository, unless it was allowed by name (`options.trusting`). What goes wrong is one `ModelError` line.
 """
 
 from __future__ import annotations
@@ -73,6 +73,16 @@ def check_model(spec: ModelSpec) -> ModelFacts:
         known = hub_parameters(found.source, found.revision)
     check_memory(facts, known, spec.quantisation, spec.device_map != "none")
     return facts
+
+
+def check_processor(spec: ModelSpec) -> None:
+    """Read what lies beside the weights, as `load_model` will: processor, tokenizer, chat template (fetched where they are on the hub).
+
+    Raises:
+        ModelError: one of them is missing or cannot be read.
+    """
+    facts = describe(spec)
+    _adapter_class(facts, _processor(facts))
 
 
 def load_model(spec: ModelSpec) -> Adapter:
@@ -206,11 +216,20 @@ def _auto(name: str) -> Any:
 def _processor(facts: ModelFacts) -> Any:
     """The processor; images between the smallest and largest area the prompts' style asks for, where the class has such limits."""
     processor = _guarded(facts, lambda: _auto("AutoProcessor").from_pretrained(facts.source, **_where(facts)))
+    _check_tokenizer(facts, getattr(processor, "tokenizer", None))
     pixels = STYLES[facts.preset].pixels if facts.preset else None
     if pixels and "longest_edge" in dict(getattr(processor.image_processor, "size", {})):
         size = dict(zip(("shortest_edge", "longest_edge"), pixels, strict=True))
         processor.image_processor = type(processor.image_processor).from_pretrained(facts.source, size=size, **_where(facts))
     return processor
+
+
+def _check_tokenizer(facts: ModelFacts, tokenizer: Any) -> None:
+    """Where its files are missing, transformers makes a tokenizer of special tokens alone, and says nothing."""
+    if tokenizer is None or len(tokenizer) <= len(tokenizer.get_added_vocab()):
+        got = "special tokens only" if tokenizer is not None else "none"
+        todo = "copy tokenizer.json and tokenizer_config.json of the original beside the weights"
+        raise ModelError(f"{facts.name} comes without a tokenizer", got=got, allowed="a processor with a vocabulary", todo=todo)
 
 
 def _complete(processor: Any, config: Any) -> None:

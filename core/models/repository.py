@@ -116,13 +116,35 @@ def check_weights(source: str, revision: str, folder: Path) -> None:
         todo = f"unset HF_HUB_OFFLINE; or fetch them elsewhere: hf download {source}"
         raise ModelError(f"the weights of {source} are not in the hub's cache and HF_HUB_OFFLINE forbids fetching", todo=todo)
     if names is None or any(name.endswith(".safetensors") and not name.startswith("adapter_") for name in names):
-        return
+        return None if revision else _check_whole(folder)
+    if "adapter_config.json" in names:
+        todo = (
+            "merge it into its base model (peft: merge_and_unload, save_pretrained), with the base model's processor, and name that folder"
+        )
+        raise ModelError(f"{source} holds an adapter, not a whole model", got="adapter_config.json", allowed="*.safetensors", todo=todo)
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
     if revision:
         where, todo = source, "convert it once (load it, save_pretrained) and name that folder, or choose another checkpoint"
     else:
         where, todo = f"the folder {folder}", "save the model again with save_pretrained"
     raise ModelError(f"{where} holds no safetensors weights", got=", ".join(pickled[:3]) or "none", allowed="*.safetensors", todo=todo)
+
+
+def _check_whole(folder: Path) -> None:
+    """Refuse a folder that lacks weight files its index names, or holds one that breaks off; headers and sizes only are read."""
+    from safetensors import SafetensorError, safe_open
+
+    index = folder / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else set()
+    if missing := sorted(name for name in named if not (folder / name).is_file()):
+        todo = "fetch or copy them again"
+        raise ModelError(f"the folder {folder} lacks {len(missing)} of {len(named)} weight files", got=f"no {missing[0]}", todo=todo)
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except SafetensorError as error:
+            raise ModelError(f"{path} cannot be read", got=first_line(error), todo="fetch or copy it again") from error
 
 
 def _names(source: str, revision: str, folder: Path) -> list[str] | None:

@@ -12,7 +12,7 @@ import pytest
 from core.config import EmbeddingSpec, ModelSpec
 from core.encode import resolve_views
 from core.errors import ModelError, SpecError
-from core.models import KNOWN, describe, known_models, load_model
+from core.models import KNOWN, check_model, check_processor, describe, known_models, load_model
 from core.models.base import PROJECTED
 from core.models.loading import kind_of
 from core.records import EmbeddingView
@@ -69,18 +69,48 @@ def test_broken_folders(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no safetensors"):
         load_model(ModelSpec(name=str(copy)))
     (copy / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        load_model(ModelSpec(name=str(copy)))
+    with pytest.raises(ModelError, match="model.safetensors cannot be read"):
+        check_model(ModelSpec(name=str(copy)))
     (copy / "config.json").write_text("{")
     with pytest.raises(ModelError, match="not JSON"):
         describe(ModelSpec(name=str(copy)))
 
 
-def test_a_chat_model_without_a_template_is_refused(copy: Path) -> None:
-    for path in copy.glob("chat_template*"):
+def test_weights_that_break_off_or_lack_a_file_are_refused_without_loading(copy: Path) -> None:
+    whole = copy / "model.safetensors"
+    whole.write_bytes(whole.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="model.safetensors cannot be read; got .*incomplete.*fetch or copy it again"):
+        check_model(ModelSpec(name=str(copy)))
+    whole.rename(copy / "model-00001-of-00002.safetensors")
+    weights = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights}))
+    with pytest.raises(ModelError, match="lacks 1 of 2 weight files; got no model-00002-of-00002.safetensors"):
+        check_model(ModelSpec(name=str(copy)))
+
+
+def test_an_adapter_is_not_a_model(copy: Path) -> None:
+    (copy / "model.safetensors").rename(copy / "adapter_model.safetensors")
+    (copy / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="holds an adapter, not a whole model.*merge_and_unload"):
+        check_model(ModelSpec(name=str(copy)))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ("chat_template*", "no chat template"),
+        ("tokenizer*", "comes without a tokenizer; got special tokens only|cannot be loaded; got .*tokenizer"),
+        ("processor_config.json", "cannot be loaded; got .*image processor"),
+    ],
+)
+def test_what_lies_beside_the_weights_is_needed(copy: Path, files: str, message: str) -> None:
+    for path in copy.glob(files):
         path.unlink()
-    with pytest.raises(ModelError, match="no chat template"):
-        load_model(ModelSpec(name=str(copy)))
+    check_model(ModelSpec(name=str(copy)))
+    for refuse in (check_processor, load_model):
+        with pytest.raises(ModelError, match=message) as caught:
+            refuse(ModelSpec(name=str(copy)))
+        assert "\n" not in str(caught.value)
 
 
 def test_too_little_memory_is_said_first(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
