@@ -6,7 +6,7 @@ Everything goes through huggingface_hub's and sae-lens's own loaders and their c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +16,8 @@ from core.sae.architectures import check_config, first_line
 from core.sae.files import CONFIG, WEIGHTS
 
 CHECKPOINTS = (".pt", ".pth")
+ANY_FILE = ".gitattributes"
+"""Every repository of the hub has one."""
 LISTED = 12
 """Files of a repository that an error names."""
 
@@ -56,8 +58,31 @@ def fetch(address: str) -> Path:
     inside = "" if file == "." else f"{file}/"
     names = [file] if file.endswith(CHECKPOINTS) else [f"{inside}{one}" for one in (CONFIG, WEIGHTS)]
     with _one_line(repository, f"hf:{address}"):
+        ask_once(repository, names[0])
         paths = [Path(hf_hub_download(repository, one)) for one in names]
     return paths[0] if len(paths) == 1 else paths[0].parent
+
+
+def ask_once(repository: str, file: str | None = None) -> None:
+    """Ask the hub for a file that is not in its cache, since its own downloads try for half a minute where there is no network.
+
+    Args:
+        file: None asks for the repository, unless something of it is in the cache.
+
+    Raises:
+        huggingface_hub's errors, and its http client's where there is no answer.
+    """
+    from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.file_download import repo_folder_name
+
+    if file is None:
+        cached = (Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")).is_dir()
+    else:
+        cached = isinstance(try_to_load_from_cache(repository, file), str)
+    if cached or constants.HF_HUB_OFFLINE:
+        return
+    with suppress(errors.EntryNotFoundError) if file is None else nullcontext():
+        get_hf_file_metadata(hf_hub_url(repository, file or ANY_FILE))
 
 
 def sae_files(names: Iterable[str]) -> list[str]:
@@ -101,6 +126,7 @@ def release_config(release: Release) -> dict[str, Any]:
     from sae_lens.loading.pretrained_sae_loaders import load_sae_config_from_huggingface
 
     with _one_line(release.repository, str(release)):
+        ask_once(release.repository)
         config = load_sae_config_from_huggingface(release.release, release.sae_id)
     check_config(config | {"normalize_activations": "none"}, release)  # the loader folds a scaling it knows
     return config
@@ -122,6 +148,7 @@ def _listed(repository: str) -> str:
     from huggingface_hub import list_repo_files
 
     with _one_line(repository, f"hf:{repository}"):
+        ask_once(repository)
         names = list_repo_files(repository)
     return _few([f"hf:{repository}/{name}" for name in sae_files(names)]) or "a repository with .pt files or sae-lens folders"
 

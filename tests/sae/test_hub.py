@@ -23,7 +23,7 @@ from core.progress import NoProgress
 from core.records import EmbeddingView
 from core.sae import SaeEncoder, check_source, obtain
 from core.sae.files import CONFIG, WEIGHTS
-from core.sae.hub import Release, fetch, parse_release, sae_files
+from core.sae.hub import Release, ask_once, fetch, parse_release, sae_files
 from core.sae.sources import locate, source_width
 from core.store import Folder, Store
 
@@ -139,6 +139,34 @@ def _raise(error: Callable[[], Exception]) -> Callable[..., Any]:
         raise error()
 
     return call
+
+
+@pytest.mark.parametrize("address", [f"hf:{OWNER}/a.pt", f"hf:{OWNER}", f"sae-lens:{OWNER}/layer_1"])
+def test_without_a_network_the_hub_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str) -> None:
+    asked = []
+
+    def metadata(url: str) -> None:
+        asked.append(url)
+        raise client.ConnectError("Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
+    for name in ("hf_hub_download", "list_repo_files"):
+        monkeypatch.setattr(huggingface_hub, name, _raise(lambda: AssertionError("it would try again and again")))
+    with pytest.raises(SaeError, match="the hub cannot be reached and the SAE is not in its cache"):
+        source_width(locate(address, "tiny"))
+    assert len(asked) == 1
+
+
+def test_a_repository_in_the_cache_is_not_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", _raise(lambda: client.ConnectError("no route")))
+    with pytest.raises(client.ConnectError):
+        ask_once(OWNER)
+    (tmp_path / "models--someone--saes").mkdir()
+    ask_once(OWNER)
 
 
 @pytest.mark.parametrize("address", ["hf:", "hf:alone", "hf:/x", "hf:owner/"])
