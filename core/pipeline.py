@@ -30,12 +30,15 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     Raises:
         UserError: the corpus, model or SAE cannot be used; nothing already computed is lost.
     """
+    from core.analysis.spec import parse_variant
     from core.corpus import build_corpus
     from core.encode import resolve_views
     from core.models import describe
     from core.sae import check_source
 
     progress = progress or NoProgress()
+    for chain in spec.variants.values():
+        parse_variant(chain)
     if spec.model.name != OWN_MODEL:  # what cannot be had is said before the corpus is read
         _check_model(spec, store)
         resolve_views(spec.embedding, describe(spec.model))

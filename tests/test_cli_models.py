@@ -115,6 +115,19 @@ def test_what_a_model_lacks_is_said_before_the_corpus_is_read(
     assert not list(store.all_folders())
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("[sae]", '[variants]\nmine = "realing(beta=0.1)"\n[sae]', "'realign'.*nearest"),
+        ("[sae]", 'revision = "v2"\n[sae]', "weights in a folder have no revisions; got model.revision = 'v2'"),
+    ],
+)
+def test_what_a_spec_has_wrong_is_said_before_the_corpus_is_read(store: Store, spec: Path, old: str, new: str, line: str) -> None:
+    spec.write_text(spec.read_text().replace(old, new))
+    assert re.search(line, refused(cli("run", spec)))
+    assert not list(store.all_folders())
+
+
 def test_a_mask_that_leaves_nothing_is_said_before_anything_is_encoded(store: Store, spec: Path) -> None:
     text = spec.read_text().replace(str(KNOWN["demo-clip"].folder), "demo-mllm")
     text = text.replace('path = "photos"', 'path = "photos"\ntask = 1')  # texts ask: they would be encoded first

@@ -158,6 +158,9 @@ def _facts(spec: ModelSpec, found: _Found, config: dict[str, Any]) -> ModelFacts
 def _locate(spec: ModelSpec, row: KnownModel | None) -> _Found:
     folder = row.folder if row else Path(spec.name).expanduser()
     if folder and (folder / "config.json").is_file():
+        if spec.revision is not None:
+            todo = "leave revision out, or name the model by its hub id"
+            raise ModelError("weights in a folder have no revisions", got=f"model.revision = {spec.revision!r}", todo=todo)
         return _Found(row.name if row else folder.resolve().name, str(folder.resolve()), folder, "", True)
     if row and row.folder:
         raise ModelError(
