@@ -7,6 +7,7 @@ Knows nothing of variants: call it on the rows before and after one.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -99,6 +100,39 @@ def uniformity(x: Float[np.ndarray, "n d"], *, pairs: int = SAMPLED_PAIRS, seed:
     return float(np.log(np.mean(np.exp(-2 * squares))))
 
 
+class Sums(NamedTuple):
+    """What the mean and the variance of all inner products of two sets need of each."""
+
+    n: int
+    total: Float[np.ndarray, " d"]
+    """Sum of the rows."""
+    products: Float[np.ndarray, "d d"]
+    """Sum of x xᵀ over the rows."""
+
+
+def sums_of(x: Float[np.ndarray, "n d"]) -> Sums:
+    """Sums of rows and of their outer products, float64, in one blocked pass."""
+    total, products = np.zeros(x.shape[1]), np.zeros((x.shape[1], x.shape[1]))
+    for block in row_blocks(*x.shape):
+        rows = np.asarray(x[block], dtype=np.float64)
+        total += rows.sum(axis=0)
+        products += rows.T @ rows
+    return Sums(len(x), total, products)
+
+
+def other_cosines(queries: Sums, candidates: Sums, matching: Float[np.ndarray, " p"]) -> tuple[float, float]:
+    """Mean and variance of the inner products of all n x m pairs but the p matching ones, whose products are given: exact, none is formed.
+
+    Over all pairs sum q·c = (sum q)·(sum c) and sum (q·c)^2 = <sum q qᵀ, sum c cᵀ>; the matching ones are subtracted. NaN if none is left.
+    """
+    others = queries.n * candidates.n - len(matching)
+    if not others:
+        return float("nan"), float("nan")
+    mean = (float(queries.total @ candidates.total) - float(matching.sum())) / others
+    square = (float(np.sum(queries.products * candidates.products)) - float(matching @ matching)) / others
+    return mean, max(0.0, square - mean**2)
+
+
 @dataclass(frozen=True, eq=False)
 class SimilarityHistograms:
     """Cosines of matching pairs and of pairs that do not match, as shares per bin."""
@@ -109,11 +143,12 @@ class SimilarityHistograms:
     negative: Float[np.ndarray, " bins"]
     n_positive: int
     n_negative: int
-    """Pairs counted: all of them, or the size of the seeded sample."""
+    """Pairs counted in the bins: all of them, or the size of the seeded sample."""
     mean_positive: float
     mean_negative: float
+    """Over all other pairs, also where the bins hold a sample."""
     d_prime: float
-    """(mean_positive - mean_negative) / sqrt of the mean of the two variances. NaN where undefined."""
+    """(mean_positive - mean_negative) / sqrt of the mean of the two variances, over all pairs. NaN where undefined."""
 
 
 def similarity_histograms(
@@ -133,12 +168,17 @@ def similarity_histograms(
     everything = np.concatenate([positive, negative])
     low, high = (everything.min(), everything.max()) if len(everything) else (-1.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1e-6, bins + 1)
-    variance = (_variance(positive) + _variance(negative)) / 2
-    means = [float(v.mean()) if len(v) else float("nan") for v in (positive, negative)]
+    other = other_cosines(sums_of(queries), sums_of(candidates), positive)
+    mean = float(positive.mean()) if len(positive) else float("nan")
     return SimilarityHistograms(
-        edges, _shares(positive, edges), _shares(negative, edges), len(positive), len(negative), *means,
-        (means[0] - means[1]) / np.sqrt(variance) if variance > 0 else float("nan"),
-    )  # fmt: skip
+        edges, _shares(positive, edges), _shares(negative, edges), len(positive), len(negative), mean, other[0], d_prime(positive, *other)
+    )
+
+
+def d_prime(matching: Float[np.ndarray, " p"], mean: float, variance: float) -> float:
+    """(mean of `matching` - mean) / sqrt of the mean of the two variances: how far matching pairs stand out. NaN where undefined."""
+    spread = np.sqrt((_variance(matching) + variance) / 2)
+    return float((matching.mean() - mean) / spread) if spread > 0 else float("nan")
 
 
 def _mean(x: np.ndarray) -> Float[np.ndarray, " d"]:

@@ -28,7 +28,7 @@ NEIGHBOURS = 10
 GROUPS = 10
 """Groups of queries of the jackknife."""
 NEGATIVES = 50_000
-"""Sampled pairs that do not match, for the cosines of strangers."""
+"""Sampled pairs that do not match, for the histogram of their cosines."""
 UNIFORMITY_PAIRS = 20_000
 POOL = ("mean cosine within candidates", "effective rank, candidates", "participation ratio, candidates", "uniformity, candidates")
 """Measures of the candidates alone."""
@@ -42,16 +42,15 @@ class _Cloud:
     candidates: np.ndarray
     pairs: np.ndarray
     top: np.ndarray
-    negatives: np.ndarray
-    """(n, 2) pairs of rows that do not match."""
+    candidate_sums: science.Sums
 
     def without(self, queries: np.ndarray) -> _Cloud:
         """The same with these queries (a mask) left out."""
         kept = ~queries
         at = np.cumsum(kept) - 1
-        pairs, negatives = (rows[kept[rows[:, 0]]] for rows in (self.pairs, self.negatives))
-        moved = [np.column_stack([at[rows[:, 0]], rows[:, 1]]) for rows in (pairs, negatives)]
-        return _Cloud(self.queries[kept], self.candidates, moved[0], self.top[kept], moved[1])
+        pairs = self.pairs[kept[self.pairs[:, 0]]]
+        moved = np.column_stack([at[pairs[:, 0]], pairs[:, 1]])
+        return _Cloud(self.queries[kept], self.candidates, moved, self.top[kept], self.candidate_sums)
 
 
 def shape(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
@@ -62,7 +61,7 @@ def shape(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
     interval and p, for measures of the candidates alone. The last rows are recall@1 with its paired bootstrap interval and McNemar's test.
     """
     names = [str(variant_of(run, variant)) for variant in variants]
-    arguments = {"variants": names, "k": NEIGHBOURS, "groups": GROUPS, "negatives": NEGATIVES, "uniformity": UNIFORMITY_PAIRS}
+    arguments = {"variants": names, "k": NEIGHBOURS, "groups": GROUPS, "negatives": "all", "uniformity": UNIFORMITY_PAIRS}
     return cached_table(run, "geometry", arguments, lambda: _shape(run, names))
 
 
@@ -78,10 +77,10 @@ def hubs(run: Run, variants: Sequence[str] = VARIANTS, n: int = 5) -> pd.DataFra
 def similarities(run: Run, variants: Sequence[str] = VARIANTS, bins: int = 60) -> pd.DataFrame:
     """Cosines of matching and of other pairs: DataFrame[variant, left, right, positive, negative]; each column of shares sums to 1.
 
-    attrs: d_prime, n_positive, n_negative per variant (all other pairs, or a seeded sample of them).
+    attrs: per variant d_prime (over all pairs), n_positive, n_negative (all other pairs, or a seeded sample of them in the bins).
     """
     names = [str(variant_of(run, variant)) for variant in variants]
-    arguments = {"variants": names, "bins": bins, "negatives": NEGATIVES}
+    arguments = {"variants": names, "bins": bins, "negatives": NEGATIVES, "d_prime": "all"}
     return cached_table(run, "similarities", arguments, lambda: _similarities(run, names, bins))
 
 
@@ -110,13 +109,7 @@ def _cloud(run: Run, variant: str) -> _Cloud:
     queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
     pairs = np.unique(run.qrels("test").pairs, axis=0)
     top = rank_top_k(queries, candidates, NEIGHBOURS).candidates
-    return _Cloud(queries, candidates, pairs, top, _strangers(len(queries), len(candidates), pairs))
-
-
-def _strangers(n: int, m: int, pairs: np.ndarray) -> np.ndarray:
-    flat = np.random.default_rng(0).integers(n * m, size=NEGATIVES)
-    flat = flat[~np.isin(flat, pairs[:, 0] * m + pairs[:, 1])]
-    return np.column_stack([flat // m, flat % m])
+    return _Cloud(queries, candidates, pairs, top, science.sums_of(candidates))
 
 
 def _measures(cloud: _Cloud) -> dict[str, float]:
@@ -134,8 +127,8 @@ def _measures(cloud: _Cloud) -> dict[str, float]:
 def _of_queries(cloud: _Cloud) -> dict[str, float]:
     """Measures that depend on which queries there are."""
     hub = science.hubness(cloud.top, len(cloud.candidates))
-    positive, negative = (_cosines(cloud, rows) for rows in (cloud.pairs, cloud.negatives))
-    spread = np.sqrt((positive.var() + negative.var()) / 2)
+    matching = _cosines(cloud)
+    other = science.other_cosines(science.sums_of(cloud.queries), cloud.candidate_sums, matching)
     moments: Moments = moments_of(cloud.queries)
     return {
         "modality gap": science.modality_gap(cloud.queries, cloud.candidates),
@@ -146,13 +139,15 @@ def _of_queries(cloud: _Cloud) -> dict[str, float]:
         "hubness (skewness of N_10)": hub.skewness,
         "candidates in no top-10 list": hub.never_share,
         "alignment": science.alignment(cloud.queries, cloud.candidates, cloud.pairs),
-        "mean cosine of matching pairs": float(positive.mean()),
-        "mean cosine of other pairs": float(negative.mean()),
-        "d'": float((positive.mean() - negative.mean()) / spread) if spread > 0 else float("nan"),
+        "mean cosine of matching pairs": float(matching.mean()),
+        "mean cosine of other pairs": other[0],
+        "d'": science.d_prime(matching, *other),
     }
 
 
-def _cosines(cloud: _Cloud, rows: np.ndarray) -> np.ndarray:
+def _cosines(cloud: _Cloud) -> np.ndarray:
+    """Of the matching pairs."""
+    rows = cloud.pairs
     return np.einsum("pd,pd->p", cloud.queries[rows[:, 0]], cloud.candidates[rows[:, 1]], dtype=np.float64)
 
 

@@ -78,6 +78,7 @@ def test_histograms_cover_every_pair(clouds):
     sampled = g.similarity_histograms(a, b, pairs, negatives=300)
     assert sampled.n_negative <= 300
     assert sampled.negative.sum() == pytest.approx(1)
+    assert (sampled.d_prime, sampled.mean_negative) == pytest.approx((found.d_prime, cosines[~positive].mean()))
     assert g.similarity_histograms(a, b, pairs[:0]).n_positive == 0
 
 
