@@ -7,7 +7,8 @@ Ratios are 0-1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isnan, nan
 from typing import Any
 
@@ -62,6 +63,14 @@ def by_sameness(on: str, what: str, row: Mapping[str, Any], margin: float = SMAL
     """Judge the paired difference of a row: small, that is with its whole interval within +-margin."""
     outcome = same(row[f"{name}_low"], row[f"{name}_high"], margin)
     return _verdict(on, what, row, name, outcome, f"the interval crosses the edge of ±{100 * margin:g} points", about)
+
+
+def beyond_draws(verdict: Verdict, value: float, draws: Sequence[float]) -> Verdict:
+    """The same verdict, not clear where a draw of the random control does as well: the interval holds the few draws fixed."""
+    if verdict.outcome not in ("agrees", "disagrees") or not min(draws) <= value <= max(draws):
+        return verdict
+    why = f"{verdict.why}; not beyond every draw, these range from {percent(min(draws))} to {percent(max(draws))}"
+    return replace(verdict, outcome="not clear", why=why)
 
 
 def cannot(on: str, why: str) -> Verdict:

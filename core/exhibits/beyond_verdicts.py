@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from core.analysis.evaluation import safe_from
-from core.exhibits.agreement import SMALL, by_direction, by_sameness, cannot, percent, points
+from core.exhibits.agreement import SMALL, beyond_draws, by_direction, by_sameness, cannot, direction, percent, points
 from core.exhibits.beyond_tables import WORDS
 from core.exhibits.registry import Outcome, Verdict
 from core.questions.comparisons import holm
@@ -35,8 +35,18 @@ def removal_controls(table: pd.DataFrame) -> tuple[Verdict, ...]:
         for row in rows.to_dict("records"):
             what, after = f"{row['metric']} without {removed}", AFTER[row["then"]]
             found.append(by_direction(name, f"{what}, {after}, minus no removal", row, +1))
-            found.append(by_direction(name, f"{what}, {after}, minus random concepts", row, +1, "beyond_random"))
+            beyond = by_direction(name, f"{what}, {after}, minus random concepts", row, +1, "beyond_random")
+            found.append(beyond_draws(beyond, row[row["metric"]], _draws(table, row)))
     return tuple(found)
+
+
+def _draws(table: pd.DataFrame, row: dict[str, Any]) -> list[float]:
+    """The lowest and the highest draw of the random concepts beside a row."""
+    beside = (table["removal"] == "random concepts") & (table[["run", "then", "amount"]] == [row["run"], row["then"], row["amount"]]).all(
+        axis=1
+    )
+    control = table[beside].iloc[0]
+    return [float(control["draw_lowest"]), float(control["draw_highest"])]
 
 
 def whitening_sources(table: pd.DataFrame) -> tuple[Verdict, ...]:
@@ -117,7 +127,8 @@ def geometry(table: pd.DataFrame) -> tuple[Verdict, ...]:
 
 
 def _sign(row: pd.Series) -> int:
-    return 1 if row["change_low"] > 0 else -1 if row["change_high"] < 0 else 0
+    outcome = direction(row["change_low"], row["change_high"], +1, row["change_p"])
+    return 1 if outcome == "agrees" else -1 if outcome == "disagrees" else 0
 
 
 def _ends(row: pd.Series) -> str:

@@ -173,7 +173,8 @@ STUDY = (
         definition="h' = h - V Vᵀ h, V the right singular vectors of the dictionary rows of the top share by attribution that "
         "hold 99% of the "
         "squared singular values (Eqs 8-10). Control, ours: as many random concepts, several draws.",
-        rule=f"{PAIRED}. Differences: removal minus none (the claim), and removal minus the mean of the random removals (ours).",
+        rule=f"{PAIRED}. Differences: removal minus none (the claim), and removal minus the mean of the random removals, which must "
+        "also lie beyond every draw (ours).",
         compute=tables.removal,
         judge=verdicts.removal,
         measured=measured.removal,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.exhibits.agreement import by_direction, by_sameness, cannot, direction, percent, points
+from core.exhibits.agreement import beyond_draws, by_direction, by_sameness, cannot, direction, percent, points
 from core.exhibits.registry import About, Outcome, Verdict
 from core.exhibits.rows import CONTRASTIVE, MLLM, TUNED
 
@@ -149,7 +149,8 @@ def removal(table: pd.DataFrame) -> tuple[Verdict, ...]:
         top = rows[rows["removal"] == "top attribution"].iloc[0].to_dict()
         found.append(by_direction(name, f"{top['metric']} after removal", top, +1, about=_about(top["kind"])))
         what = f"{top['metric']} after removal, minus the mean of random removals"
-        found.append(by_direction(name, what, top, +1, "beyond_random", "beside"))
+        draws = rows.loc[rows["removal"].str.startswith("random concepts, draw"), top["metric"]].tolist()
+        found.append(beyond_draws(by_direction(name, what, top, +1, "beyond_random", "beside"), top[top["metric"]], draws))
     return tuple(found)
 
 

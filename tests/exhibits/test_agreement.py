@@ -11,7 +11,7 @@ import pytest
 from core.analysis.evaluation import paired_difference
 from core.analysis.ranking import Ranked
 from core.exhibits import verdicts
-from core.exhibits.agreement import by_direction, by_sameness, direction, same
+from core.exhibits.agreement import beyond_draws, by_direction, by_sameness, direction, same
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,15 @@ def test_a_verdict_holds_the_numbers_it_rests_on() -> None:
     assert (found.outcome, found.difference, found.low, found.high, found.p_value, found.n) == ("agrees", 0.05, 0.01, 0.09, 0.0312, 1234)
     assert found.why == "recall: +5.0 points (95% interval +1.0 to +9.0, p 0.0312, n = 1,234 queries)"
     assert "crosses the edge of ±2 points" in by_sameness("r", "recall", row, 0.02).why
+
+
+def test_what_a_draw_does_as_well_is_not_clear() -> None:
+    row = {"gain": 0.05, "gain_low": 0.01, "gain_high": 0.09, "gain_p": 0.01, "queries": 1000}
+    verdict = by_direction("r", "recall", row, +1)
+    assert beyond_draws(verdict, 0.75, [0.68, 0.70, 0.74]) is verdict
+    unsure = beyond_draws(verdict, 0.75, [0.60, 0.70, 0.80])
+    assert unsure.outcome == "not clear"
+    assert unsure.why.endswith("not beyond every draw, these range from 60.0% to 80.0%")
 
 
 def view_row(run: str, name: str, value: object, gain: float, low: float, high: float, variant: str = "none") -> dict[str, object]:

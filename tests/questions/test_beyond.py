@@ -87,13 +87,19 @@ def row(**values: object) -> dict[str, object]:
 def test_removal_is_judged_by_the_interval_of_the_studys_share(gain: tuple[float, float, float], outcome: str) -> None:
     value, low, high = gain
     ends = {"gain": value, "gain_low": low, "gain_high": high, "beyond_random": -0.3, "beyond_random_low": -0.4, "beyond_random_high": -0.2}
-    table = pd.DataFrame([
-        row(removal="top attribution", share=0.01, rank=20, then="center", **ends),
-        row(removal="top attribution", share=0.05, rank=90, then="center", **ends | {"gain_low": 9, "gain_high": 9}),
-        row(removal="random concepts", share=0.01, rank=20, then="center", **ends | {"gain_low": 9, "gain_high": 9}),
-    ])  # fmt: skip
-    found = verdicts.removal_controls(table)
-    assert [v.outcome for v in found] == [outcome, "disagrees"] and "after centring" in found[0].why
+    other = ends | {"gain_low": 9, "gain_high": 9, "then": "center"}
+    first, second = {"share": 0.01, "amount": 1.0, "rank": 20}, {"share": 0.05, "amount": 5.0, "rank": 90}
+    for highest, beyond in ((0.7, "not clear"), (0.4, "agrees"), (0.9, "disagrees")):
+        draws = {"draw_lowest": highest - 0.3, "draw_highest": highest}
+        side = {"beyond_random_low": 0.1, "beyond_random_high": 0.2} if beyond == "agrees" else {}
+        table = pd.DataFrame([
+            row(removal="top attribution", **first, **ends | {"then": "center", "recall@1": 0.5} | side),
+            row(removal="top attribution", **second, **other),
+            row(removal="random concepts", **first, **other | draws),
+            row(removal="random concepts", **second, **other | {"draw_lowest": 0.0, "draw_highest": 1.0}),
+        ])  # fmt: skip
+        found = verdicts.removal_controls(table)
+        assert [v.outcome for v in found] == [outcome, beyond] and "after centring" in found[0].why
 
 
 @pytest.mark.parametrize(
@@ -138,11 +144,13 @@ def test_remedies_are_judged_by_the_corrected_p(gain: float, p: float, others: f
     assert found.outcome == outcome and "of 2 remedies" in found.why and "best: best" in found.why
 
 
-@pytest.mark.parametrize(("recall", "outcome"), [(0.1, "agrees"), (-0.1, "disagrees"), (0.0, "not clear")])
-def test_geometry_needs_recall_to_follow(recall: float, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("recall", "p", "outcome"), [(0.1, 0.01, "agrees"), (-0.1, 0.01, "disagrees"), (0.0, 0.9, "not clear"), (0.1, 0.06, "not clear")]
+)
+def test_geometry_needs_recall_to_follow(recall: float, p: float, outcome: str) -> None:
     changes = {"hubness (skewness of N_10)": -1.0, "d'": 1.0, "recall@1": recall}
     rows = [row(variant="none", measure=m, change=np.nan, change_low=np.nan, change_high=np.nan) for m in changes]
-    rows += [row(variant="center", measure=m, change=v, change_low=v - 0.05, change_high=v + 0.05) for m, v in changes.items()]
+    rows += [row(variant="center", measure=m, change=v, change_low=v - 0.05, change_high=v + 0.05, change_p=p) for m, v in changes.items()]
     (found,) = verdicts.geometry(pd.DataFrame(rows))
     assert found.outcome == outcome
 
