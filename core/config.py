@@ -226,7 +226,7 @@ SECTIONS: dict[str, type] = {
 
 
 def load_spec(path: str | Path) -> RunSpec:
-    """Read a TOML spec file, or the preset of that name; a relative corpus path counts from the file's folder.
+    """Read a TOML spec file, or the preset of that name; relative paths of corpus, model and SAE count from the file's folder.
 
     Raises:
         SpecError: the file is missing, is not TOML, or has unknown keys or values.
@@ -301,6 +301,8 @@ def _resolve_paths(spec: RunSpec, base: Path) -> RunSpec:
     local_model = base / spec.model.name
     if local_model.is_dir() and (local_model / "config.json").is_file():
         spec = replace(spec, model=replace(spec.model, name=str(local_model.resolve())))
+    if spec.sae.source not in ("train", "none", "shipped") and (local_sae := base / spec.sae.source).exists():
+        spec = replace(spec, sae=replace(spec.sae, source=str(local_sae.resolve())))
     return spec
 
 

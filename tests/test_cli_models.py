@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from core.cli import app
+from core.config import PRESETS
 from core.models import KNOWN
 from core.store import Store
 
@@ -58,11 +59,12 @@ def test_models_shows_every_row() -> None:
     assert next(row for row in listed if row["name"] == "e5-v")["revision"] == KNOWN["e5-v"].revision
 
 
-@pytest.mark.parametrize("preset", ["qwen2-vl-7b-mscoco.toml", "gme-qwen2-vl-7b-mscoco.toml", "clip-vit-b32-mscoco.toml"])
+@pytest.mark.parametrize("preset", sorted(path.name for path in PRESETS.glob("*.toml")))
 def test_a_preset_without_network_ends_in_one_line(store: Store, preset: str) -> None:
     line = refused(cli("run", preset))
     assert "cannot be reached" in line and "hf download" in line
     assert not list(store.all_folders())
+    assert preset.removesuffix("mscoco.toml") in (PRESETS.parent.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_an_unknown_preset_names_the_nearest(store: Store) -> None:

@@ -128,6 +128,9 @@ def test_a_file_and_the_paths_in_it(tmp_path: Path) -> None:
     path.write_text('name = "mine"\n[corpus]\nsource = "folder"\npath = "photos"\n[model]\nname = "model"\n')
     spec = load_spec(path)
     assert spec.corpus.path == str(tmp_path / "photos") and spec.model.name == str(tmp_path / "model")
+    (tmp_path / "sae.pt").write_bytes(b"")
+    path.write_text(path.read_text() + '[sae]\nsource = "sae.pt"\n')
+    assert load_spec(path).sae.source == str(tmp_path / "sae.pt")
     path.write_text('[corpus]\nsource = "mbeir"\npath = "mbeir:mscoco_task4"\n[model]\nname = "Qwen/Qwen2-VL-7B-Instruct"\n')
     spec = load_spec(path)
     assert spec.corpus.path == "mbeir:mscoco_task4" and spec.model.name == "Qwen/Qwen2-VL-7B-Instruct"
