@@ -50,21 +50,45 @@ def show(table: pd.DataFrame, title: str = "") -> None:
 
 
 def present(shown: Shown) -> None:
-    """Claim, verdicts, table, printed numbers and notes of an exhibit."""
-    from core.exhibits.present import readable
+    """Claim, verdicts by run, tables, printed numbers and notes of an exhibit."""
+    from core.exhibits.present import sheets
 
     typer.echo(f"{shown.exhibit.title}: {shown.exhibit.claim}")
-    for verdict in shown.verdicts:
-        typer.echo(f"  {verdict.about}, {verdict.on}: {verdict.outcome}: {verdict.why}")
+    _judged(shown)
     for left in shown.left_out:
-        typer.echo(f"  left out, {left.run}: {left.why}")
-    for table, title in ((shown.table, ""), (shown.printed, "live beside printed"), (shown.fidelity, "fidelity of the SAE")):
-        found = readable(table)
-        shared = ", ".join(f"{name} {value}" for name, value in found.shared.items())
-        if len(table):
-            show(found.table, ": ".join(part for part in (title, shared) if part))
+        typer.echo(f"left out, {left.run}: {left.why}")
+    for title, table in sheets(shown.table):
+        _tabulate(table, title)
+    _tabulate(shown.printed, "live beside printed")
+    _tabulate(shown.fidelity, "fidelity of the SAE")
     for line in (*shown.exhibit.contradictions, *shown.notes):
         typer.echo(f"note: {line}", err=True)
+
+
+def _judged(shown: Shown) -> None:
+    """Verdicts by what they are about and by run; a run with several has a line of its own."""
+    from core.exhibits.present import by_run, spoken
+
+    titles = {"claim": "answer" if shown.exhibit.group == "beyond" else "claim", "beside": "beside the claim", "printed": "printed numbers"}
+    for about, title in titles.items():
+        found = by_run([verdict for verdict in shown.verdicts if verdict.about == about])
+        for run, verdicts in found.items():
+            typer.echo(f"{title}, {run}:")
+            for verdict in verdicts:
+                typer.echo(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
+
+
+def _tabulate(table: pd.DataFrame, title: str) -> None:
+    """A table, what its rows share above it."""
+    from core.exhibits.present import readable
+
+    if not len(table):
+        return
+    found = readable(table)
+    for run, facts in found.by_run.items():
+        typer.echo(f"{run}: {', '.join(f'{name} {value}' for name, value in facts.items())}")
+    shared = ", ".join(f"{name} {value}" for name, value in found.shared.items())
+    show(found.table, ": ".join(part for part in (title, shared) if part))
 
 
 def _strict(value: Any) -> Any:
@@ -99,7 +123,8 @@ def _grid(table: pd.DataFrame, title: str = "") -> Table:
 
 def _noted(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Cells of columns with long texts as `[1]`, `[2]`, ..., and those texts."""
-    long = [name for name in table if table[name].str.len().max() > LONG]
+    naming = _naming(table)
+    long = [name for name in table if name not in naming and table[name].str.len().max() > LONG]
     notes = list(dict.fromkeys(text for name in long for text in table[name] if text))
     numbers = {text: f"[{number}]" for number, text in enumerate(notes, 1)}
     return table.assign(**{name: [numbers.get(text, "") for text in table[name]] for name in long}), notes

@@ -1,276 +1,302 @@
 """Charts of exhibits, described by data: `CHARTS` says for each exhibit which columns are drawn and how, `draw` draws them.
 
-A chart's rows are those of the exhibit's table: an estimate NAME, its interval NAME_low and NAME_high. The rules of `charts.py` hold.
+A figure's rows are those of the exhibit's table: an estimate NAME, its interval NAME_low and NAME_high. The rules of `charts.py` hold.
+Levels, which have a zero that means something, are bars; differences are dots beside the line of no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboard import charts
+from dashboard import charts, charts_panels
 from dashboard import words_exhibits as words
+from dashboard.charts_panels import Axes
 
-GAP = 74
-"""Pixels between panels: the axis of the one above and the title of the one below."""
 METRIC = "metric"
 """Stands for the recall that the exhibit's option `metric` names."""
-FIXED = {
-    "none": charts.BEFORE, "center": "#4aa3c7", "realign": charts.AFTER, "pca": "#8c6bd1", "zca": charts.IMAGE,
-    "multimodal LLM": charts.AFTER, "contrastive": charts.OTHER, "fine-tuned retriever": charts.TEXT, "own embeddings": charts.BEFORE,
-    "top attribution": charts.MINUS,
-    "random directions": "#c2a878", "ReAlign": charts.AFTER, "similarities": charts.BEFORE, "applying alone": "#4aa3c7",
-}  # fmt: skip
-"""Values that have one colour everywhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """How an exhibit is drawn. `bars`: categories top to bottom; `lines`: over a number; `steps`: a distribution, one panel per run."""
+    """How a figure is drawn. `bars`, `dots`: categories top to bottom; `lines`: over a number; `steps`: a distribution."""
 
-    kind: Literal["bars", "lines", "steps"]
+    kind: Literal["bars", "dots", "lines", "steps"]
     title: str
-    """What is seen; {metric} stands for the recall chosen."""
+    """What is seen; {metric} stands for the recall chosen, {value} for the value of `apart`."""
     x: str
-    """Categories of bars, the axis of lines, the left edge of steps."""
+    """Categories of bars and dots, the axis of lines, the left edge of steps."""
     y: str = METRIC
     """Column of the lengths or heights."""
     series: str = "run"
     """One colour each."""
-    panel: str | tuple[str, ...] | None = None
-    """One panel each, below one another, for every value of the column or columns; None: all in one."""
-    where: Mapping[str, Any] = field(default_factory=dict)
-    """Rows drawn: column -> value or list of values."""
+    panel: str | None = None
+    """One panel each, below one another, for every value of the column; None: all in one."""
+    apart: str | None = None
+    """One figure each, for every value of the column."""
+    apart_as: str = ""
+    """Column whose words name the values of `apart`, if not its own."""
+    where: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Rows drawn: column -> values."""
+    without: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Rows left out: column -> values."""
     melt: Mapping[str, str] = field(default_factory=dict)
-    """Columns that become rows: column -> name; they are drawn as `y` and coloured as `series`."""
+    """Columns that become rows: column -> name; they are drawn as `y`, their names stand in `apart`, else in `series`."""
+    level: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Rows drawn as a dotted level instead: column -> values."""
+    limits: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Dotted thresholds: value of `apart`, or "" for all figures -> where."""
     axis: str = ""
-    """Title of the axis of x (lines, steps) or of the lengths (bars)."""
-    percent: bool = True
+    """Title of the axis of x (lines) or of the lengths (bars, dots); {along} stands for the option of that name."""
+    unit: Literal["", "percent", "points", "plain"] = ""
+    """Of `y`; empty: by the column's name."""
+    named: str = "{}"
+    """How a category is written; {} is its name."""
     log: bool = False
-    overlay: bool = False
-    """One bar per category, coloured by series; without it series stand side by side."""
-    level: Mapping[str, Any] = field(default_factory=dict)
-    """Rows drawn as a dotted level instead: column -> value."""
+    sort: bool = False
+    """Largest first, within a series."""
+    own: bool = False
+    """Each panel has its own scale."""
 
 
-CHARTS: dict[str, Drawing] = {
-    "figure-1": Drawing(kind="bars", title="{metric} of the raw embeddings", x="run", series="kind"),
-    "figure-2": Drawing(
-        kind="steps", title="Concepts by modality score", x="left", y="share_of_concepts", panel="run", axis="0 image, 1 text"
+CHARTS: dict[str, tuple[Drawing, ...]] = {
+    "figure-1": (Drawing(kind="bars", title="{metric} of the raw embeddings", x="run", series="kind"),),
+    "figure-2": (Drawing(kind="steps", title="Share of concepts by modality score", x="left", y="share_of_concepts", panel="run"),),
+    "figure-3": (
+        Drawing(
+            kind="lines", title="Share of the concepts that hold a share of the energy", x="energy_held", y="share",
+            axis="share of energy held", limits={"a tenth of the concepts": [0.1]},
+        ),
     ),
-    "figure-3": Drawing(
-        kind="lines", title="Concepts that hold a share of the energy", x="energy_held", y="share", axis="share of energy held"
+    "figure-4": (Drawing(kind="bars", title="{metric} by the tokens that are pooled", x="mask", series="variant", panel="run"),),
+    "figure-5": (
+        Drawing(kind="lines", title="{metric} by layer", x="layer", series="variant", panel="run", axis="layer (0: the input)"),
     ),
-    "figure-4": Drawing(kind="bars", title="{metric} by the tokens that are pooled", x="mask", series="variant", panel="run"),
-    "figure-5": Drawing(
-        kind="lines", title="{metric} by layer", x="layer", series="variant", panel="run", axis="layer (0: the input)"
+    "figure-6": (
+        Drawing(
+            kind="lines", title="{metric} over the shrinkage", x="beta", panel="run", series="variant", level={"variant": ["none"]},
+            axis="shrinkage β (0 whitens fully, 1 only centres)", own=True,
+        ),
     ),
-    "figure-6": Drawing(
-        kind="lines", title="{metric} over the shrinkage", x="beta", where={"variant": "realign"}, level={"variant": "none"},
-        axis="shrinkage β (0 whitens fully, 1 only centres); dotted: raw",
+    "table-1": (Drawing(kind="bars", title="Overlap of the top sets", x="measures", y="overlap"),),
+    "table-2": (Drawing(kind="bars", title="{metric} without some concepts", x="removal", series="removal", panel="run"),),
+    "table-3": (Drawing(kind="bars", title="{metric} raw, centred and with ReAlign", x="run", series="variant"),),
+    "table-4": (Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),),
+    "table-5": (Drawing(kind="bars", title="{metric} by pooling", x="pooling", series="variant", panel="run"),),
+    "table-7": (
+        Drawing(
+            kind="dots", title="Seconds, this machine", x="run", y="seconds", series="step", unit="plain", axis="seconds (log)", log=True,
+            melt={"realign_seconds": "ReAlign", "realign_apply_seconds": "applying alone", "similarity_seconds": "similarities"},
+            where={"shapes": ["the run's"]},
+        ),
     ),
-    "table-1": Drawing(kind="bars", title="Overlap of the top sets", x="measures", y="overlap"),
-    "table-2": Drawing(kind="bars", title="{metric} without some concepts", x="removal", series="removal", panel="run"),
-    "table-3": Drawing(kind="bars", title="{metric} raw, centred and with ReAlign", x="run", series="variant"),
-    "table-4": Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),
-    "table-5": Drawing(kind="bars", title="{metric} by pooling", x="pooling", series="variant", panel="run"),
-    "table-7": Drawing(
-        kind="bars", title="Seconds, this machine", x="run", y="seconds", series="step", percent=False, axis="seconds (log)", log=True,
-        melt={"realign_seconds": "ReAlign", "realign_apply_seconds": "applying alone", "similarity_seconds": "similarities"},
-        where={"shapes": "the run's"},
+    "table-8": (Drawing(kind="bars", title="{metric} by whitening", x="variant", series="variant", panel="run"),),
+    "table-9": (Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),),
+    "removal-controls": (
+        Drawing(
+            kind="lines", title="{metric} after removal, {value}", x="amount", series="removal", panel="run", apart="then",
+            apart_as="variant", level={"removal": ["no removal"]}, axis="removed, {along} (log)", log=True,
+        ),
     ),
-    "table-8": Drawing(kind="bars", title="{metric} by whitening", x="variant", series="variant", panel="run"),
-    "table-9": Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),
-    "removal-controls": Drawing(
-        kind="lines", title="{metric} by how much is removed", x="amount", series="removal", panel=("run", "then"),
-        axis="% of the concepts, or directions, removed",
+    "whitening-sources": (
+        Drawing(
+            kind="dots", title="{value}: change of recall@1 by each ingredient", x="label", y="gain", series="part", apart="run",
+            without={"label": ["raw cosine"]}, axis="points against the setting without it",
+        ),
     ),
-    "whitening-sources": Drawing(
-        kind="bars", title="Change of recall@1 by each ingredient", x="label", y="gain", series="part", panel="run", overlay=True,
+    "support-size": (
+        Drawing(
+            kind="lines", title="Gain of recall@1 over raw, in points", x="size", y="gain", series="variant", panel="run", log=True,
+            axis="support queries (log)", own=True,
+        ),
     ),
-    "support-size": Drawing(
-        kind="lines", title="Gain of recall@1 over raw", x="size", y="gain", series="variant", panel="run", log=True,
-        axis="support queries (log)",
+    "remedies": (
+        Drawing(
+            kind="dots", title="{value}: gain of recall@1", x="remedy", y="gain", series="remedy_kind", apart="run",
+            without={"remedy_kind": ["baseline"]}, axis="points; 0: the raw cosine", sort=True,
+        ),
     ),
-    "remedies": Drawing(
-        kind="bars", title="Gain of recall@1 over raw", x="remedy", y="gain", series="remedy_kind", panel="run", overlay=True,
+    "failures": (
+        Drawing(
+            kind="bars", title="{value}: failures that a concept decides", x="named", y="share_of_failures", apart="run", own=True,
+            where={"part": ["concept"]},
+        ),
+        Drawing(
+            kind="dots", title="Recall@1 with concepts switched off", x="count", y="gain", series="choice",
+            panel="run", where={"part": ["switched off"]}, named="{} switched off", axis="points; 0: nothing switched off",
+        ),
     ),
-    "failures": Drawing(
-        kind="bars", title="Failures that a concept decides", x="named", y="share_of_failures", series="run", panel="run", overlay=True,
-        where={"part": "concept"},
+    "dictionaries": (
+        Drawing(
+            kind="dots", title="{value}", x="dictionary", y="value", apart="conclusion",
+            melt={
+                "share_text": "Concepts that speak text",
+                "share_for_99": "Concepts that hold 99% of the energy",
+                "overlap_all": "Overlap of the three top sets",
+                "gain": "Recall@1 without the top 1%, in points",
+                "beyond_random": "The same minus random concepts, in points",
+            },
+            axis="dotted: threshold of the rule",
+            limits={
+                "Concepts that speak text": [0.5], "Concepts that hold 99% of the energy": [0.1], "Overlap of the three top sets": [0.5],
+            },
+        ),
     ),
-    "dictionaries": Drawing(
-        kind="bars", title="Change of recall@1 without the top 1% by attribution", x="dictionary", y="change", series="against",
-        panel="run", melt={"gain": "minus no removal", "beyond_random": "minus random concepts"},
+    "sae-fidelity": (
+        Drawing(
+            kind="bars", title="Explained variance", x="dictionary", y="explained", series="rows", panel="run",
+            melt={"explained_variance": "pooled test embeddings", "explained_in_training": "its own rows, end of training"},
+        ),
+        Drawing(
+            kind="dots", title="Recall@1 of reconstructions minus the embeddings'", x="dictionary", y="gain", panel="run",
+            axis="points; dotted: ±2", limits={"": [-0.02, 0.02]},
+        ),
     ),
-    "sae-fidelity": Drawing(
-        kind="bars", title="Explained variance", x="dictionary", y="explained", series="rows", panel="run",
-        melt={"explained_variance": "pooled test embeddings", "explained_in_training": "its own rows, end of training"},
-    ),
-    "geometry": Drawing(
-        kind="bars", title="Shape before and after", x="variant", y="value", series="variant", panel=("measure", "run"), percent=False,
-        where={"measure": ["modality gap", "hubness (skewness of N_10)", "d'"]},
+    "geometry": (
+        Drawing(
+            kind="dots", title="{value}", x="run", y="value", series="variant", apart="measure", unit="plain",
+            where={"measure": [
+                "modality gap", "mean cosine across", "effective rank, queries", "hubness (skewness of N_10)", "d'", "recall@1",
+            ]},
+        ),
     ),
 }  # fmt: skip
-"""Exhibit -> drawing; an exhibit without one shows its table only."""
+"""Exhibit -> drawings; an exhibit without one shows its table only."""
 
 
-def draw(name: str, table: pd.DataFrame, metric: str = "recall@5") -> tuple[str, go.Figure] | None:
-    """Title and figure of an exhibit's table; None where it has no drawing or nothing to draw."""
-    drawing = CHARTS.get(name)
-    if drawing is None or table.empty:
-        return None
-    y = metric if drawing.y == METRIC else drawing.y
-    rows = _where(_melted(table, drawing), drawing.where)
-    if rows.empty or y not in rows:
-        return None
-    title = drawing.title.format(metric=words.label(metric))
-    where = _panel_of(rows, drawing.panel)
-    panels = list(where.drop_duplicates()) if drawing.panel else []
-    several = len(panels) > 1
-    parts = [rows[where == panel] for panel in panels] or [rows]
+def draw(name: str, table: pd.DataFrame, options: Mapping[str, Any] | None = None) -> list[tuple[str, go.Figure]]:
+    """(title, figure) of each drawing of an exhibit's table; none where it has no drawing or nothing to draw."""
+    options, drawn = options or {}, []
+    for drawing in CHARTS.get(name, ()) if len(table) else ():
+        metric = str(options.get("metric", "recall@5"))
+        rows = rows_of(drawing, table)
+        for value in rows[drawing.apart].drop_duplicates() if drawing.apart else ("",):
+            mine = rows[rows[drawing.apart] == value] if drawing.apart else rows
+            y = metric if drawing.y == METRIC else drawing.y
+            if y in mine and mine[y].notna().any():
+                said = words.write(drawing.apart_as or drawing.apart or "", value)
+                title = drawing.title.format(metric=words.label(metric), value=said)
+                scale = rows if drawing.apart == "run" and not drawing.own else mine
+                figure = _figure(drawing, mine[mine[y].notna()], scale, y, value, options)
+                drawn.append((title if drawing.apart == "run" else title[:1].upper() + title[1:], figure))
+    return drawn
+
+
+def rows_of(drawing: Drawing, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are drawn, columns of `melt` as rows with their intervals."""
+    if drawing.melt:
+        parts = []
+        for column, name in drawing.melt.items():
+            ends = {drawing.y + end: table[column + end] for end in ("", "_low", "_high") if column + end in table}
+            parts.append(table.assign(**ends, **{drawing.apart or drawing.series: name, "source": column}))
+        table = pd.concat(parts, ignore_index=True)
+    table = table[_among(table, drawing.where)]
+    for column, values in drawing.without.items():
+        table = table[~table[column].isin(values)]
+    return table
+
+
+def _among(table: pd.DataFrame, wanted: Mapping[str, Sequence[Any]]) -> pd.Series:
+    """Whether each row has one of the values in every column."""
+    found = pd.Series(True, index=table.index)
+    for column, values in wanted.items():
+        found &= table[column].isin(list(values))
+    return found
+
+
+def _figure(drawing: Drawing, rows: pd.DataFrame, scale: pd.DataFrame, y: str, value: str, options: Mapping[str, Any]) -> go.Figure:
+    """Panels below one another; `scale`: all rows that share the figure's scale."""
+    levels = rows[_among(rows, drawing.level)] if drawing.level else rows.iloc[:0]
+    rows = rows.drop(levels.index)
+    if drawing.sort:
+        group = pd.Categorical(rows[drawing.series], categories=rows[drawing.series].drop_duplicates())
+        rows = rows.assign(group=group).sort_values(["group", y], ascending=[True, False]).drop(columns="group")
+    panels = list(rows[drawing.panel].drop_duplicates()) if drawing.panel else [""]
+    parts = [rows[rows[drawing.panel] == panel] if drawing.panel else rows for panel in panels]
     heights = [_height(part, drawing) for part in parts]
-    total = sum(heights) + GAP * (len(parts) - 1)
+    gap = 62 if drawing.own else 34
+    total = sum(heights) + gap * (len(parts) - 1)
+    several = len(panels) > 1
+    titles = [words.write(str(drawing.panel), panel) for panel in panels] if several else None
     figure = make_subplots(
-        rows=len(parts), cols=1, shared_xaxes=drawing.kind != "bars", subplot_titles=panels if several else None,
-        vertical_spacing=GAP / total if several else 0, row_heights=heights,
+        rows=len(parts), shared_xaxes=not drawing.own, subplot_titles=titles,
+        vertical_spacing=gap / total if several else 0, row_heights=heights,
     )  # fmt: skip
-    shown: set[str] = set()
-    for i, part in enumerate(parts, start=1):
-        {"bars": _bars, "lines": _lines, "steps": _steps}[drawing.kind](figure, i, part, y, drawing, shown)
-        if drawing.level:
-            _levels(figure, i, _where(table, drawing.level), y, drawing)
     figure.update_annotations(x=0, xanchor="left", font_size=13)
-    finished = charts._legend(charts._finish(figure, total + 90))
-    return title, finished.update_layout(margin_t=52, legend_y=1 + 26 / total) if several else finished
+    charts._finish(figure, total)
+    shown: set[str] = set()
+    for at, (panel, part) in enumerate(zip(panels, parts, strict=True), start=1):
+        beside = levels[levels[drawing.panel] == panel] if drawing.panel else levels
+        both = pd.concat([part, beside]) if drawing.own else scale
+        _panel(figure, at, part, drawing, _axes(drawing, both, y, value), shown)
+        for row in beside.to_dict("records"):
+            column = next(iter(drawing.level))
+            charts_panels.level(figure, at, row[y], words.write(column, row[column]))
+        _limits(figure, at, drawing, value)
+    return _finished(figure, drawing, total, several, _axis_title(drawing, value, options))
+
+
+def _panel(figure: go.Figure, at: int, part: pd.DataFrame, drawing: Drawing, axes: Axes, shown: set[str]) -> None:
+    if drawing.kind == "lines":
+        charts_panels.lines(figure, at, part, axes, shown)
+    elif drawing.kind == "steps":
+        charts_panels.steps(figure, at, part, axes)
+    else:
+        charts_panels.marks(figure, at, part, axes, drawing.kind == "dots", shown)
+
+
+def _limits(figure: go.Figure, at: int, drawing: Drawing, value: str) -> None:
+    if drawing.kind == "lines":
+        for name, (place, *_) in drawing.limits.items():
+            charts_panels.level(figure, at, place, name, charts.MINUS, "left")
+    else:
+        charts_panels.limits(figure, at, drawing.limits.get(value, ()))
+
+
+def _finished(figure: go.Figure, drawing: Drawing, total: int, several: bool, axis: str) -> go.Figure:
+    """Axis title below the last panel, legend above the first, room for the numbers at the right."""
+    names = {trace.name for trace in figure.data if trace.showlegend is not False}
+    legend = len(names) > 1 and drawing.series != drawing.panel
+    top = (24 if several else 8) + (30 if legend else 0)
+    last = sum(1 for _ in figure.select_xaxes())
+    figure.update_xaxes(title=axis or None, row=last, col=1)
+    right = charts_panels.BESIDE if drawing.kind in ("bars", "dots") else 28
+    height = total + top + (58 if axis else 34)
+    figure.update_layout(height=height, showlegend=legend, margin_t=top, margin_r=right)
+    return charts._legend(figure).update_layout(legend_y=1 + (22 if several else 4) / total)
+
+
+def _axis_title(drawing: Drawing, value: str, options: Mapping[str, Any]) -> str:
+    """Empty where it would speak of a threshold that this figure has not."""
+    if drawing.limits and drawing.kind == "dots" and value not in drawing.limits:
+        return ""
+    return drawing.axis.format(along=words.ALONG.get(str(options.get("along", "share"))))
 
 
 def _height(part: pd.DataFrame, drawing: Drawing) -> int:
     """Pixels a panel needs."""
-    if drawing.kind != "bars":
-        return 250 if drawing.kind == "lines" else 170
-    single = drawing.overlay or drawing.series in (drawing.x, "kind")
-    return part[drawing.x].nunique() * (34 if single else 12 + 24 * part[drawing.series].nunique())
+    if drawing.kind in ("lines", "steps"):
+        return 220 if drawing.kind == "lines" else 150
+    return charts_panels.pixels(charts_panels.slots(part, drawing.x, drawing.series, drawing.named))
 
 
-def _bars(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> None:
-    """Horizontal bars, one group per category."""
-    single = drawing.overlay or drawing.series in (drawing.x, "kind")
-    for i, value in enumerate(part[drawing.series].drop_duplicates()):
-        rows, name = part[part[drawing.series] == value], words.write(drawing.series, value)
-        figure.add_bar(
-            row=row, col=1, orientation="h", x=rows[y], y=[words.write(drawing.x, v) for v in rows[drawing.x]], name=name,
-            marker_color=_colour(value, i), error_x=_error(rows, y), text=[_text(v, drawing) for v in rows[y]], textposition="inside",
-            insidetextanchor="start", insidetextfont_color=_ink(_colour(value, i)), textangle=0,
-            legendgroup=name, showlegend=not (single and drawing.series == drawing.x) and name not in shown,
-            hovertemplate="%{y}: %{text}<extra>" + name + "</extra>",
-        )  # fmt: skip
-        shown.add(name)
-    figure.update_layout(barmode="overlay" if single else "group", bargap=0.25, bargroupgap=0.06)
-    names = list(dict.fromkeys(words.write(drawing.x, v) for v in part[drawing.x]))
-    order = {"categoryorder": "array", "categoryarray": names, "range": [len(names) - 0.5, -0.5]}  # also where a bar has no length
-    figure.update_yaxes(type="category", row=row, col=1, **order)
-    ticks = {"type": "log", "dtick": "D2"} if drawing.log else {"rangemode": "tozero", "nticks": 6}
-    figure.update_xaxes(tickformat=".0%" if drawing.percent else "~g", title=drawing.axis or None, row=row, col=1, **ticks)
-
-
-def _lines(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> None:
-    """Lines with bands; an index of layers is spread evenly with the last one last."""
-    places = {value: i for i, value in enumerate(part[drawing.x].drop_duplicates())} if drawing.x == "layer" else None
-    for i, value in enumerate(part[drawing.series].drop_duplicates()):
-        rows, name, colour = part[part[drawing.series] == value], words.write(drawing.series, value), _colour(value, i)
-        x = [places[v] for v in rows[drawing.x]] if places else list(rows[drawing.x])
-        if f"{y}_low" in rows:
-            band = [*rows[f"{y}_high"], *rows[f"{y}_low"][::-1]]
-            figure.add_scatter(
-                row=row, col=1, x=[*x, *x[::-1]], y=band, mode="lines", fill="toself", fillcolor=_pale(colour), line_width=0,
-                hoverinfo="skip", showlegend=False,
-            )  # fmt: skip
-        figure.add_scatter(
-            row=row, col=1, x=x, y=rows[y], name=name, mode="lines+markers", line={"color": colour, "width": 3}, marker_size=7,
-            legendgroup=name, showlegend=name not in shown, text=[_text(v, drawing) for v in rows[y]],
-            hovertemplate="%{x}: %{text}<extra>" + name + "</extra>",
-        )  # fmt: skip
-        shown.add(name)
-    if places:
-        figure.update_xaxes(tickvals=list(places.values()), ticktext=[words.write("layer", v) for v in places], row=row, col=1)
-    ticks = {"type": "log", "dtick": 1} if drawing.log else {"tickformat": ".1%" if drawing.x == "share" else None}
-    figure.update_xaxes(title=drawing.axis or None, row=row, col=1, **ticks)
-    if drawing.x.endswith("_held"):
-        figure.update_xaxes(tickformat=".0%", row=row, col=1)
-    figure.update_yaxes(tickformat=".0%" if drawing.percent else None, nticks=6, row=row, col=1)
-
-
-def _steps(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing, shown: set[str]) -> None:
-    """A histogram whose bars are coloured by modality."""
-    middles = ((part["left"] + part["right"]) / 2).to_numpy()
-    figure.add_bar(
-        row=row, col=1, x=middles, y=part[y], width=(part["right"] - part["left"]) * 0.9, showlegend=False,
-        marker_color=[charts.modality_colour(m) for m in middles], hovertemplate="score %{x:.2f}: %{y:.1%} of concepts<extra></extra>",
-    )  # fmt: skip
-    figure.update_xaxes(range=[0, 1], title=drawing.axis, row=row, col=1)
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero", nticks=5, row=row, col=1)
-
-
-def _levels(figure: go.Figure, row: int, part: pd.DataFrame, y: str, drawing: Drawing) -> None:
-    for i, value in enumerate(part[drawing.series].drop_duplicates()):
-        level = float(part[part[drawing.series] == value][y].iloc[0])
-        figure.add_hline(y=level, row=row, col=1, line={"color": _colour(value, i), "dash": "dot", "width": 1.5})
-
-
-def _panel_of(rows: pd.DataFrame, panel: str | tuple[str, ...] | None) -> pd.Series:
-    """The panel of every row, by name: "demo", or "demo, centring"."""
-    columns = [panel] if isinstance(panel, str) else list(panel or ())
-    named = [rows[column].map(lambda value, column=column: words.write(column, value)) for column in columns]
-    return named[0].str.cat(named[1:], sep=", ") if named else pd.Series("", index=rows.index)
-
-
-def _where(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
-    for column, value in wanted.items():
-        table = table[table[column].isin(value if isinstance(value, list) else [value])]
-    return table
-
-
-def _melted(table: pd.DataFrame, drawing: Drawing) -> pd.DataFrame:
-    """Columns of `melt` as rows, their intervals with them."""
-    if not drawing.melt:
-        return table
-    parts = []
-    for column, name in drawing.melt.items():
-        ends = {drawing.y + end: table[column + end] for end in ("", "_low", "_high") if column + end in table}
-        parts.append(table.assign(**ends, **{drawing.series: name}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _error(rows: pd.DataFrame, y: str) -> dict[str, object] | None:
-    return charts._interval(rows[y], rows[f"{y}_low"], rows[f"{y}_high"]) if f"{y}_low" in rows else None
-
-
-def _colour(value: object, i: int) -> str:
-    named = (charts.AFTER, charts.OTHER, *(c for c in charts.SERIES if c not in (charts.AFTER, charts.OTHER)))
-    if str(value).startswith(("random", "mean of")) and str(value) not in FIXED:
-        return charts.CONTROL
-    return FIXED.get(str(value), named[i % len(named)])
-
-
-def _ink(colour: str) -> str:
-    """Text on a bar: dark on light colours, else white."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return "#10151c" if 0.3 * red + 0.59 * green + 0.11 * blue > 138 else "#ffffff"
-
-
-def _pale(colour: str) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.16)"
-
-
-def _text(value: float, drawing: Drawing) -> str:
-    if np.isnan(value):
-        return ""
-    return f"{value:.1%}" if drawing.percent else f"{value:.3g}"
+def _axes(drawing: Drawing, rows: pd.DataFrame, y: str, value: str) -> Axes:
+    """Scale and unit. Bars and dots start at or include zero; on a log axis they do not."""
+    unit = drawing.unit or words.unit(str(rows["source"].iloc[0]) if "source" in rows else y)
+    unit = "percent" if value.startswith("recall@") else unit
+    known = [end for name in (y, f"{y}_low", f"{y}_high") if name in rows for end in rows[name] if not isnan(end)]
+    known += drawing.limits.get(value, ())
+    low, high = min(known), max(known)
+    if drawing.log and drawing.kind == "dots":
+        ends = (low / 1.3, high * 1.3)
+    else:
+        if not (drawing.kind == "lines" and drawing.own and unit == "percent"):
+            low, high = min(low, 0.0), max(high, 0.0)
+        ends = (low - 0.04 * (high - low) * (low < 0), high + 0.04 * (high - low) * (high > 0))
+    return Axes(x=drawing.x, y=y, series=drawing.series, unit=unit, range=ends, log=drawing.log, named=drawing.named)

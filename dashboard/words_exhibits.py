@@ -5,18 +5,19 @@ from __future__ import annotations
 from math import isnan
 from typing import Any
 
-from dashboard.words import WORDS, count, percent
+from dashboard.words import TASKS, WORDS, count, percent
 
 FIDELITY_HELP = "Explained variance of the pooled embeddings, averaged over dimensions; what is retrieved with the reconstructions z D + u."
 INTERVALS = "In brackets: 95% intervals, bootstrap over queries unless the definition says otherwise."
 
 LABELS: dict[str, str] = {
     "run": "Run", "model": "Model", "kind": "Kind", "task": "Task", "variant": "Variant", "against": "Against",
-    "queries": "Queries", "candidates": "Candidates", "metric": "Differences of", "gain": "Difference", "gain_p": "p",
-    "beyond_random": "Beyond random", "beyond_random_p": "p, beyond random", "beyond_centring": "Beyond centring",
-    "beyond_centring_p": "p, beyond centring", "beyond_realign": "Beyond ReAlign", "beyond_realign_p": "p, beyond ReAlign",
-    "realign_ahead": "ReAlign ahead by", "realign_ahead_p": "p, ReAlign ahead",
-    "narrowed": "Gap narrowed by", "narrowed_p": "p, gap narrowed", "layer": "Layer", "pooling": "Pooling", "mask": "Tokens", "beta": "β",
+    "queries": "Queries", "candidates": "Candidates", "metric": "Differences of", "gain": "Difference, points", "gain_p": "p",
+    "beyond_random": "Beyond random, points", "beyond_random_p": "p, beyond random", "beyond_centring": "Beyond centring, points",
+    "beyond_centring_p": "p, beyond centring", "beyond_realign": "Beyond ReAlign, points", "beyond_realign_p": "p, beyond ReAlign",
+    "realign_ahead": "ReAlign ahead by, points", "realign_ahead_p": "p, ReAlign ahead",
+    "narrowed": "Gap narrowed by, points", "narrowed_p": "p, gap narrowed",
+    "layer": "Layer", "pooling": "Pooling", "mask": "Tokens", "beta": "β",
     "removal": "Removed", "draws": "Random draws",
     "statistics": "Mean and covariance from", "synthetic": "Synthetic rows too",
     "removed": "Concepts removed", "then": "Then", "share": "Share of concepts", "concepts": "Concepts",
@@ -34,7 +35,8 @@ LABELS: dict[str, str] = {
     "rank": "Directions removed", "draw_lowest": "Lowest draw", "draw_highest": "Highest draw",
     "part": "Part", "label": "What",
     "compared_with": "Compared with", "beta_queries": "Shrinkage, queries", "beta_candidates": "Shrinkage, candidates",
-    "fitted_on": "Fitted on", "size": "Support queries", "gain_worst": "Lowest bound of a draw", "remedy": "Remedy", "remedy_kind": "Kind",
+    "fitted_on": "Fitted on", "size": "Support queries", "gain_worst": "Lowest bound of a draw, points",
+    "remedy": "Remedy", "remedy_kind": "Kind",
     "measure": "Measure", "change": "Change from raw", "change_p": "p", "concept": "Concept", "named": "Concept, label",
     "modality_score": "Modality score", "decided": "Failures decided", "share_of_failures": "Of all failures",
     "largest": "Failures it weighs most in", "term_mean": "Mean term", "failures": "Failures", "choice": "Chosen",
@@ -55,6 +57,9 @@ CELLS: dict[str, dict[str, str]] = {
     "mask": {"all": "all tokens", "no-image": "without image tokens", "no-prompt": "without prompt tokens", "text": "own text only"},
     "layer": {"-1": "last"},
     "beta": {"": "raw"},
+    "measure": {"d'": "separation of pairs, d′", "hubness (skewness of N_10)": "hubness (skewness of N₁₀)"},
+    "dictionary_kind": {"sae": "SAE"},
+    "task": {str(task): words for task, words in TASKS.items()},
     "then": {"none": "nothing", "center": "centring", "realign": "ReAlign"},
     "statistics": {
         "per-side": "each side's own",
@@ -68,10 +73,14 @@ CELLS: dict[str, dict[str, str]] = {
 SHARES = ("share", "draw_", "own_above", "overlap", "concepts_share", "energy_held", "explained", "agreement")
 """Columns that start with one of these hold ratios."""
 DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss")
-OUTCOMES = {"agrees": "agrees", "disagrees": "differs", "not clear": "partly", "cannot be said": "partly"}
+OUTCOMES = {"agrees": "agrees", "yes": "agrees", "disagrees": "differs", "no": "differs"}
 """Outcome -> kind of badge."""
+COMPUTING = "Computing “{title}” on {runs}. The first time it takes seconds to minutes; the answer is kept."
 ABOUT = {
-    "claim": ("The claim, on these runs", "By the rule below; a difference counts as real where its paired 95% interval leaves 0 out."),
+    "claim": (
+        "The claim, on these runs",
+        "By the rule below; a difference counts where its paired 95% interval leaves 0 out and p < 0.05.",
+    ),
     "beside": ("Beside the claim", "What the study does not claim: controls, and kinds of model it does not speak of."),
     "printed": (
         "The printed numbers",
@@ -79,6 +88,16 @@ ABOUT = {
     ),
 }
 ANSWER = "The answer, on these runs"
+OPTIONS = {"metric": "Judged by", "along": "Removed along", "then": "Followed by"}
+"""Labels of options that differ from those of columns."""
+SHEETS = {"": "The numbers", "concept": "Concepts that decide failures", "switched off": "With concepts switched off"}
+ALONG = {"share": "% of the concepts", "rank": "directions"}
+FIGURES = {
+    "explained variance": "Explained variance", "recall@1 of the reconstruction": "Recall@1 of reconstructions",
+    "recall@1 of the embedding": "Recall@1 of embeddings", "dead share": "Never fire",
+}  # fmt: skip
+"""Figures of fidelity."""
+YES_NO = "Where it agrees the answer reads yes, where it disagrees no."
 GROUPS = {"study": "The study", "beyond": "Beyond the study"}
 ALL_RUNS, CHOSEN = "all", "chosen"
 RUNS_HELP = "The run of the sidebar and the one it is compared with, or every run of the cache. Runs that cannot take part say why below."
@@ -88,7 +107,10 @@ NOT_THESE = "For other models and data than these runs: compare directions, not 
 
 def label(column: str) -> str:
     """The heading of a column."""
-    return LABELS.get(column) or (WORDS[column].label if column in WORDS else column.replace("_", " ").capitalize())
+    if column in WORDS and column not in LABELS:
+        return WORDS[column].label
+    text = LABELS.get(column) or column.replace("_", " ")
+    return text if text[:2] in ("p", "p,") or column in LABELS else text[:1].upper() + text[1:]
 
 
 def option(name: str, value: Any) -> str:
@@ -102,17 +124,32 @@ def write(column: str, value: Any) -> str:
         return CELLS.get(column, {}).get("", "")
     if named := CELLS.get(column, {}).get(str(value)):
         return named
+    if column == "named":
+        return str(value).removesuffix(" ?")
     if isinstance(value, bool | str):
         return {"True": "yes", "False": "no"}.get(str(value), str(value))
     return _number(column, float(value))
 
 
 def _number(column: str, value: float) -> str:
-    if column.endswith("_p") or column.startswith("p_"):
+    if column.endswith("_p") or column.startswith(("p_", "p, ")):
         return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
-    base = column.removesuffix("_low").removesuffix("_high")
-    if base.startswith(DIFFERENCES):
-        return f"{100 * value:+.1f}".replace("-", "−")
-    if base.startswith(("recall@", *SHARES)) or base.endswith("_share"):
+    kind = unit(column.removesuffix("_low").removesuffix("_high"))
+    if kind == "points":
+        return points(value)
+    if kind == "percent":
         return percent(value)
-    return count(value) if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
+    return count(value) if value == int(value) and abs(value) >= 1000 else f"{value:.4g}".replace("-", "−")
+
+
+def points(difference: float) -> str:
+    """0.0123 -> `+1.2`; what rounds to nothing has no sign."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def unit(column: str) -> str:
+    """What a column's numbers are: percent (of a ratio), points (of a difference of ratios) or plain."""
+    if column.startswith(DIFFERENCES):
+        return "points"
+    return "percent" if column.startswith(("recall@", *SHARES)) or column.endswith("_share") else "plain"

@@ -1,19 +1,21 @@
 """Exhibits: every figure and table of the study on the chosen runs, its claim held against live numbers, and what the study leaves out."""
 
+import re
 from html import escape
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import charts_exhibits, data, state, widgets
 from dashboard import words_exhibits as words
-from dashboard.words import TASKS, count
+from dashboard.words import count
 
 MOST_VERDICTS = 6
 """More that are beside the claim fold away."""
 MOST_ROWS = 30
 """A longer table scrolls."""
+NARROWEST = 290
+"""Pixels a figure of several needs at least; below that they stand one below the other."""
 
 
 def choose() -> Any:
@@ -28,15 +30,18 @@ def choose() -> Any:
     if state.get("exhibit") not in shelf and state.get("exhibit") in {e.name for e in known}:
         state.put(exhibit=None)
     with right:
-        name = state.pick(
-            st.selectbox, "exhibit", "Exhibit", list(shelf), next(iter(shelf)), format_func=lambda n: f"{shelf[n].title} · {shelf[n].claim}"
-        )
+        name = state.pick(st.selectbox, "exhibit", "Exhibit", list(shelf), next(iter(shelf)), format_func=lambda n: named(shelf[n]))
     return shelf[name]
+
+
+def named(exhibit: Any) -> str:
+    """In a list: tables and figures of the study say nothing without their claim, the others' titles do."""
+    return f"{exhibit.title} · {exhibit.claim}" if exhibit.group == "study" else exhibit.title
 
 
 def option_widget(option: Any) -> Any:
     """One choice; its name in the URL starts with `x-`, so that it is this page's own."""
-    name, label = f"x-{option.name}", words.label(option.name)
+    name, label = f"x-{option.name}", words.OPTIONS.get(option.name) or words.label(option.name)
     if option.allowed:
         show = {value: words.option(option.name, value) for value in option.allowed}
         return state.pick(st.selectbox, name, label, list(option.allowed), option.default, format_func=show.get, help=option.help)
@@ -57,48 +62,80 @@ def chosen_runs(selection: Any) -> list[str]:
     return chosen if picked == words.CHOSEN else chosen + [key for key in everything if key not in chosen]
 
 
-def judged(shown: Any) -> None:
-    """Verdicts, by what they are about, and the runs that were left out."""
+def judged(shown: Any, wide: bool) -> None:
+    """Verdicts by what they are about and by run, and the runs that were left out."""
     for about, (title, help) in words.ABOUT.items():
-        found = [v for v in shown.verdicts if v.about == about]
+        found = data.judged(shown, about)
         if not found:
             continue
-        with st.expander(title) if len(found) > MOST_VERDICTS and about != "claim" else st.container(gap="xsmall"):
+        many = sum(map(len, found.values())) > MOST_VERDICTS and about != "claim"
+        with st.expander(title) if many else st.container(gap="xsmall"):
             asked = about == "claim" and shown.exhibit.group == "beyond"
             st.markdown(f"**{words.ANSWER if asked else title}**", help=help)
-            lines = [f"{widgets.badge(v.outcome, words.OUTCOMES[v.outcome])} <b>{escape(v.on)}</b> {escape(v.why)}" for v in found]
-            widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
+            lines = [verdict_lines(run, verdicts) for run, verdicts in found.items()]
+            grid = st.grid(min(len(lines), 3) if wide else 1, min_column_width=NARROWEST, gap="medium")
+            for cell in lines if wide else ["".join(lines)]:
+                with grid.cell():
+                    widgets.html(cell)
     if shown.left_out:
         st.markdown("**Left out**", help=f"Needed: {shown.exhibit.needs}.")
         lines = [f"<b>{escape(left.run)}</b> {escape(left.why)}" for left in shown.left_out]
         widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
 
 
-def pictured(shown: Any, key: str) -> None:
-    """The chart, with its data to download."""
-    drawn = charts_exhibits.draw(shown.exhibit.name, shown.table, str(shown.options.get("metric", "recall@5")))
-    if drawn:
-        widgets.figure(drawn[0], drawn[1], f"exhibit-{key}", shown.table, help=shown.exhibit.definition)
+def verdict_lines(run: str, verdicts: list[tuple[str, Any]]) -> str:
+    """One run's verdicts as HTML: its name in the line of one, above the lines of several."""
+    badges = [widgets.badge(outcome, words.OUTCOMES.get(outcome, "partly")) for outcome, _ in verdicts]
+    texts = [in_brackets(verdict.why) for _, verdict in verdicts]
+    name = f"<b>{escape(run)}</b>"
+    if len(verdicts) == 1:
+        return f'<p class="lens-verdict">{badges[0]} {name} {texts[0]}</p>'
+    lines = [f'<p class="lens-verdict">{badge} {text}</p>' for badge, text in zip(badges, texts, strict=True)]
+    return f'<p class="lens-verdict">{name}</p>' + "".join(lines)
 
 
-def who_is_who(table: pd.DataFrame) -> None:
-    """Model, kind and task of each run, so that the table need not repeat them."""
-    if {"kind", "task"} <= set(table):
-        runs = table.drop_duplicates("run").to_dict("records")
-        widgets.facts({row["run"]: f"{row['model']}, {row['kind']}, {TASKS.get(row['task'], row['task'])}" for row in runs})
+def in_brackets(text: str) -> str:
+    """As HTML: what stands in brackets with the interval steps back; negative numbers have a minus."""
+    signed = re.sub(r"(?<=[\s(])-(?=\d)", "−", escape(text))
+    return re.sub(r"\(([^()]* to [^()]*)\)", r'<span class="lens-aside">(\1)</span>', signed)
 
 
-def listed(table: pd.DataFrame, title: str, help: str, key: str = "") -> None:
-    """A table with its intervals in the cells, and what all rows share above it."""
-    found = data.readable(table.drop(columns=[c for c in ("model", "kind", "task") if c in table]), words.write)
-    shared = [f"{words.label(name)} <b>{escape(value)}</b>" for name, value in found.shared.items()]
-    with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-table-{key or title}"):
+def pictured(drawn: list[Any], shown: Any) -> None:
+    """The figures, side by side where there are several and room, with their data to download."""
+    grid = st.grid(min(len(drawn), 3), min_column_width=NARROWEST, gap="medium")
+    for i, (title, chart) in enumerate(drawn):
+        with grid.cell():
+            key = f"exhibit-{shown.exhibit.name}" + (f"-{i + 1}" if i else "")
+            widgets.figure(title, chart, key, shown.table, help=None if i else shown.exhibit.definition)
+
+
+def tables(shown: Any) -> None:
+    """The exhibit's tables; what a run is, and what all its rows share, once above each."""
+    for title, table, found in data.sheets(shown, words.write):
+        key = shown.exhibit.name + (f"-{title}" if title else "")
+        listed(table, found, words.SHEETS.get(title, title), words.INTERVALS, key.replace(" ", "-"))
+
+
+def shared_facts(found: Any) -> list[str]:
+    """As HTML: what each run is and has in all of its rows, and what all rows share."""
+    who = ("model", "kind", "task")
+    lines = [
+        {run: ", ".join(known[name] for name in who if name in known)} | {words.label(n): text for n, text in known.items() if n not in who}
+        for run, known in found.by_run.items()
+    ]
+    lines.append({words.label(name): text for name, text in found.shared.items()})
+    return ["".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in line.items()) for line in lines if line]
+
+
+def listed(table: Any, found: Any, title: str, help: str, key: str) -> None:
+    """A table with its intervals in the cells."""
+    with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-table-{key}"):
         st.markdown(f"**{title}**", help=help)
         st.download_button(
-            "CSV", table.to_csv(index=False), f"retrieval-lens-{key or title}.csv", "text/csv", key=f"csv-table-{key or title}",
+            "CSV", table.to_csv(index=False), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-table-{key}",
             icon=":material/download:", type="tertiary", on_click="ignore", help="Every column, every digit",
         )  # fmt: skip
-    widgets.html('<p class="lens-facts">' + "".join(f"<span>{part}</span>" for part in shared) + "</p>")
+    widgets.html("".join(f'<p class="lens-facts">{line}</p>' for line in shared_facts(found)))
     columns = {name: st.column_config.TextColumn(words.label(name)) for name in found.table}
     st.dataframe(found.table, hide_index=True, column_config=columns, height="content" if len(found.table) <= MOST_ROWS else "auto")
 
@@ -106,15 +143,17 @@ def listed(table: pd.DataFrame, title: str, help: str, key: str = "") -> None:
 def beside(shown: Any) -> None:
     """Printed numbers: for these runs where there are any, and all of them apart."""
     if len(shown.printed):
-        listed(shown.printed, "Live beside printed", "Same model, data set and task; in the units of the study.", "beside")
+        help = "Same model, data set and task; in the units of the study."
+        listed(shown.printed, data.readable(shown.printed, words.write), "Live beside printed", help, "beside")
     if shown.study.empty:
         return
     title = f"What the study printed ({count(len(shown.study))} numbers)"
-    with st.expander(title, icon=":material/menu_book:", expanded=shown.printed.empty):
+    with st.expander(title, icon=":material/menu_book:"):
         st.caption(f"{words.PRINTED_HELP} {words.NOT_THESE if shown.printed.empty else ''}")
         models = state.pick(st.selectbox, "printed", "Model", ["all", *shown.study["model"].unique()])
         rows = shown.study if models == "all" else shown.study[shown.study["model"] == models]
-        st.dataframe(rows.dropna(axis=1, how="all").fillna({"note": ""}), hide_index=True)
+        rows = rows.dropna(axis=1, how="all").fillna({"note": ""})
+        st.dataframe(rows, hide_index=True, column_config={name: words.label(name) for name in rows})
 
 
 def fidelity(shown: Any) -> None:
@@ -123,8 +162,8 @@ def fidelity(shown: Any) -> None:
         return
     st.markdown("**How far the SAE can be trusted**", help=words.FIDELITY_HELP)
     for name, rows in shown.fidelity.groupby("run", sort=False):
-        found = {row["figure"]: words.write("share", row["value"]) for _, row in rows.iterrows()}
-        widgets.facts({"run": name} | found)
+        figures = rows.set_index("figure")["value"]
+        widgets.facts({name: ""} | {label: words.write("share", figures[figure]) for figure, label in words.FIGURES.items()})
 
 
 def small_print(shown: Any) -> None:
@@ -133,7 +172,8 @@ def small_print(shown: Any) -> None:
     with st.expander("Definition, rule and small print", icon=":material/gavel:", expanded=True):
         st.markdown(f"**Definition.** {exhibit.definition}")
         if exhibit.rule:
-            st.markdown(f"**Rule of the verdict.** {exhibit.rule}")
+            said = words.YES_NO if exhibit.group == "beyond" else ""
+            st.markdown(f"**Rule of the verdict.** {exhibit.rule} {said}")
         for title, lines in (("The paper contradicts itself", exhibit.contradictions), ("Notes", shown.notes)):
             if lines:
                 st.markdown(f"**{title}.**\n" + "\n".join(f"- {line}" for line in lines))
@@ -153,20 +193,27 @@ def page() -> None:
         with grid.cell():
             chosen.append((option.name, option_widget(option)))
     with widgets.guard():
-        shown = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
+        names = ", ".join(map(data.name, keys))
+        with st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
+            shown = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
         body(shown)
 
 
 def body(shown: Any) -> None:
-    """An exhibit, from the verdict to the command."""
-    left, right = st.columns([5, 4], gap="large")
-    with left:
-        pictured(shown, shown.exhibit.name)
-    with right:
-        judged(shown)
+    """An exhibit, from the verdict to the command. Several figures take the whole width, verdicts above them."""
+    drawn = charts_exhibits.draw(shown.exhibit.name, shown.table, shown.options)
+    if len(drawn) == 1:
+        left, right = st.columns([5, 4], gap="large")
+        with left:
+            pictured(drawn, shown)
+        with right:
+            judged(shown, wide=False)
+    else:
+        judged(shown, wide=True)
+        if drawn:
+            pictured(drawn, shown)
     if len(shown.table):
-        who_is_who(shown.table)
-        listed(shown.table, "The numbers", words.INTERVALS, shown.exhibit.name)
+        tables(shown)
     fidelity(shown)
     beside(shown)
     small_print(shown)

@@ -10,8 +10,8 @@ import pytest
 
 from core.errors import NotAvailable, SpecError, UserError
 from core.exhibits import EXHIBITS, Exhibit, Option, show_exhibit
-from core.exhibits.present import readable
-from core.exhibits.registry import command
+from core.exhibits.present import readable, sheets, spoken
+from core.exhibits.registry import Verdict, command
 from core.exhibits.show import show
 from core.run import Run
 
@@ -118,3 +118,40 @@ def test_cells_hold_their_interval_and_shared_columns_are_said_once() -> None:
     found = readable(table)
     assert found.shared == {"task": "4"}
     assert found.table.to_dict("list") == {"run": ["a", "a"], "recall": ["0.5 [0.25, 0.75]", ""], "n": ["1", "2"]}
+
+
+def test_what_a_run_is_and_has_in_all_its_rows_is_said_once_per_run() -> None:
+    table = pd.DataFrame({"run": ["a", "a", "b", "b"], "n": [1, 2, 3, 4], "model": ["m", "m", "k", "k"], "width": [9, 9, 8, 8]})
+    found = readable(table)
+    assert found.by_run == {"a": {"model": "m", "width": "9"}, "b": {"model": "k", "width": "8"}}
+    assert list(found.table) == ["run", "n"]
+
+
+def test_what_explains_a_row_stands_last() -> None:
+    table = pd.DataFrame({"run": ["a", "b"], "variant": ["pca(eps=1)", "none"], "fitted_on": ["x", "y"], "recall": [0.5, 0.25]})
+    assert list(readable(table).table) == ["run", "recall", "variant", "fitted_on"]
+
+
+def test_unlike_parts_are_tables_of_their_own() -> None:
+    table = pd.DataFrame({"run": ["a", "a"], "part": ["one", "two"], "x": [1.0, nan], "y": [nan, 2.0]})
+    assert [(title, part.to_dict("list")) for title, part in sheets(table)] == [
+        ("one", {"run": ["a"], "x": [1.0]}),
+        ("two", {"run": ["a"], "y": [2.0]}),
+    ]
+    alike = pd.DataFrame({"run": ["a", "a"], "part": ["one", "two"], "x": [1.0, 2.0]})
+    assert [(title, list(part)) for title, part in sheets(alike)] == [("", ["run", "part", "x"])]
+
+
+def test_measures_stand_in_rows_and_variants_in_columns() -> None:
+    ends = {f"change{end}": [nan, value] for end, value in (("", 2.0), ("_low", 1.0), ("_high", 3.0), ("_p", 0.5))}
+    table = pd.DataFrame({"run": "a", "measure": "d'", "variant": ["none", "center"], "value": [1.0, 3.0], **ends})
+    ((_, wide),) = sheets(table)
+    assert readable(wide, keep=("run", *wide)).table.to_dict("records") == [
+        {"run": "a", "measure": "d'", "raw": "1", "centred": "3", "change, centred": "2 [1, 3]", "p, centred": "0.5"}
+    ]
+
+
+def test_a_claim_is_agreed_with_and_a_question_answered() -> None:
+    verdicts = [Verdict(on="a", outcome=outcome, why="") for outcome in ("agrees", "disagrees", "not clear")]
+    assert [spoken(EXHIBITS["table-3"], v) for v in verdicts] == ["agrees", "disagrees", "not clear"]
+    assert [spoken(EXHIBITS["geometry"], v) for v in verdicts] == ["yes", "no", "not clear"]
