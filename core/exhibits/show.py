@@ -5,7 +5,7 @@ The page and the command call this and nothing else, so that both show the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotAvailable, UserError
@@ -51,7 +51,7 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) ->
         printed=beside,
         study=printed.reported(exhibit.title),
         fidelity=_fidelity(taking_part) if exhibit.on_sae else pd.DataFrame(columns=["run", "figure", "value", "n"]),
-        notes=_notes(tables),
+        notes=(*_notes(tables), *_dependent_queries(taking_part, table)),
         left_out=tuple(left_out),
         reproduce=command(exhibit, names, chosen),
         attrs=table.attrs,
@@ -110,6 +110,22 @@ def _notes(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
             notes.setdefault(str(note), []).append(str(table["run"].iloc[0]) if len(table) else "")
     several = len(tables) > 1
     return tuple(f"{', '.join(runs)}: {note}" if several and len(runs) < len(tables) else note for note, runs in notes.items())
+
+
+def _dependent_queries(runs: Sequence[Run], table: pd.DataFrame) -> Iterator[str]:
+    """A note per run in which several queries share a relevant candidate, for tables with tests over queries."""
+    import numpy as np
+
+    if not any(column.endswith("_p") for column in table):
+        return
+    for run in runs:
+        pairs = np.unique(run.qrels("test").pairs, axis=0)
+        shared = np.bincount(pairs[:, 1])[pairs[:, 1]] > 1
+        if n := len(np.unique(pairs[shared, 0])):
+            yield (
+                f"{run.name}: {n:,} queries share a relevant candidate with another; intervals and tests take queries as independent and "
+                "are too narrow where such queries fare alike (docs/study.md section 7)"
+            )
 
 
 def _fidelity(runs: Sequence[Run]) -> pd.DataFrame:

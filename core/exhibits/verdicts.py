@@ -117,7 +117,7 @@ def beta_sweep(table: pd.DataFrame) -> tuple[Verdict, ...]:
         outcome: Outcome = "agrees" if above == len(wide) else "disagrees" if not above and below else "not clear"
         best, only = rows.loc[rows["gain"].idxmax()], rows[rows["beta"] == 1].iloc[0]
         why = f"{above} of {len(wide)} betas from 0.1 to 0.9 lie above raw (interval above 0, p < 0.05), {below} below; "
-        why += f"best: beta {best['beta']:g}, {points(best['gain'])} of {best['metric']}; "
+        why += f"best on these queries: beta {best['beta']:g}, {points(best['gain'])} of {best['metric']}; "
         why += f"centring alone (beta 1): {100 * only['gain']:+.1f}"
         about = _about(best["kind"])
         found.append(

@@ -84,6 +84,16 @@ def test_table_3_says_where_statistics_come_from(runs: dict[str, Run]) -> None:
     assert any("shared statistics" in note for note in shown.notes)
 
 
+def test_queries_that_share_an_answer_are_named_where_there_are_tests(runs: dict[str, Run]) -> None:
+    """Two captions of one picture in demo-task1, one picture per query in demo."""
+    owners = [set(runs["demo-task1"].qrels("test").query_rows[runs["demo-task1"].qrels("test").candidate_rows == c]) for c in range(1000)]
+    n = sum(len(queries) for queries in owners if len(queries) > 1)
+    notes = show_exhibit("table-3", [runs["demo"], runs["demo-task1"]]).notes
+    (told,) = [note for note in notes if "share a relevant candidate" in note]
+    assert told.startswith(f"demo-task1: {n:,} queries")
+    assert not any("share a relevant candidate" in note for note in show_exhibit("figure-3", [runs["demo-task1"]]).notes)
+
+
 def test_table_4_shows_what_there_is_and_names_what_is_missing(runs: dict[str, Run]) -> None:
     shown = show_exhibit("table-4", [runs["demo"], runs["demo-clip"]])
     assert len(shown.table) == 4
