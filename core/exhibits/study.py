@@ -258,7 +258,7 @@ STUDY = (
         title="Table 8",
         claim="ReAlign beats PCA and ZCA whitening.",
         definition=f"{RECALL} {REALIGN} ZCA is ReAlign without shrinkage; PCA leaves out the final rotation and takes shared "
-        f"statistics only.",
+        f"statistics only, so that the difference to it is also that of per-side to shared statistics (`whitening-sources` parts them).",
         rule=f"{PAIRED}. Differences: ReAlign minus PCA, ReAlign minus ZCA.",
         version=2,
         compute=tables.whitenings,
