@@ -254,7 +254,7 @@ def _panel(figure: go.Figure, at: int, part: pd.DataFrame, drawing: Drawing, axe
 def _limits(figure: go.Figure, at: int, drawing: Drawing, value: str) -> None:
     if drawing.kind == "lines":
         for name, (place, *_) in drawing.limits.items():
-            charts_panels.level(figure, at, place, name, charts.MINUS, "left")
+            charts_panels.level(figure, at, place, name, charts.MINUS, "bottom right")
     else:
         charts_panels.limits(figure, at, drawing.limits.get(value, ()))
 
@@ -269,7 +269,7 @@ def _finished(figure: go.Figure, drawing: Drawing, total: int, several: bool, ax
     right = charts_panels.BESIDE if drawing.kind in ("bars", "dots") else 28
     height = total + top + (58 if axis else 34)
     figure.update_layout(height=height, showlegend=legend, margin_t=top, margin_r=right)
-    return charts._legend(figure).update_layout(legend_y=1 + (22 if several else 4) / total)
+    return charts._legend(figure).update_layout(legend_y=1 + (22 if several else 4) / total, legend_font_size=11)
 
 
 def _axis_title(drawing: Drawing, value: str, options: Mapping[str, Any]) -> str:

@@ -111,9 +111,10 @@ def marks(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, dots: bool
 
 def _numbers(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, places: Slots) -> None:
     records = rows.to_dict("records")
+    texts = [f"\u2002{number(row[axes.y], axes.unit)}" for row in records]
     figure.add_scatter(
         row=at, col=1, x=[axes.range[1]] * len(records), y=[places[row[axes.x], row[axes.series]] for row in records], mode="text",
-        text=[number(row[axes.y], axes.unit) for row in records], textposition="middle right", textfont_size=12, cliponaxis=False,
+        text=texts, textposition="middle right", textfont_size=12, cliponaxis=False,
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
 
@@ -170,11 +171,11 @@ def steps(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes) -> None:
     figure.update_yaxes(tickformat=".0%", range=list(axes.range), nticks=5, row=at, col=1)
 
 
-def level(figure: go.Figure, at: int, value: float, name: str, paint: str = charts.BEFORE, side: str = "right") -> None:
-    """A dotted level with its name above it, at the left or right."""
+def level(figure: go.Figure, at: int, value: float, name: str, paint: str = charts.BEFORE, side: str = "top right") -> None:
+    """A dotted level with its name beside it."""
     line = {"color": paint, "dash": "dot", "width": 1.5}
     figure.add_hline(
-        y=value, row=at, col=1, line=line, annotation_text=name, annotation_position=f"top {side}", annotation_font_size=11,
+        y=value, row=at, col=1, line=line, annotation_text=name, annotation_position=side, annotation_font_size=11,
         annotation_name="level",
     )  # fmt: skip
 
@@ -201,13 +202,15 @@ def number(value: float, unit: str) -> str:
         return ""
     if unit == "points":
         return words.points(value)
-    return f"{value:.1%}" if unit == "percent" else f"{value:.3g}".replace("-", "−")
+    if unit == "percent":
+        return f"{value:.1%}"
+    return f"{value:.3f}".replace("-", "−") if abs(value) < 0.01 else f"{value:.3g}".replace("-", "−")
 
 
 def interval(row: dict[str, float], axes: Axes) -> str:
     """The number with its interval."""
     text, ends = number(row[axes.y], axes.unit), [row.get(f"{axes.y}{end}", float("nan")) for end in ("_low", "_high")]
-    return text if any(map(isnan, ends)) else f"{text} [{number(ends[0], axes.unit)}, {number(ends[1], axes.unit)}]"
+    return text if any(map(isnan, ends)) else f"{text} [{', '.join(number(end, axes.unit).removesuffix('%') for end in ends)}]"
 
 
 def colour(value: object, i: int) -> str:

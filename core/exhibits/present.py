@@ -140,4 +140,5 @@ def _cell(row: dict[str, Any], name: str, write: Write) -> str:
     low, high = (row.get(f"{name}{end}") for end in ("_low", "_high"))
     if low is None or high is None or isnan(low) or isnan(high) or not text:
         return text
-    return f"{text} [{write(name, low)}, {write(name, high)}]"
+    ends = [write(name, end).removesuffix("%") for end in (low, high)]
+    return f"{text} [{', '.join(ends)}]"

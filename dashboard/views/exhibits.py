@@ -72,7 +72,8 @@ def judged(shown: Any, wide: bool) -> None:
         with st.expander(title) if many else st.container(gap="xsmall"):
             asked = about == "claim" and shown.exhibit.group == "beyond"
             st.markdown(f"**{words.ANSWER if asked else title}**", help=help)
-            lines = [verdict_lines(run, verdicts) for run, verdicts in found.items()]
+            above = any(len(verdicts) > 1 for verdicts in found.values())
+            lines = [verdict_lines(run, verdicts, above) for run, verdicts in found.items()]
             grid = st.grid(min(len(lines), 3) if wide else 1, min_column_width=NARROWEST, gap="medium")
             for cell in lines if wide else ["".join(lines)]:
                 with grid.cell():
@@ -83,15 +84,14 @@ def judged(shown: Any, wide: bool) -> None:
         widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
 
 
-def verdict_lines(run: str, verdicts: list[tuple[str, Any]]) -> str:
-    """One run's verdicts as HTML: its name in the line of one, above the lines of several."""
-    badges = [widgets.badge(outcome, words.OUTCOMES.get(outcome, "partly")) for outcome, _ in verdicts]
-    texts = [in_brackets(verdict.why) for _, verdict in verdicts]
+def verdict_lines(run: str, verdicts: list[tuple[str, Any]], above: bool) -> str:
+    """One run's verdicts as HTML, its name above them or in their line."""
     name = f"<b>{escape(run)}</b>"
-    if len(verdicts) == 1:
-        return f'<p class="lens-verdict">{badges[0]} {name} {texts[0]}</p>'
-    lines = [f'<p class="lens-verdict">{badge} {text}</p>' for badge, text in zip(badges, texts, strict=True)]
-    return f'<p class="lens-verdict">{name}</p>' + "".join(lines)
+    lines = [f'<p class="lens-verdict">{name}</p>'] if above else []
+    for outcome, verdict in verdicts:
+        badge = widgets.badge(outcome, words.OUTCOMES.get(outcome, "partly"))
+        lines.append(f'<p class="lens-verdict">{badge} {"" if above else name} {in_brackets(verdict.why)}</p>')
+    return "".join(lines)
 
 
 def in_brackets(text: str) -> str:

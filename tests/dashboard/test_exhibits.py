@@ -44,7 +44,7 @@ def test_the_page_shows_the_rows_and_verdicts_that_the_command_prints(name: str,
     shown = app.dataframe[0].value
     assert len(shown) == len(told["rows"])
     for cells, row in zip(shown["recall@5"], told["rows"], strict=True):
-        assert cells == f"{100 * row['recall@5']:.1f}% [{100 * row['recall@5_low']:.1f}%, {100 * row['recall@5_high']:.1f}%]"
+        assert cells == f"{100 * row['recall@5']:.1f}% [{100 * row['recall@5_low']:.1f}, {100 * row['recall@5_high']:.1f}]"
     text = written(app)
     for verdict in told["verdicts"]:
         assert verdict["outcome"] in text
@@ -111,7 +111,7 @@ def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert title == "Recall@5 by run"
     assert [trace.error_x.array[0] for trace in bars] == pytest.approx([0.15, 0.1])
     assert [trace.error_x.arrayminus[0] for trace in bars] == pytest.approx([0.1, 0.05])
-    assert [text for trace in bars for text in trace.customdata] == ["a: 50.0% [40.0%, 65.0%]", "b: 70.0% [65.0%, 80.0%]"]
+    assert [text for trace in bars for text in trace.customdata] == ["a: 50.0% [40.0, 65.0]", "b: 70.0% [65.0, 80.0]"]
 
 
 def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.Monke
     table = pd.DataFrame({"run": "a", "label": ["x", "y"], "gain": [-0.5, 0.02], "gain_low": [-0.6, -0.1], "gain_high": [-0.4, 0.14]})
     ((_, figure),) = charts_exhibits.draw("t", table)
     (texts,) = [trace for trace in figure.data if trace.mode == "text"]
-    assert list(texts.text) == ["−50.0", "+2.0"]
+    assert [text.strip() for text in texts.text] == ["−50.0", "+2.0"]
     assert min(texts.x) > 0.14
     assert list(texts.y) == [place for trace in figure.data if trace.mode == "markers" for place in trace.y]
     assert list(figure.layout.xaxis.ticktext) == ["−60", "−40", "−20", "0"]
