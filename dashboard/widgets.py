@@ -143,7 +143,8 @@ def bar(share: float, written: str, help: str = "") -> str:
 
 def figure(title: str, chart: go.Figure, key: str, table: pd.DataFrame, note: str = "", help: str | None = None, **more: Any) -> Any:
     """A figure whose title says what is seen, with its data and picture to download (picture: camera in the figure's corner)."""
-    config = charts.CONFIG | {"toImageButtonOptions": {"format": "svg", "filename": f"retrieval-lens-{key}", "width": 900, "height": 480}}
+    picture = {"format": "svg", "filename": f"retrieval-lens-{key}", "width": 900, "height": max(480, chart.layout.height or 0)}
+    config = charts.CONFIG | {"toImageButtonOptions": picture}
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-{key}"):
         st.markdown(f"**{_plain(title)}**", help=help)
         st.download_button(

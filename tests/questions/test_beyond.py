@@ -163,3 +163,10 @@ def test_reconstructions_are_judged_where_there_is_something_to_lose(recall: flo
     ends = {"recall@1": recall, "gain": gain, "gain_low": gain - 0.01, "gain_high": gain + 0.01, "explained_variance": 0.9}
     (found,) = verdicts.sae_fidelity(pd.DataFrame([row(dictionary="x", **ends)]))
     assert found.outcome == outcome
+
+
+@pytest.mark.parametrize(("recall", "outcome"), [(0.5, "agrees"), (0.01, "cannot be said")])
+def test_support_statistics_are_judged_where_there_is_something_to_lose(recall: float, outcome: str) -> None:
+    ends = {"recall@1": recall, "gain": 0.0, "gain_low": -0.01, "gain_high": 0.01}
+    (found,) = verdicts.whitening_sources(pd.DataFrame([row(label="ReAlign, queries from the support split", **ends)]))
+    assert found.outcome == outcome
