@@ -45,12 +45,21 @@ def config_from_hub(hub_id: str, revision: str) -> Path:
 
 
 def _config_path(hub_id: str, revision: str) -> Path:
-    """From the cache where it is there; else the hub is asked once, since a download would try for half a minute without a network."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    """The hub is asked once, since its downloads try for half a minute each without a network; without an answer the cache is all there is.
 
-    cached = try_to_load_from_cache(hub_id, "config.json", revision=revision)
-    if not isinstance(cached, str) and not constants.HF_HUB_OFFLINE:
-        get_hf_file_metadata(hf_hub_url(hub_id, "config.json", revision=revision))
+    Where the config is in the cache and nobody answers, this process goes on as with `HF_HUB_OFFLINE`.
+    """
+    from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+    cached = isinstance(try_to_load_from_cache(hub_id, "config.json", revision=revision), str)
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            get_hf_file_metadata(hf_hub_url(hub_id, "config.json", revision=revision))
+        except errors.HTTPError as error:
+            if not cached:
+                raise
+            if not isinstance(error, errors.HfHubHTTPError):  # no answer at all
+                constants.HF_HUB_OFFLINE = True
     return Path(hf_hub_download(hub_id, "config.json", revision=revision))
 
 

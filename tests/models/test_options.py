@@ -189,6 +189,20 @@ def test_without_a_network_the_hub_is_asked_once_and_nothing_is_fetched(monkeypa
         check_model(ModelSpec(name="someone/model"))
 
 
+def test_without_a_network_what_is_in_the_cache_is_used_without_asking_again(
+    hub: Path, llava_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HTTPError
+
+    shutil.copy(llava_folder / "model.safetensors", hub)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: str(hub / "config.json"))
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", raising(HTTPError("Name or service not known")))
+    assert check_model(ModelSpec(name="someone/model")).revision == "c" * 40
+    assert constants.HF_HUB_OFFLINE
+
+
 def test_a_hub_model_without_safetensors_is_refused_before_it_is_fetched(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["config.json", "pytorch_model-00001-of-00002.bin", "adapter_model.safetensors", "onnx/model.safetensors"]
     monkeypatch.setattr("huggingface_hub.list_repo_files", lambda *_, **__: names)
