@@ -367,11 +367,17 @@ def verify(
 
 
 @command()
-def remove(run_: RunName) -> None:
-    """Delete a run and what no other run uses."""
+def remove(
+    run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name, key, or unique prefix of a key.")] = None,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="What interrupted runs left to go on from.")] = False,
+) -> None:
+    """Delete a run and what no other run uses, or what interrupted runs left."""
     from core.questions import cache
+    from core.store import Store
 
-    freed = cache.remove(_run(run_))
+    if (run_ is None) != unfinished:
+        raise UserError("remove what?", got="both" if run_ else "nothing", allowed="a RUN, or --unfinished")
+    freed = Store.default().remove_unfinished() if run_ is None else cache.remove(_run(run_))
     typer.echo(f"freed {freed / 2**20:.1f} MiB")
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from core.errors import CacheCorrupt, NotAvailable
 from core.fingerprint import STAGES, hash_file, stage_key
@@ -164,6 +164,20 @@ class Store:
         (folder.path / MANIFEST).unlink()
         shutil.rmtree(folder.path)
         return size
+
+    def remove_unfinished(self) -> int:
+        """Delete what interrupted builds left to go on from, but for those that somebody works on now; returns the bytes freed."""
+        freed = 0
+        for work in [path for stage in STAGES for path in (self.root / stage).glob(".work--*") if path.is_dir()]:
+            lock = FileLock(f"{work}.lock", blocking=False)
+            try:
+                with lock:
+                    freed += sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+                    shutil.rmtree(work)
+            except Timeout:
+                continue
+            Path(lock.lock_file).unlink(missing_ok=True)
+        return freed
 
     def all_folders(self) -> Iterator[Folder]:
         """Every finished folder of every stage."""

@@ -74,6 +74,8 @@ def test_run_evaluate_show_export_verify_remove(tmp_path: Path, photos: Path, st
     }  # fmt: skip
     assert list(pd.read_parquet(tmp_path / "out" / "queries.parquet").columns) == ["id", "modality", "text"]
     assert cli("verify", "mine").exit_code == 0
+    assert "RUN, or --unfinished" in one_line(cli("remove"), 1) and "both" in one_line(cli("remove", "mine", "--unfinished"), 1)
+    assert cli("remove", "--unfinished").stdout == "freed 0.0 MiB\n"
     assert cli("remove", "mine").exit_code == 0
     assert json.loads(cli("runs", "--json").stdout)["runs"] == [] and not list(store.all_folders())
 

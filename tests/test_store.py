@@ -132,6 +132,20 @@ def test_remove_frees_and_forgets(store: Store) -> None:
     assert store.find("answer", folder.key) is None and not folder.path.exists()
 
 
+def test_unfinished_work_is_removed_unless_somebody_is_at_it(store: Store) -> None:
+    def stops(draft: Draft) -> None:
+        draft.save("half", np.zeros(1000))
+        assert store.remove_unfinished() == 0  # this very build holds the lock
+        raise KeyboardInterrupt
+
+    kept = build(store)
+    with pytest.raises(KeyboardInterrupt):
+        store.build("encode", "half", {"of": "it"}, (), stops)
+    assert store.remove_unfinished() > 8000
+    assert not list(store.root.rglob(".work--*"))
+    assert store.remove_unfinished() == 0 and kept.verify() == []
+
+
 def test_threads_that_want_the_same_folder_build_it_once(store: Store) -> None:
     calls: list[int] = []
 
