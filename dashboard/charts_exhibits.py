@@ -65,6 +65,15 @@ class Drawing:
     """Each panel has its own scale."""
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A figure, what it shows, and the rows it was drawn from."""
+
+    title: str
+    figure: go.Figure
+    rows: pd.DataFrame
+
+
 CHARTS: dict[str, tuple[Drawing, ...]] = {
     "figure-1": (Drawing(kind="bars", title="{metric} of the raw embeddings", x="run", series="kind"),),
     "figure-2": (Drawing(kind="steps", title="Share of concepts by modality score", x="left", y="share_of_concepts", panel="run"),),
@@ -170,8 +179,8 @@ CHARTS: dict[str, tuple[Drawing, ...]] = {
 """Exhibit -> drawings; an exhibit without one shows its table only."""
 
 
-def draw(name: str, table: pd.DataFrame, options: Mapping[str, Any] | None = None) -> list[tuple[str, go.Figure]]:
-    """(title, figure) of each drawing of an exhibit's table; none where it has no drawing or nothing to draw."""
+def draw(name: str, table: pd.DataFrame, options: Mapping[str, Any] | None = None) -> list[Drawn]:
+    """The figures of an exhibit's table; none where it has no drawing or nothing to draw."""
     options, drawn = options or {}, []
     for drawing in CHARTS.get(name, ()) if len(table) else ():
         metric = str(options.get("metric", "recall@5"))
@@ -183,8 +192,9 @@ def draw(name: str, table: pd.DataFrame, options: Mapping[str, Any] | None = Non
                 said = words.write(drawing.apart_as or drawing.apart or "", value)
                 title = drawing.title.format(metric=words.label(metric), value=said)
                 scale = rows if drawing.apart == "run" and not drawing.own else mine
+                title = title if drawing.apart == "run" else title[:1].upper() + title[1:]
                 figure = _figure(drawing, mine[mine[y].notna()], scale, y, value, options)
-                drawn.append((title if drawing.apart == "run" else title[:1].upper() + title[1:], figure))
+                drawn.append(Drawn(title, figure, mine.dropna(axis=1, how="all")))
     return drawn
 
 

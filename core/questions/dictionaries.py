@@ -66,12 +66,18 @@ def _rows(run: Run, question: str, measure: Any) -> pd.DataFrame:
         found = alternate(run, name)
         arguments = {"dictionary": dict(found.identity), "share": TOP_SHARE, "seeds": list(SEEDS)}
         frames.append(cached_table(run, question, arguments, lambda found=found: tidy([measure(run, found)], notes=list(found.notes))))
-    notes = [f"{frame['dictionary'][0]}: {note}" for frame in frames for note in frame.attrs["notes"]]
+    notes = [_note(frame["dictionary"][0], note) for frame in frames for note in frame.attrs["notes"]]
     for frame in frames:
         frame.attrs = {}
     table = pd.concat(frames, ignore_index=True)
     table.attrs = {"notes": notes}
     return table
+
+
+def _note(name: str, note: str) -> str:
+    """A note under the dictionary's name, which need not begin with its kind again: `ICA directions: not converged ...`."""
+    kind = name.partition(" ")[0].lower()
+    return f"{name}: {note.removeprefix(f'{kind}: ')}"
 
 
 def _head(found: Alternate) -> dict[str, Any]:

@@ -103,10 +103,10 @@ def in_brackets(text: str) -> str:
 def pictured(drawn: list[Any], shown: Any) -> None:
     """The figures, side by side where there are several and room, with their data to download."""
     grid = st.grid(min(len(drawn), 3), min_column_width=NARROWEST, gap="medium")
-    for i, (title, chart) in enumerate(drawn):
+    for i, one in enumerate(drawn):
         with grid.cell():
             key = f"exhibit-{shown.exhibit.name}" + (f"-{i + 1}" if i else "")
-            widgets.figure(title, chart, key, shown.table, help=None if i else shown.exhibit.definition)
+            widgets.figure(one.title, one.figure, key, one.rows, help=None if i else shown.exhibit.definition)
 
 
 def tables(shown: Any) -> None:

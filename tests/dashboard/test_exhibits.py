@@ -83,9 +83,9 @@ def test_a_run_that_cannot_take_part_is_named_and_nothing_else_breaks(demo_store
 @pytest.mark.parametrize("name", STUDY)
 def test_every_chart_draws_the_numbers_of_its_table(name: str, demo_store: Store) -> None:
     shown = show_exhibit(name, [open_run(run, demo_store) for run in ("demo", "demo-clip")])
-    (drawing,), ((_, figure),) = charts_exhibits.CHARTS[name], charts_exhibits.draw(name, shown.table)
+    (drawing,), (drawn,) = charts_exhibits.CHARTS[name], charts_exhibits.draw(name, shown.table)
     lengths = drawing.kind in ("bars", "dots")
-    values = [v for trace in figure.data if trace.hoverinfo != "skip" for v in (trace.x if lengths else trace.y)]
+    values = [v for trace in drawn.figure.data if trace.hoverinfo != "skip" for v in (trace.x if lengths else trace.y)]
     columns = list(drawing.melt) or ["recall@5" if drawing.y == charts_exhibits.METRIC else drawing.y]
     rows = shown.table
     for column, wanted in drawing.where.items():
@@ -106,9 +106,9 @@ def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = Drawing(kind="bars", title="{metric} by run", x="run", y="recall@5")
     monkeypatch.setitem(charts_exhibits.CHARTS, "t", (drawing,))
     table = pd.DataFrame({"run": ["a", "b"], "recall@5": [0.5, 0.7], "recall@5_low": [0.4, 0.65], "recall@5_high": [0.65, 0.8]})
-    ((title, figure),) = charts_exhibits.draw("t", table)
-    bars = [trace for trace in figure.data if trace.type == "bar"]
-    assert title == "Recall@5 by run"
+    (drawn,) = charts_exhibits.draw("t", table)
+    bars = [trace for trace in drawn.figure.data if trace.type == "bar"]
+    assert drawn.title == "Recall@5 by run"
     assert [trace.error_x.array[0] for trace in bars] == pytest.approx([0.15, 0.1])
     assert [trace.error_x.arrayminus[0] for trace in bars] == pytest.approx([0.1, 0.05])
     assert [text for trace in bars for text in trace.customdata] == ["a: 50.0% [40.0, 65.0]", "b: 70.0% [65.0, 80.0]"]
@@ -117,7 +117,7 @@ def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(charts_exhibits.CHARTS, "t", (Drawing(kind="dots", title="", x="label", y="gain"),))
     table = pd.DataFrame({"run": "a", "label": ["x", "y"], "gain": [-0.5, 0.02], "gain_low": [-0.6, -0.1], "gain_high": [-0.4, 0.14]})
-    ((_, figure),) = charts_exhibits.draw("t", table)
+    figure = charts_exhibits.draw("t", table)[0].figure
     (texts,) = [trace for trace in figure.data if trace.mode == "text"]
     assert [text.strip() for text in texts.text] == ["−50.0", "+2.0"]
     assert min(texts.x) > 0.14
@@ -128,7 +128,7 @@ def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.Monke
 def test_the_largest_stands_first_within_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(charts_exhibits.CHARTS, "t", (Drawing(kind="dots", title="", x="remedy", y="gain", series="kind", sort=True),))
     table = pd.DataFrame({"remedy": list("abcd"), "kind": ["t", "s", "t", "s"], "gain": [0.1, 0.9, 0.2, 0.8]})
-    ((_, figure),) = charts_exhibits.draw("t", table)
+    figure = charts_exhibits.draw("t", table)[0].figure
     assert list(figure.layout.yaxis.ticktext) == ["c", "a", "b", "d"]
 
 
@@ -144,9 +144,10 @@ def test_a_figure_for_each_value_of_a_column_and_a_level_for_what_is_none(monkey
     monkeypatch.setitem(charts_exhibits.CHARTS, "t", (drawing,))
     rows = [("none", 0, "no", 0.5), ("none", 1, "top", 0.6), ("center", 0, "no", 0.7), ("center", 1, "top", 0.4)]
     drawn = charts_exhibits.draw("t", pd.DataFrame(rows, columns=["then", "amount", "removal", "recall@1"]))
-    assert [title for title, _ in drawn] == ["After nothing", "After centring"]
-    assert [list(figure.data[0].y) for _, figure in drawn] == [[0.6], [0.4]]
-    assert [figure.layout.shapes[0].y0 for _, figure in drawn] == [0.5, 0.7]
+    assert [one.title for one in drawn] == ["After nothing", "After centring"]
+    assert [list(one.figure.data[0].y) for one in drawn] == [[0.6], [0.4]]
+    assert [one.figure.layout.shapes[0].y0 for one in drawn] == [0.5, 0.7]
+    assert [set(one.rows["then"]) for one in drawn] == [{"none"}, {"center"}]
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,8 @@ def test_a_run_without_an_sae_has_the_other_dictionaries(run: Run, monkeypatch: 
     monkeypatch.setattr(Run, "sae", None)
     monkeypatch.setattr(Run, "saes", lambda self: ())
     assert alternates.names(run) == ["PCA directions"]
+
+
+def test_a_note_names_its_dictionary_once() -> None:
+    assert dictionaries._note("ICA directions", "ica: not converged") == "ICA directions: not converged"
+    assert dictionaries._note("own SAE", "sae: x") == "own SAE: sae: x"
