@@ -16,7 +16,12 @@ VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps, the Lesson, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs."""
+    """Removal curves, beta sweeps, the Lesson, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs.
+
+    Before the last, the main run once more without the study's prompts (`demo-chat.toml`), which the remedies compare.
+    """
+    from core import pipeline
+    from core.config import load_spec
     from core.exhibits import show_exhibit
     from core.questions import map, retrieval, similarity
 
@@ -32,6 +37,7 @@ def warm(store: Store) -> None:
     for run in runs:
         for variant in VARIANTS:
             map.points(run, variant)
+    pipeline.run(load_spec("demo-chat.toml"), store)
     for name in _group("beyond"):
         show_exhibit(name, runs)
 

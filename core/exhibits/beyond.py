@@ -73,7 +73,7 @@ BEYOND: tuple[Exhibit, ...] = (
         definition="Transforms: centring, closing the modality gap (Liang et al. 2022), removing the direction between the means, all-but-"
         "the-top (Mu & Viswanath 2018), PCA, ZCA, ReAlign, automatic shrinkage. Score corrections with a bank of support "
         "queries: CSLS (Conneau et al. 2018), inverted softmax (Smith et al. 2017), QB-Norm (Bogolin et al. 2022). Other stored"
-        " layers, token masks and prompts. McNemar's exact test against the raw cosine, corrected over the table (Holm 1979).",
+        " layers, poolings, token masks and prompts. McNemar's exact test against the raw cosine, corrected over the table (Holm 1979).",
         rule="Agrees where the best remedy's gain is above 0 with a corrected p below 0.05; disagrees where none is and some lower "
         "recall, else not clear; the best of several is favoured by choice. Beyond ReAlign: agrees where at least one remedy's paired "
         "gain over it is above 0 with a p below 0.05 corrected over all of them, else not clear.",

@@ -148,8 +148,7 @@ def prompt_partners(run: Run) -> list[Run]:
 def _prompts(run: Run, partners: list[Run]) -> Iterator[Row]:
     for other in partners:
         for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
-            on = "nothing" if variant == "none" else TRANSDUCTIVE
-            head = _head(f"prompts {other.preset}{suffix}", "prompt", f"{other.name} / {variant}", on)
+            head = _head(f"prompts {other.preset}{suffix}", "prompt", f"{other.name} / {variant}", statistics_words(other, variant))
             yield head, evaluate(other, variant).evaluation.ranked
 
 

@@ -89,3 +89,13 @@ def test_without_support_queries_the_bank_is_the_test_queries(run: Run, monkeypa
     assert remedies.query_bank(run, "none") == pytest.approx(side(run, "queries"), abs=1e-6)
     assert any("transductive" in note for note in remedies._notes(run, []))
     assert "transductive" in next(remedies._corrections(run))[0]["fitted_on"]
+
+
+def test_other_prompts_are_another_run_of_the_same_items(run: Run) -> None:
+    """No demo run has other prompts; the run of the other model stands in for one, on the same queries."""
+    other = open_run("demo-clip", run.store)
+    rows = list(remedies._prompts(run, [other]))
+    assert [head["remedy"] for head, _ in rows] == [f"prompts {other.preset}", f"prompts {other.preset} with ReAlign"]
+    assert rows[0][0]["fitted_on"] == "nothing" and "transductive" in rows[1][0]["fitted_on"]
+    q, c = side(other, "queries"), side(other, "candidates")
+    assert (rows[0][1].first == 1).mean() == pytest.approx(recall(run, q @ c.T), abs=0.0011)
