@@ -151,12 +151,13 @@ def concept_strip(run: str, concept: int, n: int = 6) -> None:
             st.caption("It fires on no text.")
 
 
-def fidelity_line(run: str) -> None:
-    """How far claims about concepts can be trusted: the SAE's figures beside every SAE-based page."""
+def fidelity_line(run: str, name: str = "") -> None:
+    """How far claims about concepts can be trusted: the SAE's figures beside every SAE-based page; `name` where several runs are shown."""
     found, facts = data.ask("fidelity.fidelity", run), data.facts(run)
     kept, own = found.value("recall@1 of the reconstruction"), found.value("recall@1 of the embedding")
     widgets.facts(
-        {
+        ({"run": name} if name else {})
+        | {
             "concepts": count(facts.concepts or 0),
             "active per item (L0)": f"{found.value('L0'):.1f}",
             "explained variance": percent(found.value("explained variance")),

@@ -5,6 +5,9 @@ import streamlit as st
 from dashboard import data, explanations, listings, state, widgets, words
 from dashboard.lesson import STEPS, Class
 
+OF_CONCEPTS = ("concepts", "modality", "similarity")
+"""Pages whose steps show concepts, and so how far these can be trusted."""
+
 
 def prepared(run: str, other: str | None) -> Class:
     """The query to teach with, by default one that shows most, and its right and wrong answers."""
@@ -69,6 +72,8 @@ def page() -> None:
     if said:
         notes(said)
     below(chosen, at)
+    if said and step.page in OF_CONCEPTS:
+        listings.fidelity_line(run)
     name = data.facts(run).name
     widgets.reproduce(
         f"retrieval-lens evaluate {name} --transform center", widgets.python("compare", name, "compare.teaching_queries(run)")

@@ -6,7 +6,7 @@ from math import isnan
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, state, widgets, words
+from dashboard import charts, data, listings, state, widgets, words
 from dashboard.words import count, percent
 
 SHARES = (0.005, 0.01, 0.02, 0.05)
@@ -112,6 +112,8 @@ def page() -> None:
         concentration(runs)
     with right:
         overlaps(runs)
+    for name, key in runs.items():
+        listings.fidelity_line(key, name if len(runs) > 1 else "")
     name = next(iter(runs))
     python = widgets.python("modality", name, "modality.scores(run)")
     widgets.reproduce(f"retrieval-lens concepts {name} --sort modality", python)
