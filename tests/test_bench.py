@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from core.bench import benchmark, demo_items, scale
+
+
+@pytest.fixture(autouse=True)
+def bare_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh process runs the main module again; tests of pages leave a page's script in its place."""
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
 
 
 def test_items_of_three_sorts_in_turn() -> None:
