@@ -24,7 +24,7 @@ from core.models.table import WEIGHTS
 from core.progress import Progress
 from core.records import EmbeddingView, Item
 from core.sae.files import FACTS
-from core.sae.stream import Order, Stream, alternate, pooled_rows, token_rows
+from core.sae.stream import LEARNED_FROM, Order, Stream, alternate, pooled_rows, token_rows
 from core.sae.train import TrainingPlan, train
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def make(adapter: Adapter, recipe: Recipe, folder: Path, progress: Progress) -> 
         "k": recipe.k,
         "input": recipe.input,
         "source": f"shipped with {adapter.facts.name}",
-        "trained_on": f"{recipe.data} of {recipe.pool:,} train items of the demo world (images, captions, composed queries); {view.words}",
+        "trained_on": f"{LEARNED_FROM[recipe.data]} of {recipe.pool:,} train items of the demo world (images, captions, composed "
+        f"queries); {view.words}",
         "recipe": asdict(recipe),
         "training": asdict(plan) | {"data": recipe.data},
         "last": asdict(log[-1]),

@@ -28,6 +28,9 @@ BUFFER_VALUES = 2**27
 
 Rows = Iterator[np.ndarray]
 
+LEARNED_FROM = {"tokens": "token states", "pooled": "pooled embeddings", "mixture": "token states and pooled embeddings, half and half,"}
+"""What an SAE saw, by the name of the setting, to be followed by "of" and the items."""
+
 
 class Order:
     """Row numbers below `count` in a new random order in every round, without end; each row once per round.

@@ -23,7 +23,7 @@ from core.progress import Progress
 from core.records import EmbeddingView, Item, Part
 from core.sae.architectures import TrainingPlan
 from core.sae.files import CONFIG, WEIGHTS, finish
-from core.sae.stream import Order, Stream, alternate, pooled_rows, token_rows
+from core.sae.stream import LEARNED_FROM, Order, Stream, alternate, pooled_rows, token_rows
 from core.store import Draft, Folder, Store
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Training:
         return {
             "input": self.spec.input,
             "source": "trained here",
-            "trained_on": f"{self.data} of {counted} of {self.corpus.name}; {self.facts.name}, {self.view.words}",
+            "trained_on": f"{LEARNED_FROM[self.data]} of {counted} of {self.corpus.name}; {self.facts.name}, {self.view.words}",
             "training": asdict(plan) | {"data": self.data},
             "log": [asdict(point) for point in log],
         }

@@ -86,7 +86,7 @@ def test_training_on_the_embeddings_of_a_dual_encoder(tmp_path: Path) -> None:
     encoded = {"queries": store.build("encode", "tiny", {}, (), lambda draft: draft.save(str(VIEW), rows))}
     spec = SaeSpec(width=C, k=K, steps=5, batch=16, data="tokens", input="normalised")
     found = get(spec, store, encoded)
-    assert found.facts["trained_on"].startswith("pooled of 40 queries of made")
+    assert found.facts["trained_on"].startswith("pooled embeddings of 40 queries of made")
     assert (found.facts["input"], found.facts["source"], len(found.facts["log"])) == ("normalised", "trained here", 2)
     assert found.array("dictionary").shape == (C, D)
     assert get(spec, store, encoded).path == found.path

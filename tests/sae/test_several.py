@@ -98,7 +98,7 @@ def test_folders_hold_what_every_sae_holds_and_nothing_of_the_training(tmp_path:
         assert set(folder.manifest["files"]) == {"cfg.json", "sae_weights.safetensors", "dictionary.npy"}
         facts = folder.facts
         assert (facts["source"], facts["input"]) == ("trained here", "raw")
-        assert facts["trained_on"] == f"tokens of {N} queries of made; tiny, {VIEW.words}"
+        assert facts["trained_on"] == f"token states of {N} queries of made; tiny, {VIEW.words}"
         told = facts["training"]
         assert (told["steps"], told["batch"], told["learning_rate"], told["data"], told["preset"]) == (6, 16, 1e-2, "tokens", "sae-lens")
         assert facts["log"][-1]["step"] == 5
