@@ -10,9 +10,10 @@ from scipy.stats import binomtest
 
 from core.exhibits import resampled
 from core.exhibits.rows import CONTRASTIVE, gain, head, partner, recalls
-from core.exhibits.views import evaluate_view, stored
+from core.exhibits.views import stored
 from core.questions import modality, retrieval
 from core.questions.concepts import table as concept_table
+from core.questions.views import evaluate_view
 from core.run import Run
 
 HELD = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.corrections import BankSource, fit_correction, rank_relevant_corrected
-from core.analysis.retrieval import Ranked, rank_relevant
+from core.analysis.retrieval import Ranked
 from core.analysis.transform import transform
-from core.analysis.variants import FitData, apply_variant, fit_variant
 from core.questions.answers import cached_table, fit_data, fitted, transformed
 from core.questions.comparisons import compared, holm, statistics_words, tidy
 from core.questions.retrieval import evaluate
+from core.questions.views import evaluate_view
 from core.records import EmbeddingView
 from core.run import Run, list_runs
 
@@ -114,20 +114,13 @@ def _views(run: Run) -> Iterator[Row]:
             kind, words = VIEW_KINDS[field], f"{field} {getattr(view, field)}"
             for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
                 head = _head(words + suffix, kind, f"{view} / {variant}", statistics_words(run, variant))
-                yield head, rank_view(run, view, variant)
+                yield head, evaluate_view(run, view, variant).ranked
 
 
 def _field(first: EmbeddingView, view: EmbeddingView) -> str:
     """The single field in which a view differs from the first; empty for more than one."""
     changed = [name for name in VIEW_KINDS if getattr(view, name) != getattr(first, name)]
     return changed[0] if len(changed) == 1 else ""
-
-
-def rank_view(run: Run, view: EmbeddingView, variant: str) -> Ranked:
-    """The test queries ranked by another stored view under a variant that needs no codes."""
-    data = FitData(queries=run.embeddings("queries", view), candidates=run.embeddings("candidates", view))
-    both = apply_variant(fit_variant(variant, data), data)
-    return rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
 
 
 def prompt_partners(run: Run) -> list[Run]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_browser import Tab, browser, server, tab  # noqa: F401 (fixtures)
 from test_pages import healthy, show, texts
+from test_pages_deep import waterfall
 
 from core.config import parse_spec
 from core.errors import UserError
@@ -47,14 +47,6 @@ def png(colour: str = "red") -> bytes:
 def story(app: AppTest) -> str:
     """The sentence in big type."""
     return next(m for m in re.findall(r'<p class="lens-(?:story|lesson)">(.*?)</p>', texts(app)))
-
-
-def waterfall(app: AppTest) -> tuple[list[float], str]:
-    for chart in app.get("plotly_chart"):
-        trace = json.loads(chart.proto.spec)["data"][0]
-        if trace["type"] == "waterfall":
-            return list(map(float, trace["x"][:-1])), trace["text"][-1]
-    raise AssertionError("no waterfall")
 
 
 # -- Playground ------------------------------------------------------------------------------------------------------
