@@ -1,5 +1,5 @@
 """`python -m core` is `retrieval-lens`."""
 
-from core.cli import main
+from core.commands.cli import main
 
 main()

@@ -60,7 +60,9 @@ class CorpusSpec:
         if self.limit is not None:
             _between("corpus.limit", self.limit, 1, None)
         if self.source != "demo" and not self.path:
-            raise SpecError(f"[corpus] source {self.source!r} needs a path", got="no path", todo='add path = "..." to [corpus]')
+            raise SpecError(
+                f"[corpus] source {self.source!r} needs a path", got="no path", todo='add path = "..." to [corpus]'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +74,17 @@ class ModelSpec:
     dtype: Dtype = "auto"
     """Compute type; auto: bfloat16 on a GPU, float32 on a CPU."""
     preset: Preset = "auto"
-    """Prompts: `study`, `chat` (the bare item), `own` (the table's for this row) or a retriever's by name (`models.prompts.STYLES`);
-    auto: a fine-tuned retriever's own, the study's for every other model."""
+    """Prompts: `study`, `chat` (the bare item), `own` (the table's for this row) or a retriever's by name
+    (`models.prompts.STYLES`); auto: a fine-tuned retriever's own, the study's for every other model."""
     attention: Attention = "auto"
-    """Kernel of the attention layers; auto: transformers' choice. Kernels differ in rounding, so another choice is another model key."""
+    """Kernel of the attention layers; auto: transformers' choice. Kernels differ in rounding, so another choice is
+    another model key."""
     device_map: DeviceMap = "none"
-    """One device, or how accelerate spreads the layers over GPUs and CPU. Changes no embedding beyond rounding: not in the model key."""
+    """One device, or how accelerate spreads the layers over GPUs and CPU. Changes no embedding beyond rounding: not in
+    the model key."""
     quantisation: Quantisation = "none"
-    """Weights of linear layers in 4 or 8 bits (bitsandbytes, needs a CUDA GPU). Changes embeddings, so it is in the model key."""
+    """Weights of linear layers in 4 or 8 bits (bitsandbytes, needs a CUDA GPU). Changes embeddings, so it is in the
+    model key."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -92,7 +97,8 @@ class EmbeddingSpec:
     layers: tuple[int, ...] = (-1,)
     """Indices into the model's `hidden_states`; -1 is the last, after the final norm."""
     poolings: tuple[Pooling, ...] = ()
-    """How token states become one row; none named: the pooling the model's prompts are made for (`ModelFacts.pooling`)."""
+    """How token states become one row; none named: the pooling the model's prompts are made for
+    (`ModelFacts.pooling`)."""
     masks: tuple[Mask, ...] = ("all",)
     """Which tokens are pooled; `no-outliers`: all but those whose norm dwarfs the rest (`core/models/outliers.py`)."""
     cross: bool = True
@@ -112,18 +118,21 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class SaeSpec:
-    """One dictionary, or several: every width (`width` and `widths`) with every K (`k` and `ks`) is trained in one pass over the items.
+    """One dictionary, or several: every width (`width` and `widths`) with every K (`k` and `ks`) is trained in one pass
+    over the items.
 
-    The run uses `width` with `k`; the others are kept in the cache beside it. Left out, they are the first of `widths` and of `ks`.
-    Keys after `data` say how `train` trains.
+    The run uses `width` with `k`; the others are kept in the cache beside it. Left out, they are the first of `widths`
+    and of `ks`. Keys after `data` say how `train` trains.
     """
 
     source: str = "train"
-    """`train`, `none`, `shipped`, `shipped:NAME`, a folder, a .pt file, `hf:owner/name/file` or `sae-lens:RELEASE/SAE_ID`."""
+    """`train`, `none`, `shipped`, `shipped:NAME`, a folder, a .pt file, `hf:owner/name/file` or
+    `sae-lens:RELEASE/SAE_ID`."""
     width: int | None = None
     """Number of concepts; None: the first of `widths`, else 32768 (preset `study` on a dual encoder: 7168)."""
     k: int = None  # type: ignore[assignment]  # a number once it is made
-    """Active concepts per item, with `batchtopk` and `matryoshka` on average over a batch; left out: the first of `ks`, else 50."""
+    """Active concepts per item, with `batchtopk` and `matryoshka` on average over a batch; left out: the first of `ks`,
+    else 50."""
     widths: tuple[int, ...] = ()
     """Widths to be trained beside it."""
     ks: tuple[int, ...] = ()
@@ -131,9 +140,11 @@ class SaeSpec:
     input: SaeInput = "raw"
     """What is encoded: the pooled embedding as it is, or L2-normalised."""
     data: SaeData = "tokens"
-    """What `train` learns from: token states (the study), pooled embeddings, or both in equal parts; dual encoders: always pooled."""
+    """What `train` learns from: token states (the study), pooled embeddings, or both in equal parts; dual encoders:
+    always pooled."""
     preset: SaePreset = "sae-lens"
-    """Loss and decoder: sae-lens's own (summed squared error, a loss for dead concepts), or the study's (docs/study.md section 3)."""
+    """Loss and decoder: sae-lens's own (summed squared error, a loss for dead concepts), or the study's (docs/study.md
+    section 3)."""
     architecture: SaeArchitecture = "topk"
     """Which concepts are kept: the K largest per item, the largest of a batch, or these with nested reconstructions."""
     steps: int = 4000
@@ -157,9 +168,15 @@ class SaeSpec:
         _choice("sae.preset", self.preset, SaePreset)
         _choice("sae.architecture", self.architecture, SaeArchitecture)
         if self.preset == "study" and self.architecture != "topk":
-            raise SpecError("the study's SAEs are Top-K", got=f"architecture = {self.architecture!r}", todo='leave preset = "study" out')
+            raise SpecError(
+                "the study's SAEs are Top-K",
+                got=f"architecture = {self.architecture!r}",
+                todo='leave preset = "study" out',
+            )
         if self.source != "train" and (self.widths or self.ks):
-            raise SpecError("[sae] widths and ks are for training", got=f"source = {self.source!r}", todo="leave them out")
+            raise SpecError(
+                "[sae] widths and ks are for training", got=f"source = {self.source!r}", todo="leave them out"
+            )
         widths = [self.width_for(dual=False), self.width_for(dual=True), *self.widths]
         for width in widths:
             _between("sae.width", width, 2, None)
@@ -226,7 +243,8 @@ SECTIONS: dict[str, type] = {
 
 
 def load_spec(path: str | Path) -> RunSpec:
-    """Read a TOML spec file, or the preset of that name; relative paths of corpus, model and SAE count from the file's folder.
+    """Read a TOML spec file, or the preset of that name; relative paths of corpus, model and SAE count from the file's
+    folder.
 
     Raises:
         SpecError: the file is missing, is not TOML, or has unknown keys or values.
@@ -269,7 +287,9 @@ def _section(name: str, cls: type, raw: Mapping[str, Any]) -> Any:
     if not isinstance(raw, Mapping):
         raise SpecError(f"[{name}] is not a table", got=repr(raw))
     _known(f"[{name}]", raw, [f.name for f in fields(cls)])
-    missing = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING and f.name not in raw]
+    missing = [
+        f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING and f.name not in raw
+    ]
     if missing:
         raise SpecError(f"[{name}] lacks {missing[0]!r}", todo=f"add {missing[0]} = ...")
     hints = get_type_hints(cls)
@@ -324,4 +344,6 @@ def _between(key: str, value: Any, low: float, high: float | None) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecError(f"{key} is not a number", got=repr(value))
     if not (value >= low and (high is None or value <= high)):
-        raise SpecError(f"{key} is out of range", got=value, allowed=f">= {low}" if high is None else f"{low} to {high}")
+        raise SpecError(
+            f"{key} is out of range", got=value, allowed=f">= {low}" if high is None else f"{low} to {high}"
+        )

@@ -1,13 +1,15 @@
 """Items x model -> pooled embeddings: one pass for all views, batched by length, resumable, bounded in memory.
 
-In: the item table of one part, a model, views. Out: a folder of stage "encode" with one (n, d) float32 array per view, named `str(view)`,
-rows in the order of the table, not normalised; `n_tokens` (n,) int32; and, of a model with token states, `norm_ratio` (n,) float32: the
-largest token norm of each item over its median token norm, at the layer of the first view.
+In: the item table of one part, a model, views. Out: a folder of stage "encode" with one (n, d) float32 array per view,
+named `str(view)`, rows in the order of the table, not normalised; `n_tokens` (n,) int32; and, of a model with token
+states, `norm_ratio` (n,) float32: the largest token norm of each item over its median token norm, at the layer of the
+first view.
 
-Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first; (3) batches are
-filled up to `batch_tokens` padded tokens (4,096 on a CPU), and images are read for the batch at hand only; (4) a finished window is flushed
-and noted, so an interrupted run goes on with the next one; (5) the facts say how many tokens are outliers at each layer
-(`core/models/outliers.py`). The batch size changes no embedding beyond rounding, so it is not in the key.
+Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first;
+(3) batches are filled up to `batch_tokens` padded tokens (4,096 on a CPU), and images are read for the batch at hand
+only; (4) a finished window is flushed and noted, so an interrupted run goes on with the next one; (5) the facts say how
+many tokens are outliers at each layer (`core/models/outliers.py`). The batch size changes no embedding beyond rounding,
+so it is not in the key.
 """
 
 from __future__ import annotations
@@ -45,20 +47,23 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory",
 
 
 def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
-    """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field only).
+    """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field
+    only).
 
-    The first of each comes first; where no pooling is named, it is the one of the model's prompts. A dual encoder has its projected
-    embedding only.
+    The first of each comes first; where no pooling is named, it is the one of the model's prompts. A dual encoder has
+    its projected embedding only.
 
     Raises:
-        SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling or mask of a
-            dual encoder other than the defaults.
+        SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling or
+            mask of a dual encoder other than the defaults.
     """
     if facts.kind == "dual":
         return _projected(spec, facts)
     if "projected" in spec.poolings:
         allowed = "'mean', 'last', 'max', 'min'"
-        raise SpecError(f"{facts.name} has no projected embedding", got="embedding.poolings = 'projected'", allowed=allowed)
+        raise SpecError(
+            f"{facts.name} has no projected embedding", got="embedding.poolings = 'projected'", allowed=allowed
+        )
     for layer in spec.layers:
         if not -facts.layers - 1 <= layer <= facts.layers:
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
@@ -76,7 +81,9 @@ def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, .
     for name in ("layers", "poolings", "masks"):
         if getattr(spec, name) not in (getattr(default, name), ("mean",), (PROJECTED.pooling,)):
             todo = f"leave embedding.{name} out"
-            raise SpecError(f"{facts.name} is a dual encoder", got=f"embedding.{name}", allowed="its projected embedding", todo=todo)
+            raise SpecError(
+                f"{facts.name} is a dual encoder", got=f"embedding.{name}", allowed="its projected embedding", todo=todo
+            )
     return (PROJECTED,)
 
 
@@ -91,7 +98,9 @@ def check_masks(tables: Sequence[ItemTable], views: Sequence[EmbeddingView]) -> 
     for table in tables:
         if (row := next((row for row, kind in enumerate(table.modality) if kind == "image"), None)) is not None:
             todo = "leave this mask out of [embedding] masks, or these items out of the corpus"
-            raise NotAvailable(f"mask 'text' leaves no token of item {table.ids[row]!r}", got="an item of modality image", todo=todo)
+            raise NotAvailable(
+                f"mask 'text' leaves no token of item {table.ids[row]!r}", got="an item of modality image", todo=todo
+            )
 
 
 def encode_part(
@@ -115,11 +124,16 @@ def encode_part(
     spec |= {"outlier_ratio": OUTLIER_RATIO} if any(view.mask == NO_OUTLIERS for view in views) else {}
 
     def write(draft: Draft) -> None:
-        from core.models.loading import device
+        from core.models.device import device
 
         limit = batch_tokens if device() != "cpu" else min(batch_tokens, CPU_BATCH_TOKENS)
         _Encoding(table, adapter(), tuple(views), draft, progress, limit).run()
-        draft.facts |= {"model": facts.name, "compute": facts.dtype, "preset": facts.preset, "hidden_size": facts.hidden_size}
+        draft.facts |= {
+            "model": facts.name,
+            "compute": facts.dtype,
+            "preset": facts.preset,
+            "hidden_size": facts.hidden_size,
+        }
 
     return store.build("encode", facts.name, spec, (), write)
 
@@ -139,7 +153,11 @@ class _Journal:
         """Add a batch; `found` (b, 2): largest norm ratio and number of outliers of each item."""
         items, tokens, largest = self.outliers.get(str(layer), [0, 0, 0.0])
         counts = found[:, 1]
-        self.outliers[str(layer)] = [items + int((counts > 0).sum()), tokens + int(counts.sum()), max(largest, float(found[:, 0].max()))]
+        self.outliers[str(layer)] = [
+            items + int((counts > 0).sum()),
+            tokens + int(counts.sum()),
+            max(largest, float(found[:, 0].max())),
+        ]
 
     @classmethod
     def read(cls, path: Path) -> _Journal:
@@ -185,7 +203,8 @@ class _Encoding:
 
     @property
     def layers(self) -> list[int]:
-        """Layers to measure, that of the first view first; none for a dual encoder, whose embeddings pool no token states."""
+        """Layers to measure, that of the first view first; none for a dual encoder, whose embeddings pool no token
+        states."""
         return [] if self.adapter.facts.kind == "dual" else list(dict.fromkeys(view.layer for view in self.views))
 
     def _open(self, name: str, shape: tuple[int, ...], dtype: type) -> np.memmap:
@@ -195,9 +214,13 @@ class _Encoding:
             self.draft.save(name, np.empty(shape, dtype))
             return np.memmap(path, dtype, "r+", shape=(1,))  # nothing is written to it
         mode = "r+" if path.is_file() else "w+"
-        return np.lib.format.open_memmap(path, mode, None if mode == "r+" else np.dtype(dtype), None if mode == "r+" else shape)
+        return np.lib.format.open_memmap(
+            path, mode, None if mode == "r+" else np.dtype(dtype), None if mode == "r+" else shape
+        )
 
-    def _window(self, window: range, arrays: dict[str, np.memmap], counts: np.memmap, journal: _Journal, bar: Task) -> None:
+    def _window(
+        self, window: range, arrays: dict[str, np.memmap], counts: np.memmap, journal: _Journal, bar: Task
+    ) -> None:
         for rows, items, lengths in self._batches(window):
             started = time.perf_counter()
             measures = {measured(layer): layer for layer in self.layers}
@@ -258,7 +281,9 @@ def embed_halving(
         if len(items) == 1:
             todo = "use a smaller [model] dtype, smaller images or a larger machine"
             raise ModelError(
-                f"item {items[0].id!r} alone does not fit into memory", got=f"{adapter.lengths(items)[0]} tokens", todo=todo
+                f"item {items[0].id!r} alone does not fit into memory",
+                got=f"{adapter.lengths(items)[0]} tokens",
+                todo=todo,
             ) from error
     clear_device_cache()
     middle = len(items) // 2
@@ -268,7 +293,8 @@ def embed_halving(
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a call failed for want of memory: CUDA raises a class of its own, other devices a RuntimeError that says so."""
+    """Whether a call failed for want of memory: CUDA raises a class of its own, other devices a RuntimeError that says
+    so."""
     import torch
 
     said = str(error).lower()
@@ -278,7 +304,8 @@ def is_out_of_memory(error: Exception) -> bool:
 def _outlier_note(journal: _Journal) -> str:
     found = {layer: figures for layer, figures in journal.outliers.items() if figures[1]}
     where = "; ".join(
-        f"layer {layer}: {tokens} in {items} items, up to {most:,.0f} times" for layer, (items, tokens, most) in found.items()
+        f"layer {layer}: {tokens} in {items} items, up to {most:,.0f} times"
+        for layer, (items, tokens, most) in found.items()
     )
     told = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
     return f'{told}; masks = ["{NO_OUTLIERS}"] leaves them out' if found else ""
@@ -294,7 +321,12 @@ def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict
         "items_per_second": round(rows / journal.seconds, 2) if journal.seconds else 0.0,
         "outlier_threshold": OUTLIER_RATIO,
         "outliers": [
-            {"layer": int(layer), "outlier_items": items, "outlier_tokens": tokens, "largest_norm_ratio": round(largest, 2)}
+            {
+                "layer": int(layer),
+                "outlier_items": items,
+                "outlier_tokens": tokens,
+                "largest_norm_ratio": round(largest, 2),
+            }
             for layer, (items, tokens, largest) in journal.outliers.items()
         ],
     }

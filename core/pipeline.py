@@ -1,7 +1,7 @@
 """Spec -> run: what is cached, what must be computed, in order, with progress.
 
-corpus -> encode (each part) -> sae -> codes (each part) -> run. Every arrow goes through the store, so a second call finds
-everything and an interrupted one goes on where it stopped.
+corpus -> encode (each part) -> sae -> codes (each part) -> run. Every arrow goes through the store, so a second call
+finds everything and an interrupted one goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     Raises:
         UserError: the corpus, model or SAE cannot be used; nothing already computed is lost.
     """
-    from core.analysis.spec import parse_variant
+    from core.analysis.variants.expression import parse_variant
     from core.corpus import build_corpus
     from core.encode import resolve_views
     from core.models import describe
@@ -54,11 +54,16 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
 
 
 def _check_model(spec: RunSpec, store: Store) -> None:
-    """A model that cannot be had is said before the corpus is read; one whose embeddings of this corpus are there need not be loaded."""
+    """A model that cannot be had is said before the corpus is read; one whose embeddings of this corpus are there need
+    not be loaded."""
     from core.models import check_model, check_processor, describe
 
     corpus = spec.canonical()["corpus"]
-    made = {folder.facts.get("model_key") for folder in store.folders("run") if folder.manifest["spec"].get("corpus") == corpus}
+    made = {
+        folder.facts.get("model_key")
+        for folder in store.folders("run")
+        if folder.manifest["spec"].get("corpus") == corpus
+    }
     if not made or describe(spec.model).key not in made:
         check_model(spec.model)
         check_processor(spec.model)
@@ -116,7 +121,9 @@ class _LazyModel:
         return self._adapter
 
 
-def _encode(spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress) -> dict[Part, Folder]:
+def _encode(
+    spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress
+) -> dict[Part, Folder]:
     from core.encode import check_masks, encode_part, resolve_views
 
     views = resolve_views(spec.embedding, facts)

@@ -102,7 +102,9 @@ class EmbeddingView:
         """How it was made, to be read: `mean over all tokens of the last layer`."""
         if self.pooling == "projected":
             return "the model's own projected embeddings"
-        tokens = {"text": "text tokens", "all": "all tokens"}.get(self.mask, f"all but {self.mask.removeprefix('no-')} tokens")
+        tokens = {"text": "text tokens", "all": "all tokens"}.get(
+            self.mask, f"all but {self.mask.removeprefix('no-')} tokens"
+        )
         tokens = tokens.replace("outliers tokens", "outlier tokens")
         place = "the last layer" if self.layer == -1 else f"layer {self.layer}"
         return f"{'last of' if self.pooling == 'last' else self.pooling + ' over'} {tokens} of {place}"
@@ -133,7 +135,8 @@ class SaeRecord:
 
     Attributes:
         dictionary: (c, d) float32, rows of unit L2 norm.
-        k: active concepts per item, on average over a batch where a threshold decides; 0 where the architecture fixes none.
+        k: active concepts per item, on average over a batch where a threshold decides; 0 where the architecture fixes
+            none.
         input: "raw" or "normalised" (docs/study.md section 3).
         source: where it came from, in words.
         trained_on: what it learned from, in words; "unknown" where it does not say.

@@ -31,7 +31,8 @@ _ADAPTERS_LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class SaeOption:
-    """One dictionary of a run: "width x K", both numbers (K 0 where the architecture fixes none), and its folder of the cache."""
+    """One dictionary of a run: "width x K", both numbers (K 0 where the architecture fixes none), and its folder of the
+    cache."""
 
     name: str
     width: int
@@ -99,7 +100,10 @@ class Run:
             raise NotAvailable(
                 f"run {self.name!r} has no embeddings of {view}",
                 allowed=", ".join(map(str, self.views)),
-                todo=f"add layer {view.layer}, pooling {view.pooling!r}, mask {view.mask!r} to [embedding] and run it again",
+                todo=(
+                    f"add layer {view.layer}, pooling {view.pooling!r}, mask {view.mask!r} to [embedding] and run it"
+                    " again"
+                ),
             )
         return self.encode_folder(part).array(str(view))
 
@@ -131,11 +135,14 @@ class Run:
         return SaeRecord(folder.array("dictionary"), facts["k"], facts["input"], facts["source"], facts["trained_on"])
 
     def saes(self) -> tuple[SaeOption, ...]:
-        """The run's dictionary, then those of other width or K that were trained beside it; empty for a run without one."""
+        """The run's dictionary, then those of other width or K that were trained beside it; empty for a run without
+        one."""
         own = self.folder.facts["sae"]
         keys = self.folder.facts.get("saes") or ([own] if own else [])
         folders = [self._parent("sae", key) for key in keys]
-        return tuple(SaeOption(f"{f.facts['width']} x {f.facts['k']}", f.facts["width"], f.facts["k"], f) for f in folders)
+        return tuple(
+            SaeOption(f"{f.facts['width']} x {f.facts['k']}", f.facts["width"], f.facts["k"], f) for f in folders
+        )
 
     @property
     def sae_folder(self) -> Folder:

@@ -1,8 +1,9 @@
 """The cache on disk: the only module that writes there.
 
-`Store.build` makes a folder appear whole: data is written aside, `manifest.json` last, then one rename. A folder without a manifest,
-or whose files do not have the sizes it names, does not exist for anybody. Work folders of long stages survive an interruption, so that
-the next process resumes from the last whole shard; a file lock keeps a second process out.
+`Store.build` makes a folder appear whole: data is written aside, `manifest.json` last, then one rename. A folder
+without a manifest, or whose files do not have the sizes it names, does not exist for anybody. Work folders of long
+stages survive an interruption, so that the next process resumes from the last whole shard; a file lock keeps a second
+process out.
 """
 
 from __future__ import annotations
@@ -159,14 +160,16 @@ class Store:
         return opened
 
     def remove(self, folder: Folder) -> int:
-        """Delete a folder; returns the bytes freed. The manifest goes first, so a half-deleted folder is never trusted."""
+        """Delete a folder; returns the bytes freed. The manifest goes first, so a half-deleted folder is never
+        trusted."""
         size = folder.size
         (folder.path / MANIFEST).unlink()
         shutil.rmtree(folder.path)
         return size
 
     def remove_unfinished(self) -> int:
-        """Delete what interrupted builds left to go on from, but for those that somebody works on now; returns the bytes freed."""
+        """Delete what interrupted builds left to go on from, but for those that somebody works on now; returns the
+        bytes freed."""
         freed = 0
         for work in [path for stage in STAGES for path in (self.root / stage).glob(".work--*") if path.is_dir()]:
             lock = FileLock(f"{work}.lock", blocking=False)

@@ -1,4 +1,5 @@
-"""The frame around every page: navigation, the runs to look at, the variant, what was replaced, and the failures it catches.
+"""The frame around every page: navigation, the runs to look at, the variant, what was replaced, and the failures it
+catches.
 
 `streamlit run dashboard/app.py` or `retrieval-lens serve`.
 """
@@ -10,7 +11,8 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from dashboard import data, state, widgets, words
+from dashboard import data, state, words
+from dashboard.parts import widgets
 
 ICON = Path(__file__).parent / "assets" / "icon.png"
 NO_OTHER = "none"
@@ -45,7 +47,10 @@ def main() -> None:
 
 def pages() -> list[st.Page]:
     """File pages; the first is the front page."""
-    return [st.Page(f"views/{name}.py", title=title, icon=icon, default=name == FRONT) for name, (title, icon, _) in words.PAGES.items()]
+    return [
+        st.Page(f"views/{name}.py", title=title, icon=icon, default=name == FRONT)
+        for name, (title, icon, _) in words.PAGES.items()
+    ]
 
 
 def navigation() -> None:
@@ -65,17 +70,26 @@ def sidebar() -> bool:
     by_name = {choice.name: choice for choice in runs}
     with st.sidebar:
         name = state.pick(
-            st.selectbox, "run", "Run", list(by_name), help="A corpus embedded by one model, with everything derived from it.",
+            st.selectbox,
+            "run",
+            "Run",
+            list(by_name),
+            help="A corpus embedded by one model, with everything derived from it.",
             format_func=lambda n: f"{n}  ·  {by_name[n].model}" if by_name[n].model not in n else n,
-        )  # fmt: skip
+        )
         others = [NO_OTHER, *(n for n in by_name if n != name)]
         if state.get("paired", name) != name or state.get("other") == name:
             state.put(other=None)  # chosen for another run
         state.put(paired=name)
         other = state.pick(
-            st.selectbox, "other", "Compare with", others, default=data.counterpart(name) or NO_OTHER,
-            format_func=lambda n: "—" if n == NO_OTHER else n, help="A second run, shown beside the first where a page can.",
-        )  # fmt: skip
+            st.selectbox,
+            "other",
+            "Compare with",
+            others,
+            default=data.counterpart(name) or NO_OTHER,
+            format_func=lambda n: "—" if n == NO_OTHER else n,
+            help="A second run, shown beside the first where a page can.",
+        )
         choose_variant()
         footer()
     state.put(run_key=by_name[name].key, other_key=by_name[other].key if other != NO_OTHER else None)
@@ -105,8 +119,9 @@ def choose_variant() -> None:
 def footer() -> None:
     """Where the definitions come from."""
     widgets.html(
-        '<div class="lens-footer">Definitions and equation numbers: Feng et al., “Generative Giants, Retrieval Weaklings”, '
-        "Findings of ACL 2026. Hover the question marks. The address bar always holds this exact view.</div>"
+        '<div class="lens-footer">Definitions and equation numbers: Feng et al., “Generative Giants, Retrieval'
+        " Weaklings”, Findings of ACL 2026. Hover the question marks. The address bar always holds this exact"
+        " view.</div>"
     )
 
 
@@ -121,8 +136,8 @@ def nothing_yet(title: str) -> None:
     st.title(title, anchor=False)
     widgets.empty(
         "No run yet",
-        f"The cache `{data.root()}` holds no run. The embedded demo makes six in about two minutes on a laptop, without network. "
-        "Your own images and captions work too: see the README.",
+        f"The cache `{data.root()}` holds no run. The embedded demo makes six in about two minutes on a laptop, without"
+        " network. Your own images and captions work too: see the README.",
         "retrieval-lens demo",
         icon=":material/rocket_launch:",
     )

@@ -1,8 +1,8 @@
 """The only bridge from the pages to `core`, and the only user of `st.cache_*`.
 
-Pages ask questions by name, `ask("retrieval.gain_split", run)`: the name is a module and function of `core.questions`, the run is given by
-its key, arguments are scalars. Nothing large is hashed or pickled: arrays stay in the opened run, which all sessions share.
-Users' errors (`core.errors.UserError`) pass through; `widgets.guard` shows them.
+Pages ask questions by name, `ask("retrieval.gain_split", run)`: the name is a module and function of `core.questions`,
+the run is given by its key, arguments are scalars. Nothing large is hashed or pickled: arrays stay in the opened run,
+which all sessions share. Users' errors (`core.errors.UserError`) pass through; `widgets.guard` shows them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ ITEM_QUESTIONS = {"live.say", "live.heat"}
 
 @dataclass(frozen=True)
 class RunChoice:
-    """A run as the picker shows it; `name` is unique among the choices. `corpus` says what it retrieves: source, path and task."""
+    """A run as the picker shows it; `name` is unique among the choices. `corpus` says what it retrieves: source, path
+    and task."""
 
     name: str
     key: str
@@ -70,7 +71,8 @@ class ItemView:
 
 @dataclass(frozen=True)
 class Asked:
-    """A live query: a text, and where its picture is: "" (none), "queries:12" (an item of the run) or "upload:" with its hash."""
+    """A live query: a text, and where its picture is: "" (none), "queries:12" (an item of the run) or "upload:" with
+    its hash."""
 
     text: str
     picture: str = ""
@@ -129,7 +131,10 @@ def live_picture(key: str, asked: Asked) -> Any:
 
     kind, _, name = asked.picture.partition(":")
     if kind == "upload" and name not in _uploads():
-        raise UserError("the uploaded picture of this view is no longer here", todo="upload it again, or start from an item of the run")
+        raise UserError(
+            "the uploaded picture of this view is no longer here",
+            todo="upload it again, or start from an item of the run",
+        )
     if kind in ("queries", "candidates"):
         return live.stored_item(run(key), kind, int(name)).image  # type: ignore[arg-type]
     return _uploads()[name] if kind == "upload" else None
@@ -186,7 +191,7 @@ def partners(key: str, part: str, row: int) -> list[tuple[str, int]]:
 
 def table() -> Any:
     """All runs with sizes and settings."""
-    return import_module("core.questions.cache").runs(Store.default())
+    return import_module("core.inventory").runs(Store.default())
 
 
 def items(key: str, part: str, rows: list[int]) -> list[ItemView]:
@@ -240,7 +245,8 @@ def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Any], ..
 
 
 def sheets(shown: Any, write: Callable[[str, Any], str]) -> list[tuple[str, Any, Any]]:
-    """(title, table, readable) of an exhibit's tables: rows of unlike parts apart, intervals in the cells, shared columns said once."""
+    """(title, table, readable) of an exhibit's tables: rows of unlike parts apart, intervals in the cells, shared
+    columns said once."""
     from core.exhibits.present import readable as present
     from core.exhibits.present import sheets as apart
 
@@ -255,7 +261,8 @@ def readable(table: Any, write: Callable[[str, Any], str]) -> Any:
 
 
 def judged(shown: Any, about: str) -> dict[str, list[tuple[str, Any]]]:
-    """run or runs -> (outcome as one says it, verdict), of those about the claim, what stands beside it, or printed numbers."""
+    """run or runs -> (outcome as one says it, verdict), of those about the claim, what stands beside it, or printed
+    numbers."""
     from core.exhibits.present import by_run, spoken
 
     found = by_run([verdict for verdict in shown.verdicts if verdict.about == about])
@@ -296,7 +303,9 @@ def _call(question: str, opened: Run, arguments: tuple[Any, ...], named: dict[st
 
 
 @st.cache_data(max_entries=256, show_spinner="Computing; the answer is kept …")
-def _ask_two(root: str, first: str, second: str, question: str, arguments: tuple[Any, ...], named: tuple[tuple[str, Any], ...]) -> Any:
+def _ask_two(
+    root: str, first: str, second: str, question: str, arguments: tuple[Any, ...], named: tuple[tuple[str, Any], ...]
+) -> Any:
     return _call(question, _open(root, first), (_open(root, second), *arguments), dict(named))
 
 
@@ -315,7 +324,10 @@ def _ask_live(root: str, key: str, question: str, asked: Asked, arguments: tuple
     return _call(question, _open(root, key), (given, *arguments), {})
 
 
-@st.cache_data(max_entries=256, show_spinner="The run's own model reads the query; the first time it is loaded, which takes a while …")
+@st.cache_data(
+    max_entries=256,
+    show_spinner="The run's own model reads the query; the first time it is loaded, which takes a while …",
+)
 def _live_row(root: str, key: str, asked: Asked) -> Any:
     from core.questions import live
 
@@ -356,7 +368,15 @@ def _facts(root: str, key: str) -> RunFacts:
 def _item(root: str, key: str, part: str, row: int) -> ItemView:
     table = _open(root, key).corpus.items(part)
     picture = table.thumbnail(row) if "image" in table.modality[row] else None
-    return ItemView(part, row, str(table.ids[row]), str(table.modality[row]), table.texts[row] or "", data_uri(picture), table.truth(row))
+    return ItemView(
+        part,
+        row,
+        str(table.ids[row]),
+        str(table.modality[row]),
+        table.texts[row] or "",
+        data_uri(picture),
+        table.truth(row),
+    )
 
 
 def data_uri(picture: Any) -> str | None:

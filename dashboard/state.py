@@ -1,16 +1,19 @@
 """What the user has chosen: the only file that touches `st.session_state` and `st.query_params`.
 
-Choices live in one dict of the session and are mirrored in the URL, so that every view is a link. Order of a script run:
+Choices live in one dict of the session and are mirrored in the URL, so that every view is a link. Order of a script
+run:
 
-1. `begin(page)` adopts the URL where it is not the one written last (a link, a reload, the back button): what it leaves out of the
-   page's choices is at its default.
+1. `begin(page)` adopts the URL where it is not the one written last (a link, a reload, the back button): what it leaves
+   out of the page's choices is at its default.
 2. Pages make widgets through `pick`, `number`, `text`, `toggle`, which read and write choices by name.
-3. `end()` writes the choices that this page used into the URL, in one step. Inside a fragment the widget does it at once.
+3. `end()` writes the choices that this page used into the URL, in one step. Inside a fragment the widget does it at
+   once.
 
 Defaults stay out of the URL, the runs always stand in it. A value that cannot be is replaced and said so (`notices`).
-Links carry all that the page will write, and a bare address stays bare until something is chosen: each view is one entry of the
-browser's history, so that going back never lands on an entry that only leads forward again.
-Why not `bind="query-params"`: with a bound widget in the frame `st.switch_page` raises and `st.page_link` doubles the parameter.
+Links carry all that the page will write, and a bare address stays bare until something is chosen: each view is one
+entry of the browser's history, so that going back never lands on an entry that only leads forward again. Why not
+`bind="query-params"`: with a bound widget in the frame `st.switch_page` raises and `st.page_link` doubles the
+parameter.
 """
 
 from __future__ import annotations
@@ -145,7 +148,9 @@ def address(**choices: Any) -> dict[str, str]:
 # -- widgets ---------------------------------------------------------------------------------------------------------
 
 
-def pick(kind: Callable[..., Any], name: str, label: str, options: Sequence[Any], default: Any = None, **more: Any) -> Any:
+def pick(
+    kind: Callable[..., Any], name: str, label: str, options: Sequence[Any], default: Any = None, **more: Any
+) -> Any:
     """A choice among options, by any of Streamlit's option widgets (`st.selectbox`, `st.segmented_control`, ...)."""
     default = options[0] if default is None else default
     named = {_written(option): option for option in options}
@@ -161,7 +166,9 @@ def pick(kind: Callable[..., Any], name: str, label: str, options: Sequence[Any]
     return _settle(name, chosen if result is None else result, default)
 
 
-def number(name: str, label: str, low: Any, high: Any, default: Any, kind: Callable[..., Any] | None = None, **more: Any) -> Any:
+def number(
+    name: str, label: str, low: Any, high: Any, default: Any, kind: Callable[..., Any] | None = None, **more: Any
+) -> Any:
     """A number between low and high; `kind` is `st.number_input` (default) or `st.slider`."""
     value = within(name, label, low, high, default)
     key = _prepare(name, value)
@@ -226,9 +233,11 @@ def table(
     also: Callable[[int], dict[str, Any]] | None = None,
     **more: Any,
 ) -> None:
-    """A table of which one row is chosen; `rows[i]` is what line i stands for, `also` gives choices that change with it.
+    """A table of which one row is chosen; `rows[i]` is what line i stands for, `also` gives choices that change with
+    it.
 
-    A click keeps the table as it is; a choice made elsewhere, or another `key` (what is listed), draws it anew with that line marked.
+    A click keeps the table as it is; a choice made elsewhere, or another `key` (what is listed), draws it anew with
+    that line marked.
     """
     listed, drawn = get(f"{name}-listed"), int(get(f"{name}-drawn", 0))
     if listed != current:
@@ -244,7 +253,15 @@ def table(
 
     lines = [i for i, row in enumerate(rows) if row == current]
     marked = {"selection": {"rows": lines[:1], "columns": [], "cells": []}}
-    st.dataframe(frame, key=widget, on_select=take, selection_mode="single-row", selection_default=marked, hide_index=True, **more)
+    st.dataframe(
+        frame,
+        key=widget,
+        on_select=take,
+        selection_mode="single-row",
+        selection_default=marked,
+        hide_index=True,
+        **more,
+    )
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
@@ -253,7 +270,9 @@ def table(
 def _prepare(name: str, value: Any) -> str:
     """Put the value under the widget's key before the widget is made."""
     key = f"w-{name}"
-    st.session_state[key] = value  # always: on another page the same key is a new widget, which would start at its default
+    st.session_state[key] = (
+        value  # always: on another page the same key is a new widget, which would start at its default
+    )
     return key
 
 

@@ -1,8 +1,8 @@
 """COCO-Caption as on the hub: one row per image with a list of captions.
 
-`val-*.parquet` (or `test-*`, or any parquet of the folder): image (struct of bytes and path), answer (list of captions; also captions or
-caption) and, for the id, file_name, question_id or id; else file and row. Task 4: images ask for captions, 1: the reverse.
-A limit counts queries; captions go with their images.
+`val-*.parquet` (or `test-*`, or any parquet of the folder): image (struct of bytes and path), answer (list of captions;
+also captions or caption) and, for the id, file_name, question_id or id; else file and row. Task 4: images ask for
+captions, 1: the reverse. A limit counts queries; captions go with their images.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def read(spec: CorpusSpec) -> Source:
         CorpusError: another task, no parquet file, or no images or captions in it.
     """
     if spec.task not in {1, 4}:
-        raise CorpusError("captioned images have no such task", got=spec.task, allowed="1 or 4", todo="set task in [corpus]")
+        raise CorpusError(
+            "captioned images have no such task", got=spec.task, allowed="1 or 4", todo="set task in [corpus]"
+        )
     given = hub.locate(spec.path or "")
     root = given if given.is_dir() else given.parent
     paths = find(given)
@@ -59,7 +61,9 @@ def find(given: Path) -> tuple[Path, ...]:
     return tuple(p for p in candidates if "image" in (names := parquet.columns_of(p)) and set(CAPTIONS) & set(names))
 
 
-def _named(root: Path, paths: tuple[Path, ...], columns: tuple[str, ...]) -> Iterator[tuple[str, str, Path, int, dict[str, Any]]]:
+def _named(
+    root: Path, paths: tuple[Path, ...], columns: tuple[str, ...]
+) -> Iterator[tuple[str, str, Path, int, dict[str, Any]]]:
     """Place, id, file, row number and values of every image."""
     for path in paths:
         named = next((c for c in IDS if c in parquet.columns_of(path)), None)

@@ -1,7 +1,7 @@
 """Composed queries over a folder of images (task 7): a query image with a text asks for a target image.
 
-`queries.jsonl`, `.csv` or `.tsv` names them, one query per line; columns query_image, query_text, target_image (other names: see
-`listings.py`; a target may be a list). Candidates are all images of the folder and below.
+`queries.jsonl`, `.csv` or `.tsv` names them, one query per line; columns query_image, query_text, target_image (other
+names: see `listings.py`; a target may be a list). Candidates are all images of the folder and below.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def read(spec: CorpusSpec, root: Path, listing: Path | None) -> Source:
     """
     path = find(root) or listing
     if path is None:
-        raise CorpusError("task 7 needs composed queries", got=root, allowed="queries.csv, .tsv or .jsonl in the folder")
+        raise CorpusError(
+            "task 7 needs composed queries", got=root, allowed="queries.csv, .tsv or .jsonl in the folder"
+        )
     lines = list(_queries(path))[: spec.limit]
     candidates = [p.relative_to(root).as_posix() for p in image_files(root)]
     said = (f"{q.id}|{q.image}|{q.text}|{q.targets}" for q in lines if isinstance(q, Query))
@@ -59,7 +61,11 @@ def read(spec: CorpusSpec, root: Path, listing: Path | None) -> Source:
 
 def _queries(path: Path) -> Iterator[Query | BadRow]:
     records = list(listings.read_listing(path))
-    wanted = {"query image": listings.QUERY_IMAGE, "query text": listings.QUERY_TEXT, "target image": listings.TARGET_IMAGE}
+    wanted = {
+        "query image": listings.QUERY_IMAGE,
+        "query text": listings.QUERY_TEXT,
+        "target image": listings.TARGET_IMAGE,
+    }
     columns = {what: listings.column(records, names) for what, names in wanted.items()}
     for what, name in columns.items():
         if name is None:

@@ -5,7 +5,8 @@
     corpus.items("queries").thumbnail(0)    # from the cache
     corpus.qrels().pairs                    # query row, candidate row
 
-A corpus folder holds, per part, `<part>.parquet` and thumbnails (see `tables.py`); `qrels.parquet`, `support_qrels.parquet`, `bad.parquet`.
+A corpus folder holds, per part, `<part>.parquet` and thumbnails (see `tables.py`); `qrels.parquet`,
+`support_qrels.parquet`, `bad.parquet`.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class Corpus:
         return Qrels(*columns, unknown=self.folder.facts["unknown_pairs"][split])
 
     def own_embeddings(self, part: Part) -> np.ndarray | None:
-        """(n, d) float32 vectors that came with the items, in row order; None where they are to be encoded by a model."""
+        """(n, d) float32 vectors that came with the items, in row order; None where they are to be encoded by a
+        model."""
         from core.corpus import embeddings
 
         table = self.items(part)
@@ -126,7 +128,9 @@ def _write(source: Source, task: int, draft: Draft, progress: Progress) -> None:
     for split, pairs in tally.pairs.items():
         pq.write_table(_pair_table(pairs), draft.path / QRELS_FILES[split])
     rows = {"where": [b.where for b in tally.bad], "reason": [b.reason for b in tally.bad]}
-    pq.write_table(pa.table(rows, schema=pa.schema([("where", pa.string()), ("reason", pa.string())])), draft.path / BAD_FILE)
+    pq.write_table(
+        pa.table(rows, schema=pa.schema([("where", pa.string()), ("reason", pa.string())])), draft.path / BAD_FILE
+    )
     draft.facts.update(_facts(source, task, tally))
 
 
@@ -167,7 +171,9 @@ def _why_not(facts: Mapping[str, Any], sizes: Mapping[str, int], max_bad_share: 
         counts = f"{facts['failed'][worst]} of {facts['read'][worst]} rows of its {worst.replace('_', ' ')} are bad"
         return f"{counts}, {max_bad_share:.1%} allowed; mend them or raise --max-bad-share (max_bad_share in [corpus])"
     if all(sizes.values()) and not facts["pairs"].get("test"):
-        return "no query has a relevant candidate in the pool; check that the ids of the qrels are those of the two tables"
+        return (
+            "no query has a relevant candidate in the pool; check that the ids of the qrels are those of the two tables"
+        )
     return ""
 
 

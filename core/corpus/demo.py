@@ -1,10 +1,12 @@
 """The demo world as a corpus.
 
 - task 4: images ask for their captions; task 1: captions ask for their images, with the two tables of task 4 swapped;
-- task 7: a reference image with a wish in words asks for the image that grants it, among all such images and all references.
+- task 7: a reference image with a wish in words asks for the image that grants it, among all such images and all
+  references.
 
-Every task has a support split of its own. Images are not stored anywhere: a reference names the scene, and `draw` renders it.
-A limit is a number of queries, smaller or larger than the default of 1,000 images; the pool and the support split go with it.
+Every task has a support split of its own. Images are not stored anywhere: a reference names the scene, and `draw`
+renders it. A limit is a number of queries, smaller or larger than the default of 1,000 images; the pool and the support
+split go with it.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from core import world
 from core.config import CorpusSpec
 from core.corpus.rows import ImageRef, RawPair, RawRow, Source, Split
-from core.demo import world
 from core.errors import CorpusError
 from core.records import Part
 
@@ -39,7 +41,9 @@ Rows = Callable[[], Iterator[RawRow]]
 def read(spec: CorpusSpec) -> Source:
     """The demo world for task 1, 4 or 7."""
     if spec.task not in TASKS:
-        raise CorpusError("the demo world has no such task", got=spec.task, allowed="1, 4 or 7", todo="set task in [corpus]")
+        raise CorpusError(
+            "the demo world has no such task", got=spec.task, allowed="1, 4 or 7", todo="set task in [corpus]"
+        )
     make = _composed if spec.task == 7 else _captioned
     rows, pairs, sizes = make(spec)
     return Source(f"demo-task{spec.task}", None, {"world": _fingerprint()}, rows, pairs, sizes=sizes)
@@ -170,7 +174,8 @@ def _image_id(split: str, index: int) -> str:
 
 @cache
 def _fingerprint() -> str:
-    """Changes when the sprites, the drawing or the wording of the world change: its files and samples of what it makes."""
+    """Changes when the sprites, the drawing or the wording of the world change: its files and samples of what it
+    makes."""
     state = hashlib.sha256()
     for name in ("sprites.json", "sprites.png"):
         state.update((Path(world.__file__).parent / name).read_bytes())

@@ -2,11 +2,11 @@
 
 A folder with, for `queries` and `candidates` (and, where there are any, `support_queries` and `support_candidates`):
 - `<part>.npy` (n, d), or `<part>.parquet` with a column `embedding` (lists of one length);
-- ids from `<part>.parquet` / `.jsonl` / `.csv` / `.tsv` (column id; modality and text if there) or `<part>_ids.txt`, one per line; without
-  any of these the row numbers are the ids;
+- ids from `<part>.parquet` / `.jsonl` / `.csv` / `.tsv` (column id; modality and text if there) or `<part>_ids.txt`,
+  one per line; without any of these the row numbers are the ids;
 - `qrels.parquet` / `.tsv` / `.csv` / `.txt` / `.jsonl` (`support_qrels.*` likewise).
-This is also what `retrieval-lens export` writes. A modality that is not given is that of the spec's task. Rows that are not finite or all
-zero are bad. `own_embeddings` gives the vectors of a corpus in its row order.
+This is also what `retrieval-lens export` writes. A modality that is not given is that of the spec's task. Rows that are
+not finite or all zero are bad. `own_embeddings` gives the vectors of a corpus in its row order.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def read(spec: CorpusSpec) -> Source:
     parts = {part: path for part in PARTS if (path := _vectors_file(root, part))}
     for part in ("queries", "candidates"):
         if part not in parts:
-            raise CorpusError(f"no embeddings of the {part}", got=root, allowed=f"{part}.npy, or {part}.parquet with {COLUMN}")
+            raise CorpusError(
+                f"no embeddings of the {part}", got=root, allowed=f"{part}.npy, or {part}.parquet with {COLUMN}"
+            )
     vectors = {part: load(path) for part, path in parts.items()}
     widths = {part: v.shape[1] for part, v in vectors.items()}
     if len(set(widths.values())) > 1:
@@ -58,7 +60,9 @@ def read(spec: CorpusSpec) -> Source:
     names = {"test": "qrels", "support": "support_qrels"}
     qrels: dict[Split, tuple[Path, ...]] = {s: f for s, name in names.items() if (f := _qrels(root, name))}
     pairs: dict[Split, Callable] = {split: partial(read_pairs, files) for split, files in qrels.items()}
-    used = [p for p in sorted(root.iterdir()) if p.is_file() and p.stem.removesuffix("_ids") in {*PARTS, *names.values()}]
+    used = [
+        p for p in sorted(root.iterdir()) if p.is_file() and p.stem.removesuffix("_ids") in {*PARTS, *names.values()}
+    ]
     mark = fingerprint(root, (p.name for p in used), ())
     sizes: dict[Part, int] = {part: len(v) for part, v in vectors.items()}
     cut = spec.limit is not None
@@ -73,7 +77,9 @@ def own_embeddings(table: ItemTable, root: Path) -> np.ndarray:
     """
     sources, entries = table.sources()
     if not is_own(table):
-        raise CorpusError("these items have no embeddings of their own", got=table.part, todo="encode them with a model")
+        raise CorpusError(
+            "these items have no embeddings of their own", got=table.part, todo="encode them with a model"
+        )
     vectors = load(root / str(sources[0]).removeprefix("embedding:"))
     if entries.max() >= len(vectors):
         raise CorpusError("the embeddings have changed since the corpus was read", got=root, todo="run the spec again")
@@ -97,7 +103,9 @@ def load(path: Path) -> np.ndarray:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise CorpusError(f"{path.name} holds no embeddings", got=error, allowed="(n, d) numbers") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
-        raise CorpusError(f"{path.name} holds no embeddings", got=f"{array.dtype} {array.shape}", allowed="(n, d) numbers")
+        raise CorpusError(
+            f"{path.name} holds no embeddings", got=f"{array.dtype} {array.shape}", allowed="(n, d) numbers"
+        )
     return array
 
 
@@ -129,7 +137,9 @@ def _rows(root: Path, part: Part, path: Path, vectors: np.ndarray, spec: CorpusS
         yield _row(f"{path.name} row {n}", n, values, usual, block[n % BLOCK], path.name, bool(sound[n % BLOCK]))
 
 
-def _row(where: str, n: int, values: Mapping[str, Any], usual: Modality, vector: np.ndarray, name: str, sound: bool) -> RawRow | BadRow:
+def _row(
+    where: str, n: int, values: Mapping[str, Any], usual: Modality, vector: np.ndarray, name: str, sound: bool
+) -> RawRow | BadRow:
     modality = values.get("modality") or usual
     if modality not in MODALITIES:
         return BadRow(where, f"unknown modality {modality!r}")
@@ -152,7 +162,9 @@ def _descriptions(root: Path, part: Part, number: int) -> Iterator[Mapping[str, 
         return ({} for _ in range(number))
     path, records = found
     if len(records) != number:
-        raise CorpusError(f"{path.name} does not fit the {part}", got=f"{len(records)} rows", allowed=f"{number} embeddings")
+        raise CorpusError(
+            f"{path.name} does not fit the {part}", got=f"{len(records)} rows", allowed=f"{number} embeddings"
+        )
     return iter(records)
 
 

@@ -1,15 +1,16 @@
 """A folder of images, with captions or without.
 
 Captions come from, in this order:
-1. the listing given as path itself, or `captions.jsonl` / `.csv` / `.tsv` or `metadata.*` in the folder, one line per image or per
-   caption: an image (column file, image, filename, file_name or path; relative to the listing) and its captions (captions: a list;
-   caption or text: one). The listing then decides which images belong to the corpus;
+1. the listing given as path itself, or `captions.jsonl` / `.csv` / `.tsv` or `metadata.*` in the folder, one line per
+   image or per caption: an image (column file, image, filename, file_name or path; relative to the listing) and its
+   captions (captions: a list; caption or text: one). The listing then decides which images belong to the corpus;
 2. `NAME.txt` beside `NAME.jpg`, one caption per line;
 3. nowhere: all images of the folder and below are the items, and there is no retrieval task.
 
-Task 4: images ask for captions; task 1: captions ask for images. Task 7 reads `queries.jsonl` / `.csv` / `.tsv` (query image, query text,
-target image); its candidates are all images of the folder. An image's id is its path below the folder or the listing's `id`; a caption's
-is that with `#0`, `#1`, ... behind it. A limit counts queries; captions go with their images.
+Task 4: images ask for captions; task 1: captions ask for images. Task 7 reads `queries.jsonl` / `.csv` / `.tsv` (query
+image, query text, target image); its candidates are all images of the folder. An image's id is its path below the
+folder or the listing's `id`; a caption's is that with `#0`, `#1`, ... behind it. A limit counts queries; captions go
+with their images.
 """
 
 from __future__ import annotations
@@ -125,7 +126,9 @@ def _listed(listing: Path) -> Iterator[Entry | BadRow]:
     yield from bad
 
 
-def _note(record: listings.Record, file: str, text: str, named: str | None, found: dict[str, Entry], ids: set[str]) -> list[BadRow]:
+def _note(
+    record: listings.Record, file: str, text: str, named: str | None, found: dict[str, Entry], ids: set[str]
+) -> list[BadRow]:
     """Add one line to its entry; what is wrong with it comes back."""
     name, captions = str(record.values.get(file) or "").strip(), record.values.get(text)
     if not name:
@@ -146,7 +149,9 @@ def _note(record: listings.Record, file: str, text: str, named: str | None, foun
 def _images_only(spec: CorpusSpec, root: Path, entries: list[Entry | BadRow]) -> Source:
     shown = list(islice((e for e in entries if isinstance(e, Entry)), spec.limit))
     mark = fingerprint(root, (e.file for e in shown), ())
-    return Source(_name(root, spec), root, mark, {"queries": partial(_image_rows, shown)}, sizes={"queries": len(shown)})
+    return Source(
+        _name(root, spec), root, mark, {"queries": partial(_image_rows, shown)}, sizes={"queries": len(shown)}
+    )
 
 
 def _captioned(spec: CorpusSpec, root: Path, entries: list[Entry | BadRow]) -> Source:

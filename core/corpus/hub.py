@@ -1,10 +1,11 @@
 """Where a data set lies: a local folder, or a data set of the hub, fetched once into the hub's own cache.
 
-`mbeir:NAME_taskN` is M-BEIR as the organisation MRBench publishes it, N counted as the study does (1-8); `hf:OWNER/NAME` is any data set,
-by its own name. Only parquet, qrels and caption files are fetched.
+`mbeir:NAME_taskN` is M-BEIR as the organisation MRBench publishes it, N counted as the study does (1-8);
+`hf:OWNER/NAME` is any data set, by its own name. Only parquet, qrels and caption files are fetched.
 
-MRBench's own names are `mbeir_NAME_taskM`, M counted as M-BEIR does: 0 text -> image, 1 text -> text, 2 text -> image+text,
-3 image -> text, 4 image -> image, from 6 on as the study (the `mteb` package loads `MRBench/mbeir_mscoco_task3` for image -> text).
+MRBench's own names are `mbeir_NAME_taskM`, M counted as M-BEIR does: 0 text -> image, 1 text -> text, 2 text ->
+image+text, 3 image -> text, 4 image -> image, from 6 on as the study (the `mteb` package loads
+`MRBench/mbeir_mscoco_task3` for image -> text).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def is_hub(path: str) -> bool:
 
 
 def repositories(path: str) -> list[str]:
-    """Names to ask for, the published one first: `mbeir:mscoco_task4` -> `MRBench/mbeir_mscoco_task3`, then as it was written."""
+    """Names to ask for, the published one first: `mbeir:mscoco_task4` -> `MRBench/mbeir_mscoco_task3`, then as it was
+    written."""
     kind, _, name = path.partition(":")
     if kind == "hf":
         return [name]
@@ -74,14 +76,22 @@ def _fetch(names: list[str]) -> Path:
             missed[name] = error
     if any(isinstance(error, LocalEntryNotFoundError) for error in missed.values()):
         todo = "connect (HF_HUB_OFFLINE unset), or give a local folder as path"
-        raise CorpusError("this data set is not on disk and the hub cannot be reached", got=names[0], todo=todo) from missed[names[0]]
+        raise CorpusError(
+            "this data set is not on disk and the hub cannot be reached", got=names[0], todo=todo
+        ) from missed[names[0]]
     todo = "check the name; hf:OWNER/NAME names a data set as the hub does; a private one needs a login: hf auth login"
     raise CorpusError("no such data set on the hub", got=", ".join(names), todo=todo) from missed[names[0]]
 
 
 def _snapshot(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=PATTERNS))

@@ -1,10 +1,12 @@
-"""One safe decoder for every image file: bytes or a path in, an upright RGB picture out, or `BadImage` with a short reason.
+"""One safe decoder for every image file: bytes or a path in, an upright RGB picture out, or `BadImage` with a short
+reason.
 
 1. only formats that Pillow decodes by itself (no PostScript, no metafiles: those start other programs);
 2. the pixel count is checked before anything is decoded;
 3. the first frame of an animation;
 4. EXIF (or XMP) rotation applied; broken EXIF counts as none;
-5. 16-bit grey is scaled to 8 bit, transparency is laid over white, everything else becomes RGB. Colour profiles are ignored.
+5. 16-bit grey is scaled to 8 bit, transparency is laid over white, everything else becomes RGB. Colour profiles are
+   ignored.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 In:  a `Source` and a function that opens a writer (or a mere counter) per part.
 Out: a `Tally`: facts per part, pairs per split, bad rows with reasons, and how many rows were read.
 
-The steps of a row: its id must be new, its text must hold something, its image must decode. A row that fails is kept as `BadRow` and the
-rest goes on. Images are decoded by a few threads, a bounded window ahead, in order.
+The steps of a row: its id must be new, its text must hold something, its image must decode. A row that fails is kept as
+`BadRow` and the rest goes on. Images are decoded by a few threads, a bounded window ahead, in order.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Read a list of records from `.jsonl`, `.csv` or `.tsv`, and find the columns meant.
 
-The names of columns are lenient (upper and lower case alike): see `FILE`, `CAPTIONS`, `ID` and the three of composed queries.
+The names of columns are lenient (upper and lower case alike): see `FILE`, `CAPTIONS`, `ID` and the three of composed
+queries.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """M-BEIR as published for the study, and anything laid out like it: three tables, one row per item.
 
-- `query-*.parquet` and `corpus-*.parquet`: id, modality ("text", "image" or "image,text"), text, image (struct of bytes and path);
+- `query-*.parquet` and `corpus-*.parquet`: id, modality ("text", "image" or "image,text"), text, image (struct of bytes
+  and path);
 - `qrels-*.parquet` (or any form that `qrels.py` reads): query-id, corpus-id, score;
-- also found: `query.parquet`, `query/test-*.parquet` with `corpus/corpus-*.parquet` (as on the hub), `data/query-*.parquet`, `queries-*`;
-  qrels in `qrels/`.
+- also found: `query.parquet`, `query/test-*.parquet` with `corpus/corpus-*.parquet` (as on the hub),
+  `data/query-*.parquet`, `queries-*`; qrels in `qrels/`.
 
-The support split comes from `train/` or `support/` (same names inside) or from `train-` files: its first 10,000 queries; support candidates
-from its own corpus, else those rows of the pool that its qrels name. A limit cuts the queries; the pool stays whole.
+The support split comes from `train/` or `support/` (same names inside) or from `train-` files: its first 10,000
+queries; support candidates from its own corpus, else those rows of the pool that its qrels name. A limit cuts the
+queries; the pool stays whole.
 """
 
 from __future__ import annotations
@@ -71,7 +73,9 @@ def read(spec: CorpusSpec) -> Source:
             raise CorpusError(f"no {what} table in the folder", got=root, allowed=f"{what}-*.parquet")
     found = implied_task(test)
     if found not in {None, spec.task}:
-        raise CorpusError("these items are of another task", got=f"task = {spec.task}", allowed=found, todo=f"set task = {found}")
+        raise CorpusError(
+            "these items are of another task", got=f"task = {spec.task}", allowed=found, todo=f"set task = {found}"
+        )
     rows: dict[Part, Callable] = {
         "queries": lambda: islice(_items(root, test.query), spec.limit),
         "candidates": partial(_items, root, test.corpus),
@@ -150,7 +154,9 @@ def _modality(values: dict[str, Any]) -> Any:
     return ",".join(sorted(part.strip() for part in str(values.get("modality") or "").split(",")))
 
 
-def _add_support(root: Path, test: Layout, support: Layout, rows: dict[Part, Callable], pairs: dict[Split, Callable]) -> None:
+def _add_support(
+    root: Path, test: Layout, support: Layout, rows: dict[Part, Callable], pairs: dict[Split, Callable]
+) -> None:
     if not support.query:
         return
     rows["support_queries"] = lambda: islice(_items(root, support.query), SUPPORT_QUERIES)

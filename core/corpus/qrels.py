@@ -1,7 +1,8 @@
 """Relevant pairs from parquet, `.tsv`, `.csv`, `.txt` (TREC) or `.jsonl`, whatever the benchmark calls its columns.
 
-With a header: columns query-id, corpus-id, score (M-BEIR, MTEB, BEIR; other names in the tables below). Without one: TREC's four columns
-(query, iteration, candidate, score) or three (query, candidate, score). A missing score counts as 1.
+With a header: columns query-id, corpus-id, score (M-BEIR, MTEB, BEIR; other names in the tables below). Without one:
+TREC's four columns (query, iteration, candidate, score) or three (query, candidate, score). A missing score counts as
+1.
 """
 
 from __future__ import annotations
@@ -111,5 +112,7 @@ def _first(names: Iterable[str], known: tuple[str, ...]) -> str | None:
 def _needed(path: Path, names: Iterable[str], known: tuple[str, ...]) -> str:
     found = _first(names, known)
     if found is None:
-        raise CorpusError(f"{path.name} lacks a column of qrels", got=", ".join(map(str, names)), allowed=" or ".join(known))
+        raise CorpusError(
+            f"{path.name} lacks a column of qrels", got=", ".join(map(str, names)), allowed=" or ".join(known)
+        )
     return found

@@ -1,7 +1,7 @@
 """Read an image from where its `ImageRef` says it is: a file, a row of a parquet file, or a scene of the demo world.
 
-Used while a corpus is taken in and again whenever a full image is needed. Thread-safe. Parquet images are read by row group and the last
-few groups are kept, so reading rows in rough order costs one pass over the file.
+Used while a corpus is taken in and again whenever a full image is needed. Thread-safe. Parquet images are read by row
+group and the last few groups are kept, so reading rows in rough order costs one pass over the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a source of items hands over, before anything is checked.
 
-A source module has one function, `read(spec) -> Source`. A `Source` gives, per part, a stream of raw rows, and per split a stream of
-relevant pairs; rows that the source itself cannot make sense of come as `BadRow`. Streams can be asked for again and give the same.
+A source module has one function, `read(spec) -> Source`. A `Source` gives, per part, a stream of raw rows, and per
+split a stream of relevant pairs; rows that the source itself cannot make sense of come as `BadRow`. Streams can be
+asked for again and give the same.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class ImageRef:
     """Where an image is, so that it can be read again at any time.
 
     Attributes:
-        source: `file:<path below the root>`, `parquet:<path below the root>`, `scene:<split>`, or `embedding:<path below the root>` for an
-            item that is known by its embedding only.
+        source: `file:<path below the root>`, `parquet:<path below the root>`, `scene:<split>`, or `embedding:<path
+            below the root>` for an item that is known by its embedding only.
         entry: row of the parquet file or of the embeddings, or number of the scene.
         data: the encoded bytes, where the source has them at hand anyway.
     """

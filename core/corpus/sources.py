@@ -32,7 +32,8 @@ def open_source(spec: CorpusSpec) -> Source:
 def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
     """The spec that a bare path most likely means: `demo`, `mbeir:NAME`, or what a folder holds.
 
-    A folder: M-BEIR tables (the task as their modalities say), own embeddings, captioned images in parquet, image files.
+    A folder: M-BEIR tables (the task as their modalities say), own embeddings, captioned images in parquet, image
+        files.
 
     Raises:
         CorpusError: nothing of the kind is there.

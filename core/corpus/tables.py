@@ -252,7 +252,11 @@ class ItemTable:
 
     def _ref(self, row: int) -> ImageRef | None:
         source = self._value("image_source", row)
-        return None if source is None or source.startswith("embedding:") else ImageRef(source, self._value("image_entry", row))
+        return (
+            None
+            if source is None or source.startswith("embedding:")
+            else ImageRef(source, self._value("image_entry", row))
+        )
 
     def _image(self, row: int) -> Image.Image | None:
         ref = self._ref(row)

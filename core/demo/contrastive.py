@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
-from core.demo import world
+from core import world
 from core.demo.tokens import IMAGE_SIDE
 
 
@@ -53,8 +53,12 @@ def embed_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: lis
     """L2-normalised text embeddings, (N, 128)."""
     parts = []
     for start in range(0, len(texts), batch):
-        tokens = tokenizer(texts[start : start + batch], padding=True, truncation=True, return_tensors="pt").to(model.device)
-        parts.append(_vector(model.get_text_features(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])))
+        tokens = tokenizer(texts[start : start + batch], padding=True, truncation=True, return_tensors="pt").to(
+            model.device
+        )
+        parts.append(
+            _vector(model.get_text_features(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]))
+        )
     return np.concatenate(parts)
 
 
@@ -64,7 +68,8 @@ def _vector(features: object) -> np.ndarray:
 
 
 def recall(images: np.ndarray, texts: np.ndarray, per_image: int, at: tuple[int, ...] = (1, 5, 10)) -> dict[int, float]:
-    """Share of images with one of their captions among the k best; captions of image i are rows i * per_image and on."""
+    """Share of images with one of their captions among the k best; captions of image i are rows i * per_image and
+    on."""
     scores = images @ texts.T
     own = scores.reshape(len(images), len(images), per_image)[np.arange(len(images)), np.arange(len(images))]
     rank = (scores > own.max(axis=1, keepdims=True)).sum(axis=1)

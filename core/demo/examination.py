@@ -35,7 +35,14 @@ def mllm(folder: Path) -> list[Figure]:
     return [
         Figure("captions with all the right things", captions.all_things, scenes),
         Figure("captions with the right background", captions.background, scenes),
-        *(Figure(f"things named where a scene has {n}", share, scenes) for n, share in captions.words_by_number.items()),
+        *(
+            Figure(f"things named where a scene has {n}", share, scenes)
+            for n, share in captions.words_by_number.items()
+        ),
         Figure("short answers exactly right", answers, asked),
-        *(Figure(f"image to text R@{k}, {name}", share, _POOL) for name, r in recalls.items() for k, share in r.items()),
+        *(
+            Figure(f"image to text R@{k}, {name}", share, _POOL)
+            for name, r in recalls.items()
+            for k, share in r.items()
+        ),
     ]

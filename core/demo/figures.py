@@ -3,9 +3,10 @@
 In:  a model, its processor and a split.
 Out: how often captions name the right things and background; recall of summaries before and after whitening.
 
-A caption names a thing if the singular or plural of its name occurs as a word, and a background if its word does. It is right if the
-names in it are exactly those of the scene. Recall is the share of images with one of their two captions among the k best of all
-captions; embeddings are means over all states of the last layer under the study's prompts, L2-normalised.
+A caption names a thing if the singular or plural of its name occurs as a word, and a background if its word does. It is
+right if the names in it are exactly those of the scene. Recall is the share of images with one of their two captions
+among the k best of all captions; embeddings are means over all states of the last layer under the study's prompts,
+L2-normalised.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-from core.demo import world
+from core import world
 from core.demo.contrastive import recall
 from core.demo.tokens import CAPTION_REQUESTS, PROMPTS
 
@@ -28,7 +29,8 @@ SHRINKAGE, FLOOR = 0.1, 1e-5  # beta and eps of ReAlign (Eqs 11-12)
 
 @dataclass(frozen=True)
 class CaptionFigures:
-    """Shares of scenes (0 to 1); `words_by_number` is the share of things named, by how many kinds of things a scene has."""
+    """Shares of scenes (0 to 1); `words_by_number` is the share of things named, by how many kinds of things a scene
+    has."""
 
     scenes: int
     all_things: float
@@ -55,7 +57,9 @@ def _inputs(processor: LlavaProcessor, requests: list[list[dict]], scenes: list[
 
 
 @torch.inference_mode()
-def answer(model: LlavaForConditionalGeneration, processor: LlavaProcessor, scenes: list[world.Scene], requests: list[str]) -> list[str]:
+def answer(
+    model: LlavaForConditionalGeneration, processor: LlavaProcessor, scenes: list[world.Scene], requests: list[str]
+) -> list[str]:
     """Greedy answers to one request about each scene, in batches of 100."""
     answers: list[str] = []
     for start in range(0, len(scenes), 100):
@@ -67,7 +71,9 @@ def answer(model: LlavaForConditionalGeneration, processor: LlavaProcessor, scen
     return answers
 
 
-def caption_figures(model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int) -> CaptionFigures:
+def caption_figures(
+    model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int
+) -> CaptionFigures:
     """How often greedy captions of the first scenes of a split are right."""
     scenes = [world.scene(split, i) for i in range(number)]
     captions = answer(model, processor, scenes, [CAPTION_REQUESTS[0]] * number)
@@ -87,7 +93,9 @@ def score_captions(scenes: list[world.Scene], captions: list[str]) -> CaptionFig
     )
 
 
-def question_figures(model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int) -> float:
+def question_figures(
+    model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int
+) -> float:
     """Share of scenes whose one random question gets exactly the right answer."""
     scenes = [world.scene(split, i) for i in range(number)]
     pairs = [world.questions(s, world.stream("examination", split, i)) for i, s in enumerate(scenes)]
@@ -103,7 +111,8 @@ def embed(
     scenes: list[world.Scene],
     batch: int = 100,
 ) -> np.ndarray:
-    """Mean of the last layer's states over all tokens of each request, L2-normalised, (N, d) float64; `scenes` may be empty."""
+    """Mean of the last layer's states over all tokens of each request, L2-normalised, (N, d) float64; `scenes` may be
+    empty."""
     parts = []
     for start in range(0, len(requests), batch):
         part = slice(start, start + batch)
@@ -121,7 +130,8 @@ def centred(x: np.ndarray) -> np.ndarray:
 
 
 def realigned(x: np.ndarray, shrinkage: float = SHRINKAGE, floor: float = FLOOR) -> np.ndarray:
-    """ReAlign with statistics of `x` itself: rows minus mean, times the inverse root of the shrunk covariance, normalised."""
+    """ReAlign with statistics of `x` itself: rows minus mean, times the inverse root of the shrunk covariance,
+    normalised."""
     rest = x - x.mean(axis=0)
     covariance = np.cov(rest, rowvar=False)
     d = len(covariance)
@@ -136,7 +146,8 @@ def _unit(x: np.ndarray) -> np.ndarray:
 def retrieval_figures(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int
 ) -> dict[str, dict[int, float]]:
-    """Recall image to text of the first scenes of a split with two captions each: raw, centred per side, ReAlign per side."""
+    """Recall image to text of the first scenes of a split with two captions each: raw, centred per side, ReAlign per
+    side."""
     items = list(world.captioned(split, number))
     texts = [conversation(text, PROMPTS["text"]) for item in items for text in item.captions]
     images = embed(model, processor, [conversation(None, PROMPTS["image"])] * number, [item.scene for item in items])

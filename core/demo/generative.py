@@ -3,13 +3,13 @@
 In:  scenes of the train split, with captions, questions and changes made on the fly.
 Out: token rows for two batches per step (rows about a picture, rows of text alone) and their loss.
 
-A row about a picture is one conversation of three or four turns over the same 16 image tokens: a one-word summary, a caption,
-short questions; the turn that follows the picture directly is drawn anew every time, so each kind of request is also learned
-as the only one. Text rows summarise a sentence in one word and answer a question about it, or are plain sentences.
-Only answers, and plain sentences, are learned.
+A row about a picture is one conversation of three or four turns over the same 16 image tokens: a one-word summary, a
+caption, short questions; the turn that follows the picture directly is drawn anew every time, so each kind of request
+is also learned as the only one. Text rows summarise a sentence in one word and answer a question about it, or are plain
+sentences. Only answers, and plain sentences, are learned.
 
-The study's prompts ask for one word; the word is drawn at random from the scene's things and background. The loss of that draw
-is replaced by its expectation: the mean over all words of the scene. Same objective, less noise.
+The study's prompts ask for one word; the word is drawn at random from the scene's things and background. The loss of
+that draw is replaced by its expectation: the mean over all words of the scene. Same objective, less noise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from core.demo import world
+from core import world
 from core.demo.contrastive import pixels
 from core.demo.tokens import CAPTION_REQUESTS, END, IMAGE, IMAGE_SIDE, PATCH, PROMPTS, START, STOP, USER
 
@@ -49,7 +49,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation as text, and for every turn its equally right one-word answers (none: the answer as it stands)."""
+    """One conversation as text, and for every turn its equally right one-word answers (none: the answer as it
+    stands)."""
 
     text: str
     words: tuple[tuple[str, ...], ...]
@@ -65,7 +66,8 @@ def caption_turn(scene: world.Scene, rng: Random) -> Turn:
 
 
 def _fused(scene: world.Scene, rng: Random) -> Turn:
-    """One word for a picture and a text together: the text describes it, or asks for a change whose outcome is summed up."""
+    """One word for a picture and a text together: the text describes it, or asks for a change whose outcome is summed
+    up."""
     if rng.random() < 0.6:
         target, text = world.composed(scene, rng)
         return summary(text + PROMPTS["image+question"], target.words, rng)
@@ -92,7 +94,8 @@ def picture_row(index: int) -> Row:
 
 
 def _fuller_scene(index: int, rng: Random) -> world.Scene:
-    """Train scene `index`, or, half the time, whichever of it and another has more kinds of things: those are the hard ones."""
+    """Train scene `index`, or, half the time, whichever of it and another has more kinds of things: those are the hard
+    ones."""
     scene = world.scene("train", index)
     if rng.random() < 0.5:
         scene = max(scene, world.scene("train", SPARE_SCENES + index), key=lambda s: len(s.things))
@@ -130,14 +133,18 @@ class Lesson:
 
 
 def lesson(rows: list[Row], tokenizer: PreTrainedTokenizerFast) -> Lesson:
-    ids = tokenizer([r.text for r in rows], padding=True, padding_side="right", add_special_tokens=False, return_tensors="np")
+    ids = tokenizer(
+        [r.text for r in rows], padding=True, padding_side="right", add_special_tokens=False, return_tensors="np"
+    )
     tokens = ids["input_ids"]
     start, end, stop = tokenizer.convert_tokens_to_ids([START, END, STOP])
     answered = _answered(tokens, start, end, stop)
     where, at = np.nonzero(answered)
     goals, shares = np.zeros((len(where), MOST_WORDS), np.int64), np.zeros((len(where), MOST_WORDS), np.float32)
     goals[:, 0] = tokens[where, at + 1]
-    shares[:, 0] = np.where(np.isin(goals[:, 0], _thing_tokens(tokenizer)) & _about_picture(rows)[where], THING_WEIGHT, 1)
+    shares[:, 0] = np.where(
+        np.isin(goals[:, 0], _thing_tokens(tokenizer)) & _about_picture(rows)[where], THING_WEIGHT, 1
+    )
     for point, words in _summaries(tokens, rows, where, at, end):
         goals[point, : len(words)] = [tokenizer.encode(w, add_special_tokens=False)[0] for w in words]
         shares[point, : len(words)] = SUMMARY_WEIGHT / len(words)
@@ -163,14 +170,18 @@ def _thing_tokens(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 def _answered(tokens: np.ndarray, start: int, end: int, stop: int) -> np.ndarray:
-    """Which states (B, L) predict a token of an answer or of a plain sentence: from <|end|> or <s> to just before <|stop|>."""
+    """Which states (B, L) predict a token of an answer or of a plain sentence: from <|end|> or <s> to just before
+    <|stop|>."""
     opened = np.cumsum((tokens == end) | (tokens == start), axis=1)
     closed = np.cumsum(tokens == stop, axis=1)
     return opened > closed
 
 
-def _summaries(tokens: np.ndarray, rows: list[Row], where: np.ndarray, at: np.ndarray, end: int) -> list[tuple[int, tuple[str, ...]]]:
-    """The points (indices into the predicting states) that begin a one-word summary, with the words that are right there."""
+def _summaries(
+    tokens: np.ndarray, rows: list[Row], where: np.ndarray, at: np.ndarray, end: int
+) -> list[tuple[int, tuple[str, ...]]]:
+    """The points (indices into the predicting states) that begin a one-word summary, with the words that are right
+    there."""
     ends = np.flatnonzero(tokens[where, at] == end)
     words = [turn for row in rows for turn in row.words]
     assert len(ends) == len(words), (len(ends), len(words))

@@ -5,8 +5,8 @@ Out: the trained model; a checkpoint file that always holds the newest whole sta
 
 Data depends on the step number alone, so a resumed run sees what an uninterrupted one would have seen.
 Matrix products run in bfloat16 (autocast), weights and optimizer state stay in float32.
-Under `torchrun` every worker takes its part of each batch and gradients are averaged; on a busy CPU two workers of one thread
-waste less than one worker of two threads.
+Under `torchrun` every worker takes its part of each batch and gradients are averaged; on a busy CPU two workers of one
+thread waste less than one worker of two threads.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def train(
         mean = loss if mean == 0.0 else 0.98 * mean + 0.02 * loss
         if (step + 1) % schedule.log_every == 0 and worker()[0] == 0:
             now = time.monotonic()
-            log.info("step %d/%d loss %.4f  %.2f s/step", step + 1, schedule.steps, mean, (now - noted) / schedule.log_every)
+            log.info(
+                "step %d/%d loss %.4f  %.2f s/step", step + 1, schedule.steps, mean, (now - noted) / schedule.log_every
+            )
             noted = now
         if time.monotonic() - saved > schedule.save_every or step + 1 == schedule.steps:
             if worker()[0] == 0:
@@ -110,7 +112,9 @@ def train(
             saved = time.monotonic()
 
 
-def _update(model: torch.nn.Module, learner: torch.optim.Optimizer, loss: torch.Tensor, schedule: Schedule, step: int) -> float:
+def _update(
+    model: torch.nn.Module, learner: torch.optim.Optimizer, loss: torch.Tensor, schedule: Schedule, step: int
+) -> float:
     """One step of the optimizer; returns the loss."""
     for group in learner.param_groups:
         group["lr"] = schedule.rate * schedule.factor(step)

@@ -1,7 +1,8 @@
 """The two demo models, untrained: sizes and construction.
 
-demo-clip: a `CLIPModel`; demo-mllm: a `LlavaForConditionalGeneration` whose vision tower is demo-clip's without its last layer
-(patch states of a CLIP tower's last layer feed nothing during contrastive training, which is why LLaVA reads the one before).
+demo-clip: a `CLIPModel`; demo-mllm: a `LlavaForConditionalGeneration` whose vision tower is demo-clip's without its
+last layer (patch states of a CLIP tower's last layer feed nothing during contrastive training, which is why LLaVA reads
+the one before).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the demo's own numbers say about the study's four claims: one table, measured here, beside what the study printed.
+"""What the demo's own numbers say about the study's four claims: one table, measured here, beside what the study
+printed.
 
 Where the demo differs from the study the table shows it; nothing is chosen to agree.
 """
@@ -18,7 +19,8 @@ COLUMNS = ("question", "demo-mllm", "demo-clip", "the study, large models")
 
 
 def report(mllm: Run, clip: Run) -> pd.DataFrame:
-    """DataFrame[question, demo-mllm, demo-clip, the study]: modality split, concentration, overlaps, removal, whitening; ready to print."""
+    """DataFrame[question, demo-mllm, demo-clip, the study]: modality split, concentration, overlaps, removal,
+    whitening; ready to print."""
     import pandas as pd
 
     answers = [[ask(run) for run in (mllm, clip)] for ask, _, _ in QUESTIONS]
@@ -66,7 +68,9 @@ def _fidelity(run: Run) -> str:
     from core.questions.fidelity import fidelity
 
     found = fidelity(run)
-    return f"{_percent(found.value('explained variance'))}; R@1 {_percent(found.value('recall@1 of the reconstruction'))}"
+    return (
+        f"{_percent(found.value('explained variance'))}; R@1 {_percent(found.value('recall@1 of the reconstruction'))}"
+    )
 
 
 def _recall(evaluated: object) -> float:
@@ -78,7 +82,11 @@ def _percent(ratio: float) -> str:
 
 
 QUESTIONS = (
-    (_text_concepts, "concepts that speak text only (score > 0.9)", "most concepts near 1; contrastive balanced (Fig 2)"),
+    (
+        _text_concepts,
+        "concepts that speak text only (score > 0.9)",
+        "most concepts near 1; contrastive balanced (Fig 2)",
+    ),
     (_concentration, "concepts that hold 99% of the energy", "5.4-7.9%; contrastive 2.3-4.5% (Fig 3)"),
     (_overlap, "top 1% shared by energy, bridge, attribution", "0.55-0.65; contrastive 0.29-0.48 (Table 1)"),
     (_removal, "R@1 without the top 1% by attribution", "Qwen2-VL 5.6% -> 13.2%, no control (Table 2)"),

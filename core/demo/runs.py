@@ -1,7 +1,7 @@
 """The six runs of the embedded demo and their summary.
 
-Two models x three tasks: `demo` (demo-mllm, image -> text), `demo-task1`, `demo-task7`, and `demo-clip`, `demo-clip-task1`,
-`demo-clip-task7` beside them. Everything goes through the same pipeline as any other run.
+Two models x three tasks: `demo` (demo-mllm, image -> text), `demo-task1`, `demo-task7`, and `demo-clip`,
+`demo-clip-task1`, `demo-clip-task7` beside them. Everything goes through the same pipeline as any other run.
 """
 
 from __future__ import annotations
@@ -21,11 +21,24 @@ if TYPE_CHECKING:
 
 TASKS = {4: "", 1: "-task1", 7: "-task7"}
 MLLM_VIEWS = EmbeddingSpec(
-    layers=(-1, 0, 1, 2, 3, 4, 5), poolings=("mean", "last", "max", "min"), masks=("all", "no-image", "no-prompt"), cross=False
+    layers=(-1, 0, 1, 2, 3, 4, 5),
+    poolings=("mean", "last", "max", "min"),
+    masks=("all", "no-image", "no-prompt"),
+    cross=False,
 )
 """What figures 4 and 5 and table 5 compare: one pass over the items, twelve embeddings of each."""
 MODELS = {"demo-mllm": "demo", "demo-clip": "demo-clip"}
-SUMMARY_COLUMNS = ("run", "model", "task", "queries", "candidates", "R@1 before", "R@1 after", "R@5 before", "R@5 after")
+SUMMARY_COLUMNS = (
+    "run",
+    "model",
+    "task",
+    "queries",
+    "candidates",
+    "R@1 before",
+    "R@1 after",
+    "R@5 before",
+    "R@5 after",
+)
 TASK_WORDS = {1: "text -> image", 4: "image -> text", 7: "image+text -> image"}
 
 

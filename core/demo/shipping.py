@@ -1,7 +1,8 @@
 """Where the shipped weights are, and how a trained model becomes a shipped one.
 
 In:  a model and its processor.
-Out: a `save_pretrained` folder: configuration, processor, tokenizer, one safetensors file in half precision. The model card in it stays.
+Out: a `save_pretrained` folder: configuration, processor, tokenizer, one safetensors file in half precision. The model
+card in it stays.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Tokenizers and processors of the two demo models.
 
 In:  the grammar of the demo world (and the study's prompts).
-Out: a byte-level BPE in which every thing is one token, as a fast tokenizer; a CLIPProcessor; a LlavaProcessor with a chat template.
+Out: a byte-level BPE in which every thing is one token, as a fast tokenizer; a CLIPProcessor; a LlavaProcessor with a
+chat template.
 
-Every stretch of text starts with a space inside the tokenizer, so a word has one token wherever it stands. All 256 bytes are in
-the vocabulary: any text can be encoded.
+Every stretch of text starts with a space inside the tokenizer, so a word has one token wherever it stands. All 256
+bytes are in the vocabulary: any text can be encoded.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import CLIPImageProcessor, CLIPProcessor, LlavaProcessor, PreTrainedTokenizerFast
 
-from core.demo import world
-from core.demo.grammar import NUMBERS
+from core import world
+from core.world.grammar import NUMBERS
 
 IMAGE_SIDE = 64  # pixels the models see, each way
 PATCH = 16  # pixels of one patch, each way
@@ -107,7 +108,8 @@ def clip_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def image_processor() -> CLIPImageProcessor:
-    """128 x 128 pictures become 64 x 64, bilinear with antialiasing, scaled to -1 .. 1; others are cropped to a square."""
+    """128 x 128 pictures become 64 x 64, bilinear with antialiasing, scaled to -1 .. 1; others are cropped to a
+    square."""
     return CLIPImageProcessor(
         size={"shortest_edge": IMAGE_SIDE},
         crop_size={"height": IMAGE_SIDE, "width": IMAGE_SIDE},

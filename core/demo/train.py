@@ -67,7 +67,9 @@ def mllm(
     batch: int = MLLM_BATCH,
     rate: float = MLLM_RATE,
     seed: Seed = 0,
-    compiled: Annotated[bool, typer.Option(help="Compile the decoder layers: a fifth faster, needs a C++ compiler.")] = False,
+    compiled: Annotated[
+        bool, typer.Option(help="Compile the decoder layers: a fifth faster, needs a C++ compiler.")
+    ] = False,
 ) -> None:
     """Train demo-mllm generatively, from demo-clip's vision tower, and export it. Runs under torchrun too."""
     _begin(seed)
@@ -78,13 +80,17 @@ def mllm(
     if compiled:
         for layer in model.model.language_model.layers:
             layer.compile(dynamic=True)
-    log.info("demo-mllm: %d parameters, %d steps of %d, worker %d of %d", models.parameters(model), steps, batch, *worker)
+    log.info(
+        "demo-mllm: %d parameters, %d steps of %d, worker %d of %d", models.parameters(model), steps, batch, *worker
+    )
 
     def report(step: int) -> None:
         shipping.export(model, processor, "demo-mllm")
         shipped = shipping.load_mllm()
         log.info("step %d: %s", step, figures.caption_figures(shipped, processor, "support", 200))
-        log.info("step %d: 300 images, 600 captions: %s", step, figures.retrieval_figures(shipped, processor, "support", 300))
+        log.info(
+            "step %d: 300 images, 600 captions: %s", step, figures.retrieval_figures(shipped, processor, "support", 300)
+        )
 
     loss_at = partial(generative.loss_at, model, processor.tokenizer, batch=batch, worker=worker)
     loop.train(model, loss_at, loop.Schedule(steps, rate, save_every=300), work / "demo-mllm.pt", report)

@@ -1,6 +1,8 @@
-"""Compute what pages of the demo would wait for, in the background while the dashboard is already up: `python -m core.demo.warm`.
+"""Compute what pages of the demo would wait for, in the background while the dashboard is already up: `python -m
+core.demo.warm`.
 
-Everything goes into the cache through the same questions the pages ask; a page that asks meanwhile waits for the same answer.
+Everything goes into the cache through the same questions the pages ask; a page that asks meanwhile waits for the same
+answer.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps, the Lesson, the study's exhibits, maps, then the exhibits beyond the study, of the two main runs.
+    """Removal curves, beta sweeps, the Lesson, the study's exhibits, maps, then the exhibits beyond the study, of the
+    two main runs.
 
     Before the last, the main run once more without the study's prompts (`demo-chat.toml`), which the remedies compare.
     """
@@ -60,7 +63,9 @@ def _group(group: str) -> list[str]:
 def start() -> None:
     """Begin in a process of its own that outlives this one; it says nothing."""
     silent = subprocess.DEVNULL
-    subprocess.Popen([sys.executable, "-m", "core.demo.warm"], stdin=silent, stdout=silent, stderr=silent, start_new_session=True)
+    subprocess.Popen(
+        [sys.executable, "-m", "core.demo.warm"], stdin=silent, stdout=silent, stderr=silent, start_new_session=True
+    )
 
 
 if __name__ == "__main__":

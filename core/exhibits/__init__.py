@@ -1,7 +1,8 @@
 """Each figure and table of the study as one function on runs, and what the study leaves out beside them.
 
-`show_exhibit("table-1", runs)` shows one: its table, verdicts, the printed numbers beside the live ones, and what was left out and why.
-`EXHIBITS` lists all; `registry.py` says what an exhibit is; `study.py` and `beyond.py` hold the entries.
+`show_exhibit("table-1", runs)` shows one: its table, verdicts, the printed numbers beside the live ones, and what was
+left out and why. `EXHIBITS` lists all; `registry.py` says what an exhibit is; `study.py` and `beyond.py` hold the
+entries.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether live numbers agree with a claim: the rules, one small function each, from numbers to a `Verdict`.
 
-A rule that compares two settings of one run rests on the paired 95% interval over queries and on p. Where few queries change the bootstrap
-interval is too narrow: with 4 that change, all one way, it leaves out 0 (a redraw misses all 4 with chance 0.02), the exact p is 0.125.
-Ratios are 0-1.
+A rule that compares two settings of one run rests on the paired 95% interval over queries and on p. Where few queries
+change the bootstrap interval is too narrow: with 4 that change, all one way, it leaves out 0 (a redraw misses all 4
+with chance 0.02), the exact p is 0.125. Ratios are 0-1.
 """
 
 from __future__ import annotations
@@ -52,21 +52,26 @@ def same(low: float, high: float, margin: float = SMALL) -> Outcome:
     return "disagrees" if low > margin or high < -margin else "not clear"
 
 
-def by_direction(on: str, what: str, row: Mapping[str, Any], expected: int, name: str = "gain", about: About = "claim") -> Verdict:
+def by_direction(
+    on: str, what: str, row: Mapping[str, Any], expected: int, name: str = "gain", about: About = "claim"
+) -> Verdict:
     """Judge the paired difference of a row (NAME, NAME_low, NAME_high, NAME_p, queries): above or below 0."""
     low, high, p = row[f"{name}_low"], row[f"{name}_high"], _p(row, name)
     unclear = "the interval spans 0" if low <= 0 <= high else "too few queries change: p is not below 0.05"
     return _verdict(on, what, row, name, direction(low, high, expected, p), unclear, about)
 
 
-def by_sameness(on: str, what: str, row: Mapping[str, Any], margin: float = SMALL, name: str = "gain", about: About = "claim") -> Verdict:
+def by_sameness(
+    on: str, what: str, row: Mapping[str, Any], margin: float = SMALL, name: str = "gain", about: About = "claim"
+) -> Verdict:
     """Judge the paired difference of a row: small, that is with its whole interval within +-margin."""
     outcome = same(row[f"{name}_low"], row[f"{name}_high"], margin)
     return _verdict(on, what, row, name, outcome, f"the interval crosses the edge of ±{100 * margin:g} points", about)
 
 
 def beyond_draws(verdict: Verdict, value: float, draws: Sequence[float]) -> Verdict:
-    """The same verdict, not clear where a draw of the random control does as well: the interval holds the few draws fixed."""
+    """The same verdict, not clear where a draw of the random control does as well: the interval holds the few draws
+    fixed."""
     if verdict.outcome not in ("agrees", "disagrees") or not min(draws) <= value <= max(draws):
         return verdict
     why = f"{verdict.why}; not beyond every draw, these range from {percent(min(draws))} to {percent(max(draws))}"
@@ -78,11 +83,16 @@ def cannot(on: str, why: str) -> Verdict:
     return Verdict(on=on, outcome="cannot be said", why=why)
 
 
-def _verdict(on: str, what: str, row: Mapping[str, Any], name: str, outcome: Outcome, unclear: str, about: About) -> Verdict:
+def _verdict(
+    on: str, what: str, row: Mapping[str, Any], name: str, outcome: Outcome, unclear: str, about: About
+) -> Verdict:
     value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
     p = _p(row, name)
     tested = "" if isnan(p) else ", p < 0.0001" if p < 0.0001 else f", p {p:.4f}"
-    why = f"{what}: {points(value)} (95% interval {100 * low:+.1f} to {100 * high:+.1f}{tested}, n = {int(row['queries']):,} queries)"
+    why = (
+        f"{what}: {points(value)} (95% interval {100 * low:+.1f} to {100 * high:+.1f}{tested}, n ="
+        f" {int(row['queries']):,} queries)"
+    )
     return Verdict(
         on=on, outcome=outcome, about=about, why=f"{why}; {unclear}" if outcome == "not clear" else why,
         difference=value, low=low, high=high, p_value=None if isnan(p) else p, n=int(row["queries"]),

@@ -1,6 +1,8 @@
-"""Tables of the exhibits the study leaves out: one run in, the answer of one question out, in the columns exhibits share.
+"""Tables of the exhibits the study leaves out: one run in, the answer of one question out, in the columns exhibits
+share.
 
-Ratios are 0-1; intervals are 95% bootstrap over queries unless a docstring says otherwise. The questions keep their own answers.
+Ratios are 0-1; intervals are 95% bootstrap over queries unless a docstring says otherwise. The questions keep their own
+answers.
 """
 
 from __future__ import annotations
@@ -19,8 +21,11 @@ THENS = ("none", "center", "realign")
 RECALLS = ("recall@1", "recall@5", "recall@10")
 
 
-def removal_controls(runs: Sequence[Run], along: str = "share", then: str = "all", metric: str = "recall@5") -> pd.DataFrame:
-    """Removal and its controls along the removed share, or along the rank r of the largest share; gain and beyond_random in `metric`.
+def removal_controls(
+    runs: Sequence[Run], along: str = "share", then: str = "all", metric: str = "recall@5"
+) -> pd.DataFrame:
+    """Removal and its controls along the removed share, or along the rank r of the largest share; gain and
+    beyond_random in `metric`.
 
     amount: per cent of the concepts, or directions; 0 is no removal.
 
@@ -31,10 +36,14 @@ def removal_controls(runs: Sequence[Run], along: str = "share", then: str = "all
         for after in THENS if then == "all" else (then,):
             found = controls.removal_controls(run, after)
             sources.add(found.attrs["fitted_on"])
-            frames.append(_with_recalls(found[found["curve"].isin(["none", along])], metric).assign(then=after, **head(run)))
+            frames.append(
+                _with_recalls(found[found["curve"].isin(["none", along])], metric).assign(then=after, **head(run))
+            )
     table = pd.concat(frames, ignore_index=True).drop(columns="curve")
     table.insert(0, "amount", 100 * table["share"] if along == "share" else table["rank"])
-    table.attrs = {"notes": [f"attribution and energy measured on {source} pairs" for source in sorted(sources)] + [DRAWS]}
+    table.attrs = {
+        "notes": [f"attribution and energy measured on {source} pairs" for source in sorted(sources)] + [DRAWS]
+    }
     return table
 
 
@@ -45,7 +54,9 @@ DRAWS = "rows with several draws are the mean over draws, query by query, beside
 def _with_recalls(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     """From one row per recall to one row with all three recalls; everything else of `metric`."""
     point = ["curve", "share", "rank", "kind"]
-    chosen = found[found["metric"] == metric].rename(columns={"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"})
+    chosen = found[found["metric"] == metric].rename(
+        columns={"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
+    )
     for other in RECALLS:
         if other != metric:
             rows = found[found["metric"] == other][[*point, "value", "low", "high"]]
@@ -55,7 +66,20 @@ def _with_recalls(found: pd.DataFrame, metric: str) -> pd.DataFrame:
     gains = [f"{name}{end}" for name in ("gain", "beyond_random") for end in ("", "_low", "_high", "_p")]
     ordered = chosen.rename(columns={"kind": "removal"}).assign(queries=found.attrs["queries"])
     return ordered[
-        ["curve", "share", "concepts", "rank", "removal", "draws", *recalls, "metric", *gains, "draw_lowest", "draw_highest", "queries"]
+        [
+            "curve",
+            "share",
+            "concepts",
+            "rank",
+            "removal",
+            "draws",
+            *recalls,
+            "metric",
+            *gains,
+            "draw_lowest",
+            "draw_highest",
+            "queries",
+        ]
     ]
 
 
@@ -67,20 +91,30 @@ def whitening_sources(runs: Sequence[Run]) -> pd.DataFrame:
 def support_size(runs: Sequence[Run]) -> pd.DataFrame:
     """Recall and gain over raw (recall@1) by the number of support queries that query statistics come from."""
     table = joined([(run, statistics.support_size(run)) for run in runs])
-    table.attrs = {"notes": ["sizes below all of the support split: mean over three draws, beside the lowest of their own lower bounds"]}
+    table.attrs = {
+        "notes": [
+            "sizes below all of the support split: mean over three draws, beside the lowest of their own lower bounds"
+        ]
+    }
     return table
 
 
 def remedy_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Every training-free remedy against the raw cosine; gain in recall@1, p corrected over the table of each run (Holm)."""
+    """Every training-free remedy against the raw cosine; gain in recall@1, p corrected over the table of each run
+    (Holm)."""
     return joined([(run, remedies.remedies(run).rename(columns={"kind": "remedy_kind"})) for run in runs])
 
 
 def geometry_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Shape before and after; change from raw with a jackknife 95% interval over queries, recall@1 with its paired one."""
+    """Shape before and after; change from raw with a jackknife 95% interval over queries, recall@1 with its paired
+    one."""
     table = joined([(run, geometry.shape(run)) for run in runs])
-    hubs = [f"{WORDS[row.variant]}: {row.text or row.id} in {row.occurrences} of {_queries(run)} top-10 lists ({row.expected:.0f} expected)"
-            for run in runs for row in geometry.hubs(run, n=2).itertuples()]  # fmt: skip
+    hubs = [
+        f"{WORDS[row.variant]}: {row.text or row.id} in {row.occurrences} of {_queries(run)} top-10 lists "
+        f"({row.expected:.0f} expected)"
+        for run in runs
+        for row in geometry.hubs(run, n=2).itertuples()
+    ]
     table.attrs = {"notes": [f"worst hubs: {'; '.join(hubs)}"]}
     return table
 
@@ -101,12 +135,15 @@ def joined(found: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:
 
 
 def failing_concepts(runs: Sequence[Run], variant: str = "none", listed: int = 15) -> pd.DataFrame:
-    """The concepts that decide most failures of the test queries, and what switching off those chosen on the support split does."""
+    """The concepts that decide most failures of the test queries, and what switching off those chosen on the support
+    split does."""
     found = []
     for run in runs:
         table = failures.failing_concepts(run, variant)
         if table.empty:
-            raise NotAvailable(f"no single concept decides any of the {table.attrs['failures']} failures of run {run.name!r}")
+            raise NotAvailable(
+                f"no single concept decides any of the {table.attrs['failures']} failures of run {run.name!r}"
+            )
         known, off = table.attrs, failures.switched_off(run, variant)
         rows = table.head(listed).assign(part="concept", variant=variant)
         rows["named"] = [f"{row.concept} {row.label}".strip() for row in rows.itertuples()]
@@ -118,12 +155,16 @@ def failing_concepts(runs: Sequence[Run], variant: str = "none", listed: int = 1
 
 
 def _of_failures(known: dict[str, Any], off: pd.DataFrame) -> list[str]:
-    terms = ", ".join(f"{name.replace('_', ' ')} {known[name]:+.4f}" for name in failures.TERMS if known[name] is not None)
+    terms = ", ".join(
+        f"{name.replace('_', ' ')} {known[name]:+.4f}" for name in failures.TERMS if known[name] is not None
+    )
     chosen = off.attrs["chosen_on"]
     warning = "" if chosen == "support" else ": there is no support split, so that the gain is optimistic"
     return [
-        f"{known['failures']} of {known['queries']} queries fail; no single concept decides {known['undecided']} of these; "
-        f"mean over failures: {terms}",
+        (
+            f"{known['failures']} of {known['queries']} queries fail; no single concept decides {known['undecided']} of"
+            f" these; mean over failures: {terms}"
+        ),
         f"concepts to switch off were chosen on {chosen} failures{warning}",
     ]
 
@@ -134,5 +175,6 @@ def dictionary_conclusions(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def sae_fidelity(runs: Sequence[Run]) -> pd.DataFrame:
-    """How well each dictionary at hand stands for the embeddings; gain: its reconstructions' recall@1 minus the embeddings'."""
+    """How well each dictionary at hand stands for the embeddings; gain: its reconstructions' recall@1 minus the
+    embeddings'."""
     return joined([(run, dictionaries.sae_fidelity(run).rename(columns={"kind": "dictionary_kind"})) for run in runs])

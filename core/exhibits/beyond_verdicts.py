@@ -1,4 +1,5 @@
-"""What each exhibit beyond the study says to its question: the exhibit's table in, verdicts out, by the rules of agreement.py."""
+"""What each exhibit beyond the study says to its question: the exhibit's table in, verdicts out, by the rules of
+agreement.py."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.analysis.evaluation import safe_from
+from core.analysis.retrieval.evaluation import safe_from
 from core.exhibits.agreement import SMALL, beyond_draws, by_direction, by_sameness, cannot, direction, percent, points
 from core.exhibits.beyond_tables import WORDS
 from core.exhibits.registry import Outcome, Verdict
@@ -26,11 +27,16 @@ def _each(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def removal_controls(table: pd.DataFrame) -> tuple[Verdict, ...]:
-    """At the study's share, or at 4 directions: above no removal, and above random concepts, raw and after centring and ReAlign."""
+    """At the study's share, or at 4 directions: above no removal, and above random concepts, raw and after centring and
+    ReAlign."""
     found = []
     share = (table["share"] == SHARE).any()
     at = table["share"] == SHARE if share else table["rank"] == RANK
-    removed = f"the top {SHARE:.0%} by attribution" if share else f"{RANK} directions of the top {100 * table['share'].max():g}%"
+    removed = (
+        f"the top {SHARE:.0%} by attribution"
+        if share
+        else f"{RANK} directions of the top {100 * table['share'].max():g}%"
+    )
     for name, rows in _each(table[(table["removal"] == "top attribution") & at]):
         for row in rows.to_dict("records"):
             what, after = f"{row['metric']} without {removed}", AFTER[row["then"]]
@@ -42,9 +48,9 @@ def removal_controls(table: pd.DataFrame) -> tuple[Verdict, ...]:
 
 def _draws(table: pd.DataFrame, row: dict[str, Any]) -> list[float]:
     """The lowest and the highest draw of the random concepts beside a row."""
-    beside = (table["removal"] == "random concepts") & (table[["run", "then", "amount"]] == [row["run"], row["then"], row["amount"]]).all(
-        axis=1
-    )
+    beside = (table["removal"] == "random concepts") & (
+        table[["run", "then", "amount"]] == [row["run"], row["then"], row["amount"]]
+    ).all(axis=1)
     control = table[beside].iloc[0]
     return [float(control["draw_lowest"]), float(control["draw_highest"])]
 
@@ -74,28 +80,47 @@ def support_size(table: pd.DataFrame) -> tuple[Verdict, ...]:
             size = safe_from(mine["size"].tolist(), mine["gain_worst"].tolist())
             most, last = int(mine["size"].max()), mine.iloc[-1]
             safe = f"safe from {size:,} support queries on" if size else "not safe at any size"
-            why = f"{WORDS[variant]}: {safe} (of {most:,}; from there on every draw's 95% interval of the gain over raw lies above 0); "
+            why = (
+                f"{WORDS[variant]}: {safe} (of {most:,}; from there on every draw's 95% interval of the gain over raw"
+                " lies above 0); "
+            )
             why += "with all of them "
-            why += f"{points(last['gain'])} of recall@1 ({100 * last['gain_low']:+.1f} to {100 * last['gain_high']:+.1f})"
+            why += (
+                f"{points(last['gain'])} of recall@1 ({100 * last['gain_low']:+.1f} to {100 * last['gain_high']:+.1f})"
+            )
             outcome: Outcome = "agrees" if size else "disagrees" if last["gain_high"] < 0 else "not clear"
             found.append(Verdict(on=name, outcome=outcome, why=why, n=int(last["queries"])))
     return tuple(found)
 
 
 def remedies(table: pd.DataFrame) -> tuple[Verdict, ...]:
-    """Per run the best remedy and how many raise recall, and how many do better than ReAlign, both after Holm's correction."""
+    """Per run the best remedy and how many raise recall, and how many do better than ReAlign, both after Holm's
+    correction."""
     found = []
     for name, rows in _each(table):
         others = rows[rows["remedy_kind"] != "baseline"]
         better = int(((others["p_holm"] < 0.05) & (others["gain"] > 0)).sum())
         worse = int(((others["p_holm"] < 0.05) & (others["gain"] < 0)).sum())
         best = others.loc[others["gain"].idxmax()]
-        outcome: Outcome = "agrees" if best["gain"] > 0 and best["p_holm"] < 0.05 else "disagrees" if not better and worse else "not clear"
-        why = f"{better} of {len(others)} remedies raise recall@1 and {worse} lower it (Holm-corrected p < 0.05); best: {best['remedy']}, "
+        outcome: Outcome = (
+            "agrees"
+            if best["gain"] > 0 and best["p_holm"] < 0.05
+            else "disagrees"
+            if not better and worse
+            else "not clear"
+        )
+        why = (
+            f"{better} of {len(others)} remedies raise recall@1 and {worse} lower it (Holm-corrected p < 0.05); best:"
+            f" {best['remedy']}, "
+        )
         why += f"{points(best['gain'])} (95% interval {100 * best['gain_low']:+.1f} to {100 * best['gain_high']:+.1f}, "
         why += f"p {best['p_holm']:.2g}), the best of several is favoured by choice"
         difference: dict[str, Any] = {"difference": best["gain"], "low": best["gain_low"], "high": best["gain_high"]}
-        found.append(Verdict(on=name, outcome=outcome, why=why, p_value=float(best["p_holm"]), n=int(best["queries"]), **difference))
+        found.append(
+            Verdict(
+                on=name, outcome=outcome, why=why, p_value=float(best["p_holm"]), n=int(best["queries"]), **difference
+            )
+        )
         found.append(_beyond_realign(name, others))
     return tuple(found)
 
@@ -121,10 +146,17 @@ def geometry(table: pd.DataFrame) -> tuple[Verdict, ...]:
             signs = {m: _sign(by_measure.loc[m]) for m in ("hubness (skewness of N_10)", "d'", "recall@1")}
             expected = {"hubness (skewness of N_10)": -1, "d'": +1, "recall@1": +1}
             agree = [signs[m] == expected[m] for m in signs]
-            outcome: Outcome = "agrees" if all(agree) else "disagrees" if signs["recall@1"] == -1 and any(agree) else "not clear"
+            outcome: Outcome = (
+                "agrees" if all(agree) else "disagrees" if signs["recall@1"] == -1 and any(agree) else "not clear"
+            )
             words = "; ".join(f"{m} {by_measure.loc[m, 'change']:+.3g} ({_ends(by_measure.loc[m])})" for m in signs)
             found.append(
-                Verdict(on=name, outcome=outcome, why=f"{WORDS[variant]} minus raw: {words}", n=int(by_measure["queries"].iloc[0]))
+                Verdict(
+                    on=name,
+                    outcome=outcome,
+                    why=f"{WORDS[variant]} minus raw: {words}",
+                    n=int(by_measure["queries"].iloc[0]),
+                )
             )
     return tuple(found)
 
@@ -139,7 +171,8 @@ def _ends(row: pd.Series) -> str:
 
 
 def failing_concepts(table: pd.DataFrame) -> tuple[Verdict, ...]:
-    """The largest number of concepts switched off, chosen on the support split: above the variant as it is, and above random ones."""
+    """The largest number of concepts switched off, chosen on the support split: above the variant as it is, and above
+    random ones."""
     found = []
     for name, rows in _each(table[(table["part"] == "switched off") & (table["choice"] == "deciding")]):
         row = rows.loc[rows["count"].idxmax()].to_dict()
@@ -164,8 +197,8 @@ CONCLUSIONS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "removing the top 1% by attribution raises recall@1 (interval above 0)": lambda t: t["gain_low"] > 0,
     "it does better than removing random concepts (interval above 0)": lambda t: t["beyond_random_low"] > 0,
 }
-"""The study's conclusions as yes or no for one dictionary. Thresholds are ours: the study shows plots and prints 2.3 to 7.9% (Figure 3) and
-overlaps of 0.55 to 0.65 (Table 1) for multimodal LLMs."""
+"""The study's conclusions as yes or no for one dictionary. Thresholds are ours: the study shows plots and prints 2.3 to
+7.9% (Figure 3) and overlaps of 0.55 to 0.65 (Table 1) for multimodal LLMs."""
 
 
 def _held(name: str, rows: pd.DataFrame, words: str, holds: Callable[[pd.DataFrame], pd.Series]) -> Verdict:
@@ -174,11 +207,14 @@ def _held(name: str, rows: pd.DataFrame, words: str, holds: Callable[[pd.DataFra
     yes = rows[holds(rows)]["dictionary"].tolist()
     outcome: Outcome = "agrees" if len(yes) == len(rows) else "disagrees" if not yes else "not clear"
     which = f": {', '.join(yes)}" if yes and len(yes) < len(rows) else ""
-    return Verdict(on=name, outcome=outcome, why=f"{words}: in {len(yes)} of {len(rows)} dictionaries{which}", n=len(rows))
+    return Verdict(
+        on=name, outcome=outcome, why=f"{words}: in {len(yes)} of {len(rows)} dictionaries{which}", n=len(rows)
+    )
 
 
 def sae_fidelity(table: pd.DataFrame) -> tuple[Verdict, ...]:
-    """Whether reconstructions retrieve as well as the embeddings, for the dictionary that explains most and the run's first."""
+    """Whether reconstructions retrieve as well as the embeddings, for the dictionary that explains most and the run's
+    first."""
     found = []
     for name, rows in _each(table):
         best = rows.loc[rows["explained_variance"].idxmax()]

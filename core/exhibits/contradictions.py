@@ -7,7 +7,12 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
         "Chameleon's Recall@5 on CIRR is 2.7 here and 7.19 in Table 3.",
         "Table 9's CLIP and SigLIP are of a variant the paper does not state; here it is CLIP ViT-B/32.",
     ),
-    "figure-4": ("The base on CIRR is about 23 here and 6.09 in Table 3 (Qwen2-VL, Recall@5): a subset of 3,000 queries, not said which.",),
+    "figure-4": (
+        (
+            "The base on CIRR is about 23 here and 6.09 in Table 3 (Qwen2-VL, Recall@5): a subset of 3,000 queries, not"
+            " said which."
+        ),
+    ),
     "figure-2": ("K of the SAE is not given; whether the pooled embedding is normalised before it neither.",),
     "figure-6": ("Eq 12 whitens the plain mean, the released code the L2-normalised one; here it is the code's.",),
     "table-1": ("The bridge score per concept is not defined in the paper; here it is the diagonal of Eq 5.",),
@@ -19,7 +24,10 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
     "table-3": (
         "Chameleon's base Recall@5 on MSCOCO is 9.18 here and 7.58 in Table 2; on CIRR 7.19 here and 2.7 in Figure 1.",
         "The base Recall@5 on NIGHTS differs between this table and Table 5.",
-        "Qwen3-VL's ReAlign on CIRR is 15.94 here and 14.94 in Table 9; PaliGemma2's is 15.48 here and 30.66 in Table 8.",
+        (
+            "Qwen3-VL's ReAlign on CIRR is 15.94 here and 14.94 in Table 9; PaliGemma2's is 15.48 here and 30.66 in"
+            " Table 8."
+        ),
         "The gain on FashionIQ is printed as +5.32; the printed numbers give 5.03.",
         "Eq 12 whitens the plain mean, the released code the L2-normalised one; here it is the code's.",
     ),
@@ -31,7 +39,10 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
     "table-7": ("The GPU is not stated.",),
     "table-8": (
         "PaliGemma2's ReAlign row on CIRR repeats its NIGHTS row (Recall@5 30.66); Table 3 has 15.48.",
-        "How the PCA row was fitted is not stated; fitted per side its cosines would mean nothing, so here it is shared.",
+        (
+            "How the PCA row was fitted is not stated; fitted per side its cosines would mean nothing, so here it is"
+            " shared."
+        ),
     ),
     "table-9": (
         "Which CLIP and SigLIP these are is not stated.",

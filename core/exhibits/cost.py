@@ -1,7 +1,9 @@
-"""Table 7: seconds and memory of ReAlign against computing the similarities, on a run's own shapes and on synthetic ones, measured here.
+"""Table 7: seconds and memory of ReAlign against computing the similarities, on a run's own shapes and on synthetic
+ones, measured here.
 
-Seconds: median of several repeats, with their range. Memory: the peak of arrays allocated on top of the inputs (`tracemalloc`, which sees
-every numpy array and not the work space inside BLAS), from a pass of its own. Numbers hold for this machine only.
+Seconds: median of several repeats, with their range. Memory: the peak of arrays allocated on top of the inputs
+(`tracemalloc`, which sees every numpy array and not the work space inside BLAS), from a pass of its own. Numbers hold
+for this machine only.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def machine() -> dict[str, str]:
 
 
 def cost(runs: Sequence[Run], synthetic: bool = False) -> pd.DataFrame:
-    """Table 7: one row per run, and three of synthetic rows where asked. ratio = ReAlign / similarities; a low one speaks for the claim."""
+    """Table 7: one row per run, and three of synthetic rows where asked. ratio = ReAlign / similarities; a low one
+    speaks for the claim."""
     rows = []
     for run in runs:
         data = FitData(queries=run.embeddings("queries"), candidates=run.embeddings("candidates"))
@@ -51,12 +54,16 @@ def cost(runs: Sequence[Run], synthetic: bool = False) -> pd.DataFrame:
 
 
 def measure(data: FitData, repeats: int = REPEATS) -> dict[str, Any]:
-    """Seconds (median, low and high of the repeats) and peak MiB of fitting and applying ReAlign, and of all similarities."""
+    """Seconds (median, low and high of the repeats) and peak MiB of fitting and applying ReAlign, and of all
+    similarities."""
     fitted = fit_variant("realign", data)
     both = apply_variant(fitted, data)
     values: dict[str, Any] = {
-        "queries": len(data.queries), "candidates": len(data.candidates), "dimensions": data.queries.shape[1], "repeats": repeats,
-    }  # fmt: skip
+        "queries": len(data.queries),
+        "candidates": len(data.candidates),
+        "dimensions": data.queries.shape[1],
+        "repeats": repeats,
+    }
 
     def whiten() -> None:
         fresh = FitData(queries=data.queries, candidates=data.candidates)
@@ -70,10 +77,19 @@ def measure(data: FitData, repeats: int = REPEATS) -> dict[str, Any]:
     seconds = {name: _seconds(step, repeats) for name, step in steps.items()}
     for name, step in steps.items():
         low, middle, high = np.percentile(seconds[name], [0, 50, 100])
-        values |= {f"{name}_seconds": middle, f"{name}_seconds_low": low, f"{name}_seconds_high": high, f"{name}_mib": _peak(step) / MIB}
+        values |= {
+            f"{name}_seconds": middle,
+            f"{name}_seconds_low": low,
+            f"{name}_seconds_high": high,
+            f"{name}_mib": _peak(step) / MIB,
+        }
     ratios = np.sort(seconds["realign"]), np.sort(seconds["similarity"])
     middle = values["realign_seconds"] / values["similarity_seconds"]
-    return values | {"ratio": middle, "ratio_low": ratios[0][0] / ratios[1][-1], "ratio_high": ratios[0][-1] / ratios[1][0]}
+    return values | {
+        "ratio": middle,
+        "ratio_low": ratios[0][0] / ratios[1][-1],
+        "ratio_high": ratios[0][-1] / ratios[1][0],
+    }
 
 
 def random_rows(dimensions: int, seed: int = 0) -> FitData:
@@ -109,8 +125,11 @@ def _peak(step: Callable[[], object]) -> int:
 
 def _ways() -> tuple[str, ...]:
     return (
-        "ReAlign: fit both sides and transform every row; it grows with rows x dimensions² and dimensions³. "
-        "Similarities: one product per query and candidate, in blocks; they grow with queries x candidates x dimensions.",
+        (
+            "ReAlign: fit both sides and transform every row; it grows with rows x dimensions² and dimensions³."
+            " Similarities: one product per query and candidate, in blocks; they grow with queries x candidates x"
+            " dimensions."
+        ),
         "MiB: peak of arrays on top of the embeddings; blocks keep the similarities small whatever the pool.",
     )
 
@@ -119,6 +138,8 @@ def _processor() -> str:
     """The processor's name where the system tells it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+            return next(
+                (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+            )
     except OSError:
         return platform.processor() or platform.machine()

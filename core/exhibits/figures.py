@@ -1,4 +1,5 @@
-"""The figures: runs in, one tidy table out. Ratios are 0-1; intervals are 95% bootstrap over queries unless a docstring says otherwise."""
+"""The figures: runs in, one tidy table out. Ratios are 0-1; intervals are 95% bootstrap over queries unless a docstring
+says otherwise."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ LAYERS = "layers = [-1, 1, 3, 5] (any index of hidden_states, -1 first)"
 
 
 def models_compared(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
-    """Figure 1: raw recall of each run; gain: the paired difference to the contrastive run on the same corpus, `against`."""
+    """Figure 1: raw recall of each run; gain: the paired difference to the contrastive run on the same corpus,
+    `against`."""
     rows = []
     for run in runs:
         mine, other = retrieval.evaluate(run).evaluation, partner(run, runs, CONTRASTIVE)
@@ -36,14 +38,19 @@ def models_compared(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFra
 def modality_density(runs: Sequence[Run]) -> pd.DataFrame:
     """Figure 2: concepts (share of those with a score) and energy (share) per bin of the modality score (Eq 4).
 
-    share_text (score > 0.9), share_image (< 0.1), share_between: of the `scored` concepts, with Wilson 95% intervals over concepts.
+    share_text (score > 0.9), share_image (< 0.1), share_between: of the `scored` concepts, with Wilson 95% intervals
+    over concepts.
     """
     frames = []
     for run in runs:
         found = modality.scores(run)
         counts = found.histogram["concepts"].to_numpy()
         scored = int(counts.sum())
-        shares = {"text": found.share_text, "image": found.share_image, "between": 1 - found.share_text - found.share_image}
+        shares = {
+            "text": found.share_text,
+            "image": found.share_image,
+            "between": 1 - found.share_text - found.share_image,
+        }
         frame = pd.DataFrame({
             "left": found.histogram["left"], "right": found.histogram["right"], "count": counts,
             "share_of_concepts": counts / max(1, scored), "share_of_energy": found.histogram["energy"],
@@ -54,12 +61,17 @@ def modality_density(runs: Sequence[Run]) -> pd.DataFrame:
             values |= {f"share_{name}": share, f"share_{name}_low": low, f"share_{name}_high": high}
         frames.append(frame.assign(**head(run), **values))
     table = pd.concat(frames, ignore_index=True)
-    table.attrs = {"notes": ["Measured on the test queries and candidates; concepts that never fire have no score and are in no share."]}
+    table.attrs = {
+        "notes": [
+            "Measured on the test queries and candidates; concepts that never fire have no score and are in no share."
+        ]
+    }
     return table
 
 
 def energy_concentration(runs: Sequence[Run]) -> pd.DataFrame:
-    """Figure 3: the fewest concepts that hold 50 ... 99.9% of the energy (Eq 3), as a share of all; intervals by bootstrap over items."""
+    """Figure 3: the fewest concepts that hold 50 ... 99.9% of the energy (Eq 3), as a share of all; intervals by
+    bootstrap over items."""
     rows = []
     for run in runs:
         energy = concept_table(run)["energy"].to_numpy()
@@ -85,20 +97,36 @@ def layers(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
     """Figure 5: recall of every stored layer, the last one last."""
     table = by_view(runs, "layer", LAYERS, metric)
     depth = table["layer"].where(table["layer"] >= 0, np.inf)
-    return table.assign(depth=depth).sort_values(["variant", "depth"], kind="stable").drop(columns="depth").reset_index(drop=True)
+    return (
+        table.assign(depth=depth)
+        .sort_values(["variant", "depth"], kind="stable")
+        .drop(columns="depth")
+        .reset_index(drop=True)
+    )
 
 
 def beta_sweep(runs: Sequence[Run], metric: str = "recall@5", statistics: str = "per-side") -> pd.DataFrame:
-    """Figure 6: recall against the shrinkage beta, at the run's eps; gain: the paired difference to the raw embeddings."""
+    """Figure 6: recall against the shrinkage beta, at the run's eps; gain: the paired difference to the raw
+    embeddings."""
     rows = []
     for run in runs:
         raw, eps = retrieval.evaluate(run).evaluation, run.spec.whitening.eps
-        rows.append(head(run) | {"variant": "none", "beta": np.nan} | recalls(raw) | {"metric": metric} | gain(raw, raw, metric))
+        rows.append(
+            head(run) | {"variant": "none", "beta": np.nan} | recalls(raw) | {"metric": metric} | gain(raw, raw, metric)
+        )
         for beta in retrieval.BETAS:
             found = retrieval.evaluate(run, f"realign(beta={beta},eps={eps},statistics={statistics})").evaluation
-            rows.append(head(run) | {"variant": "realign", "beta": beta} | recalls(found) | {"metric": metric} | gain(raw, found, metric))
+            rows.append(
+                head(run)
+                | {"variant": "realign", "beta": beta}
+                | recalls(found)
+                | {"metric": metric}
+                | gain(raw, found, metric)
+            )
     table = pd.DataFrame(rows)
-    table.attrs = {"notes": [f"Mean and covariance: {statistics}. The first row of a run is the raw embedding, without beta."]}
+    table.attrs = {
+        "notes": [f"Mean and covariance: {statistics}. The first row of a run is the raw embedding, without beta."]
+    }
     return table
 
 

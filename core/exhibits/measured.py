@@ -1,6 +1,7 @@
 """An exhibit's numbers in the study's terms, so that they can stand beside its printed ones.
 
-In: an exhibit's table. Out: DataFrame[run, setting, metric, value, low, high], with the settings, metrics and units of `reported.csv`.
+In: an exhibit's table. Out: DataFrame[run, setting, metric, value, low, high], with the settings, metrics and units of
+`reported.csv`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ OVERLAP_METRICS = {
 def recalls_of(table: pd.DataFrame, column: str, settings: dict[Any, str]) -> pd.DataFrame:
     """Recalls of a table in the study's terms (per cent): DataFrame[run, setting, metric, value, low, high]."""
     rows = [
-        (row["run"], settings[row[column]], f"recall@{k}", *(100 * row[f"recall@{k}{end}"] for end in ("", "_low", "_high")))
+        (
+            row["run"],
+            settings[row[column]],
+            f"recall@{k}",
+            *(100 * row[f"recall@{k}{end}"] for end in ("", "_low", "_high")),
+        )
         for _, row in table.iterrows()
         if row[column] in settings
         for k in (1, 5, 10)
@@ -48,7 +54,9 @@ def layers(table: pd.DataFrame) -> pd.DataFrame:
     raw = table[table["variant"] == "none"]
     named = {layer: f"layer {layer - 1}" for layer in raw["layer"] if layer > 0}
     last = [recalls_of(raw[raw["layer"] == -1], "layer", {-1: f"layer {index}"}) for index in set(LAST_LAYER.values())]
-    return pd.concat([recalls_of(raw, "layer", named), *last], ignore_index=True).drop_duplicates(["run", "setting", "metric"])
+    return pd.concat([recalls_of(raw, "layer", named), *last], ignore_index=True).drop_duplicates(
+        ["run", "setting", "metric"]
+    )
 
 
 def betas(table: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +78,10 @@ def variants(table: pd.DataFrame) -> pd.DataFrame:
 def tuned(table: pd.DataFrame) -> pd.DataFrame:
     """Table 4: fine-tuned retrievers as they are, others with ReAlign."""
     tuned, others = table[(table["kind"] == TUNED) & (table["variant"] == "none")], table[table["kind"] != TUNED]
-    found = [recalls_of(tuned, "variant", {"none": "fine-tuned"}), recalls_of(others, "variant", {"realign": "realign"})]
+    found = [
+        recalls_of(tuned, "variant", {"none": "fine-tuned"}),
+        recalls_of(others, "variant", {"realign": "realign"}),
+    ]
     return pd.concat(found, ignore_index=True)
 
 
@@ -82,14 +93,20 @@ def removal(table: pd.DataFrame) -> pd.DataFrame:
 def overlaps(table: pd.DataFrame) -> pd.DataFrame:
     """Table 1."""
     values = {"value": table["overlap"], "low": table["overlap_low"], "high": table["overlap_high"]}
-    return pd.DataFrame({"run": table["run"], "setting": "top 1%", "metric": table["measures"].map(OVERLAP_METRICS), **values})
+    return pd.DataFrame(
+        {"run": table["run"], "setting": "top 1%", "metric": table["measures"].map(OVERLAP_METRICS), **values}
+    )
 
 
 def energy(table: pd.DataFrame) -> pd.DataFrame:
     """Figure 3, in per cent."""
     rows = table[table["energy_held"] == 0.99]
-    values = {name: 100 * rows[column] for name, column in (("value", "share"), ("low", "share_low"), ("high", "share_high"))}
-    return pd.DataFrame({"run": rows["run"], "setting": float("nan"), "metric": "concepts_for_99pct_energy_percent", **values})
+    values = {
+        name: 100 * rows[column] for name, column in (("value", "share"), ("low", "share_low"), ("high", "share_high"))
+    }
+    return pd.DataFrame(
+        {"run": rows["run"], "setting": float("nan"), "metric": "concepts_for_99pct_energy_percent", **values}
+    )
 
 
 def cost(table: pd.DataFrame) -> pd.DataFrame:

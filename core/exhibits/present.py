@@ -1,7 +1,8 @@
-"""An exhibit made fit to read: verdicts in the words of its question, tables with an interval in the cell of its estimate.
+"""An exhibit made fit to read: verdicts in the words of its question, tables with an interval in the cell of its
+estimate.
 
-What all rows share, and what all rows of a run share, is said once; unlike rows stand in tables of their own. The command and the page
-use it alike, each with its own way to write a number.
+What all rows share, and what all rows of a run share, is said once; unlike rows stand in tables of their own. The
+command and the page use it alike, each with its own way to write a number.
 """
 
 from __future__ import annotations
@@ -57,10 +58,15 @@ def by_run(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
 
 
 def sheets(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """(title, table): rows of unlike parts apart, without the columns that say nothing of them; measures in rows, variants in columns."""
+    """(title, table): rows of unlike parts apart, without the columns that say nothing of them; measures in rows,
+    variants in columns."""
     if {"measure", "variant", "value", "change"} <= set(table):
         return [("", _side_by_side(table))]
-    parts = [(str(name), rows.dropna(axis=1, how="all")) for name, rows in table.groupby("part", sort=False)] if "part" in table else []
+    parts = (
+        [(str(name), rows.dropna(axis=1, how="all")) for name, rows in table.groupby("part", sort=False)]
+        if "part" in table
+        else []
+    )
     if len({tuple(rows.columns) for _, rows in parts}) < 2:
         return [("", table)]
     said = [column for column in WHO if column in table]  # once is enough
@@ -75,16 +81,23 @@ def _side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     whole = table.drop_duplicates(["run", "measure"])[["run", *names, "measure"]]
     for variant in table["variant"].drop_duplicates():
         word = WORDS.get(variant, variant)
-        columns = {"value": word} | {f"change{end}": f"change, {word}{end}" for end in ("", "_low", "_high")} | {"change_p": f"p, {word}"}
+        columns = (
+            {"value": word}
+            | {f"change{end}": f"change, {word}{end}" for end in ("", "_low", "_high")}
+            | {"change_p": f"p, {word}"}
+        )
         mine = table[table["variant"] == variant].rename(columns=columns)[["run", "measure", *columns.values()]]
         whole = whole.merge(mine.dropna(axis=1, how="all"), on=["run", "measure"], how="left")
     return whole
 
 
 def readable(table: pd.DataFrame, write: Write | None = None, keep: tuple[str, ...] = ("run",)) -> Readable:
-    """Merge NAME, NAME_low, NAME_high into `NAME [low, high]`, take shared columns out (but for `keep` and values with intervals)."""
+    """Merge NAME, NAME_low, NAME_high into `NAME [low, high]`, take shared columns out (but for `keep` and values with
+    intervals)."""
     write = write or plain
-    ends = {f"{name}{end}" for name in table for end in ("_low", "_high") if {f"{name}_low", f"{name}_high"} <= set(table)}
+    ends = {
+        f"{name}{end}" for name in table for end in ("_low", "_high") if {f"{name}_low", f"{name}_high"} <= set(table)
+    }
     names = [name for name in _ordered(table) if name not in ends]
     shared = {name: write(name, table[name].iloc[0]) for name in names if len(table) and _shared(table, name, keep)}
     names = [name for name in names if name not in shared]
@@ -98,7 +111,8 @@ def readable(table: pd.DataFrame, write: Write | None = None, keep: tuple[str, .
 
 
 def plain(name: str, value: Any) -> str:
-    """Four digits for fractions, everything else as it is; nothing for what is undefined. What is rounding and no p is 0."""
+    """Four digits for fractions, everything else as it is; nothing for what is undefined. What is rounding and no p is
+    0."""
     if isinstance(value, float):
         value = 0.0 if abs(value) < ROUNDING and not name.startswith("p") and not name.endswith("_p") else value
         return "" if isnan(value) else f"{value:.4g}"
@@ -123,7 +137,8 @@ def _shared(table: pd.DataFrame, name: str, keep: tuple[str, ...]) -> bool:
 
 
 def _once_per_run(table: pd.DataFrame, name: str) -> bool:
-    """Whether a column says something of the run and not of its rows: what it is, or one value in all of several rows."""
+    """Whether a column says something of the run and not of its rows: what it is, or one value in all of several
+    rows."""
     if name in WHO or "run" not in table:
         return name in WHO and "run" in table
     values = [column for column in (name, f"{name}_low", f"{name}_high") if column in table]

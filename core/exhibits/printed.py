@@ -1,8 +1,8 @@
 """The study's printed numbers, and those of them that speak of the same model and data as a run.
 
-A run matches a printed row where it has the same model, the same data set and task, unquantised weights, the study's prompts and the
-study's embedding: the mean over all tokens of the last layer, the projected embedding, or a fine-tuned retriever's own. Anything else is
-no comparison of like with like, and is left apart.
+A run matches a printed row where it has the same model, the same data set and task, unquantised weights, the study's
+prompts and the study's embedding: the mean over all tokens of the last layer, the projected embedding, or a fine-tuned
+retriever's own. Anything else is no comparison of like with like, and is left apart.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ PRINTED_AS = {
     "gme-qwen2-vl-7b": "GME (Qwen2-VL-7B)",
     "vlm2vec-qwen2-vl-7b": "VLM2Vec (Qwen2-VL-7B)",
 }
-"""Known model -> its name in the study's tables. Table 9's CLIP and SigLIP are of a variant it does not state: no run is theirs."""
+"""Known model -> its name in the study's tables. Table 9's CLIP and SigLIP are of a variant it does not state: no run
+is theirs."""
 BESIDE = ("run", "setting", "metric", "live", "live_low", "live_high", "printed", "difference", "inside", "note")
 RULE = "Each printed number is held against the live 95% interval; agrees: all lie inside, disagrees: none does."
 
@@ -52,7 +53,8 @@ def reported(title: str) -> pd.DataFrame:
 
 
 def data_set(run: Run) -> str | None:
-    """The study's name of the run's data, from the last parts of the corpus path; None for data the study does not know."""
+    """The study's name of the run's data, from the last parts of the corpus path; None for data the study does not
+    know."""
     spec = run.spec.corpus
     if spec.source == "coco-caption":
         return "COCO-Caption"
@@ -127,19 +129,33 @@ def verdicts(title: str, runs: Sequence[Run], table: pd.DataFrame) -> tuple[Verd
     found = [_verdict(run, table[table["run"] == run.name]) for run in runs if (table["run"] == run.name).any()]
     apart = [run for run in runs if not (table["run"] == run.name).any()]
     if reported(title).empty:
-        return (Verdict(on="all runs", outcome="cannot be said", about="printed", why="the study prints no numbers for this exhibit"),)
+        return (
+            Verdict(
+                on="all runs",
+                outcome="cannot be said",
+                about="printed",
+                why="the study prints no numbers for this exhibit",
+            ),
+        )
     if apart:
         why = "; ".join(
-            dict.fromkeys(why_apart(run) or f"nothing printed here for {data_set(run)}, task {run.spec.corpus.task}" for run in apart)
+            dict.fromkeys(
+                why_apart(run) or f"nothing printed here for {data_set(run)}, task {run.spec.corpus.task}"
+                for run in apart
+            )
         )
-        found.append(Verdict(on=", ".join(run.name for run in apart), outcome="cannot be said", about="printed", why=why))
+        found.append(
+            Verdict(on=", ".join(run.name for run in apart), outcome="cannot be said", about="printed", why=why)
+        )
     return tuple(found)
 
 
 def _verdict(run: Run, table: pd.DataFrame) -> Verdict:
     judged = table[table["inside"].notna()]
     inside, n = int(judged["inside"].astype(bool).sum()), len(judged)
-    outcome: Outcome = "cannot be said" if not n else "agrees" if inside == n else "disagrees" if not inside else "not clear"
+    outcome: Outcome = (
+        "cannot be said" if not n else "agrees" if inside == n else "disagrees" if not inside else "not clear"
+    )
     furthest = table.loc[table["difference"].abs().idxmax()]
     most = f"largest difference {furthest['difference']:+.4g} ({furthest['setting']}, {furthest['metric']})"
     why = f"{inside} of {n} printed values lie in the live 95% interval; {most}" if n else f"no live interval; {most}"

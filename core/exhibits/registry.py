@@ -1,7 +1,8 @@
-"""What an exhibit is, and what showing one gives: frozen records, known to the command line, the page and every exhibit.
+"""What an exhibit is, and what showing one gives: frozen records, known to the command line, the page and every
+exhibit.
 
-An exhibit turns runs into one tidy table (`compute`), says what the table means for its claim (`judge`), and which of its numbers the
-study printed (`measured`). `show.py` puts these together; `study.py` and `beyond.py` list the exhibits.
+An exhibit turns runs into one tidy table (`compute`), says what the table means for its claim (`judge`), and which of
+its numbers the study printed (`measured`). `show.py` puts these together; `study.py` and `beyond.py` list the exhibits.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ Value = str | float | int | bool
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the live numbers say: about the claim, or about a printed number. `why` holds the numbers in one sentence."""
+    """What the live numbers say: about the claim, or about a printed number. `why` holds the numbers in one
+    sentence."""
 
     on: str
     """The run, or the runs, it speaks of."""
     outcome: Outcome
     why: str
     about: About = "claim"
-    """The study's claim; what stands beside it (a control, or a kind of model it does not speak of); or its printed numbers."""
+    """The study's claim; what stands beside it (a control, or a kind of model it does not speak of); or its printed
+    numbers."""
     difference: float | None = None
     """The difference judged, 0-1; None where the rule rests on no difference."""
     low: float | None = None
@@ -45,7 +48,8 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """A choice an exhibit offers. Its kind is that of its default; a number needs `low` and `high`, a word needs `allowed`."""
+    """A choice an exhibit offers. Its kind is that of its default; a number needs `low` and `high`, a word needs
+    `allowed`."""
 
     name: str
     default: Value
@@ -62,7 +66,9 @@ class Option:
         """
         read = self._typed(value)
         if self.allowed and read not in self.allowed:
-            raise SpecError(f"option {self.name} is not known", got=repr(value), allowed=nearest(str(value), map(str, self.allowed)))
+            raise SpecError(
+                f"option {self.name} is not known", got=repr(value), allowed=nearest(str(value), map(str, self.allowed))
+            )
         if self.low is not None and self.high is not None and not self.low <= float(read) <= self.high:
             raise SpecError(f"option {self.name} is out of range", got=value, allowed=f"{self.low:g} to {self.high:g}")
         return read
@@ -88,17 +94,19 @@ class Exhibit:
     definition: str
     """What is measured, with equation numbers and sources."""
     compute: Callable[..., pd.DataFrame]
-    """(runs, **options) -> tidy table with the columns run, model, task first; ratios 0-1, intervals as NAME_low and NAME_high.
+    """(runs, **options) -> tidy table with the columns run, model, task first; ratios 0-1, intervals as NAME_low and
+    NAME_high.
 
-    Called with one run at a time and the tables joined, so that a run that lacks something (NotAvailable) leaves the others be; with all
-    runs at once where `together`. `table.attrs["notes"]`: sentences a reader must know.
+    Called with one run at a time and the tables joined, so that a run that lacks something (NotAvailable) leaves the
+    others be; with all runs at once where `together`. `table.attrs["notes"]`: sentences a reader must know.
     """
     group: Group = "study"
     rule: str = ""
     """How `judge` decides, in one sentence."""
     judge: Callable[[pd.DataFrame], tuple[Verdict, ...]] | None = None
     measured: Callable[[pd.DataFrame], pd.DataFrame] | None = None
-    """The table's numbers in the study's terms: DataFrame[run, setting, metric, value, low, high], as the study prints them."""
+    """The table's numbers in the study's terms: DataFrame[run, setting, metric, value, low, high], as the study prints
+    them."""
     check: Callable[[Run], object] | None = None
     """Raises NotAvailable for a run that cannot take part; asked before `compute`, needed with `together`."""
     together: bool = False
@@ -112,7 +120,8 @@ class Exhibit:
     version: int = 1
     """Raised when its numbers change: tables are kept in the cache under it."""
     kept: bool = True
-    """Whether its tables are kept in the cache; not where the questions behind it keep their own and know what else they hang on."""
+    """Whether its tables are kept in the cache; not where the questions behind it keep their own and know what else
+    they hang on."""
     depends: Callable[[], Mapping[str, Any]] | None = None
     """What else its numbers hang on, e.g. the machine that measures seconds; plain JSON, part of the cache's key."""
 
@@ -121,7 +130,9 @@ class Exhibit:
         known = {option.name: option for option in self.options}
         for name in given:
             if name not in known:
-                raise SpecError(f"{self.name} has no such option", got=repr(name), allowed=nearest(name, known) or "none")
+                raise SpecError(
+                    f"{self.name} has no such option", got=repr(name), allowed=nearest(name, known) or "none"
+                )
         return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
 
 
@@ -148,7 +159,8 @@ class Shown:
     study: pd.DataFrame
     """Every number the study printed for this exhibit: [model, dataset, task, setting, metric, value, note]."""
     fidelity: pd.DataFrame
-    """How well the SAE of each run stands for its embeddings, where the exhibit rests on it: [run, figure, value, n]."""
+    """How well the SAE of each run stands for its embeddings, where the exhibit rests on it: [run, figure, value,
+    n]."""
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     reproduce: str

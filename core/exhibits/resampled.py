@@ -1,8 +1,9 @@
-"""How far measures of concepts hang on the items they were measured on: the measures on redrawn items and pairs (bootstrap).
+"""How far measures of concepts hang on the items they were measured on: the measures on redrawn items and pairs
+(bootstrap).
 
-In: a run. Out: arrays (draws, c), seeded, float64. Items of both sides are redrawn together for energy, matching pairs for attribution and
-bridge; the two redraws are independent. A redraw leaves rare concepts out, so that its percentiles lie off: `interval` takes only its
-spread.
+In: a run. Out: arrays (draws, c), seeded, float64. Items of both sides are redrawn together for energy, matching pairs
+for attribution and bridge; the two redraws are independent. A redraw leaves rare concepts out, so that its percentiles
+lie off: `interval` takes only its spread.
 """
 
 from __future__ import annotations
@@ -12,23 +13,29 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from core.analysis.concepts import jaccard, top_share, triple_overlap
+from core.analysis.concepts.measures import jaccard, top_share, triple_overlap
 from core.run import Run
 
 DRAWS = 200
 PAIR_BLOCK = 64
-HOW = f"Intervals: ±1.96 standard errors over {DRAWS} redraws of items (energy) and of matching pairs (attribution, bridge)."
+HOW = (
+    f"Intervals: ±1.96 standard errors over {DRAWS} redraws of items (energy) and of matching pairs (attribution,"
+    " bridge)."
+)
 
 
 def interval(value: float, *drawn: np.ndarray) -> tuple[float, float]:
-    """value +- 1.96 standard errors, those of several independent draws (draws,) added in squares: a normal 95% interval."""
+    """value +- 1.96 standard errors, those of several independent draws (draws,) added in squares: a normal 95%
+    interval."""
     spread = 1.96 * float(np.sqrt(sum(np.var(draws, ddof=1) for draws in drawn)))
     return value - spread, value + spread
 
 
 def energies(run: Run, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
     """(draws, c) energy (Eq 3) on redrawn items, queries and candidates together."""
-    codes = vstack([csr_array(run.codes("queries")), csr_array(run.codes("candidates"))], format="csr").astype(np.float64)
+    codes = vstack([csr_array(run.codes("queries")), csr_array(run.codes("candidates"))], format="csr").astype(
+        np.float64
+    )
     return np.stack([weights @ codes for weights in _weights(codes.shape[0], draws, seed)])
 
 
@@ -42,7 +49,8 @@ def attributions_and_bridges(run: Run, draws: int = DRAWS, seed: int = 1) -> tup
 
 
 def per_pair(run: Run) -> tuple[csr_array, csr_array]:
-    """Two (p, c) sparse: z_q * (M z_c) + z_c * (M z_q) and z_q * z_c * ||D_k||^2 of every matching pair; their means are Eqs 6 and 5."""
+    """Two (p, c) sparse: z_q * (M z_c) + z_c * (M z_q) and z_q * z_c * ||D_k||^2 of every matching pair; their means
+    are Eqs 6 and 5."""
     dictionary = np.asarray(run.need_sae().dictionary, dtype=np.float64)
     pairs = run.qrels("test").pairs
     left = csr_array(run.codes("queries"))[pairs[:, 0]].astype(np.float64)
@@ -56,7 +64,8 @@ def per_pair(run: Run) -> tuple[csr_array, csr_array]:
 
 
 def overlaps(tops: dict[str, np.ndarray]) -> list[float]:
-    """Jaccard overlaps of three top sets (Eq 7): energy & attribution, energy & bridge, attribution & bridge, all three."""
+    """Jaccard overlaps of three top sets (Eq 7): energy & attribution, energy & bridge, attribution & bridge, all
+    three."""
     e, a, b = (tops[name] for name in ("energy", "attribution", "bridge"))
     return [jaccard(e, a), jaccard(e, b), jaccard(a, b), triple_overlap(e, a, b)]
 
@@ -65,7 +74,9 @@ def drawn_overlaps(run: Run, share: float) -> np.ndarray:
     """(draws, 4) overlaps of the top shares, each draw with its own energies, attributions and bridges."""
     energy, (attribution, bridge) = energies(run), attributions_and_bridges(run)
     named = zip(energy, attribution, bridge, strict=True)
-    return np.array([overlaps(_tops(dict(zip(("energy", "attribution", "bridge"), row, strict=True)), share)) for row in named])
+    return np.array(
+        [overlaps(_tops(dict(zip(("energy", "attribution", "bridge"), row, strict=True)), share)) for row in named]
+    )
 
 
 def concepts_needed(values: np.ndarray, share: float) -> np.ndarray:

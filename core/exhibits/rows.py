@@ -1,4 +1,5 @@
-"""Pieces of rows that exhibits share: which run, its recalls with intervals, and the paired difference to another setting."""
+"""Pieces of rows that exhibits share: which run, its recalls with intervals, and the paired difference to another
+setting."""
 
 from __future__ import annotations
 
@@ -15,13 +16,19 @@ from core.models.table import find
 from core.run import Run
 
 METRIC = Option(
-    name="metric", default="recall@5", allowed=("recall@1", "recall@5", "recall@10"), help="The recall that differences are taken of."
+    name="metric",
+    default="recall@5",
+    allowed=("recall@1", "recall@5", "recall@10"),
+    help="The recall that differences are taken of.",
 )
 STATISTICS = Option(
     name="statistics",
     default="per-side",
     allowed=("per-side", "support", "shared", "candidates"),
-    help="Rows that mean and covariance come from: each side's own, queries from the support split, both together, or the candidates.",
+    help=(
+        "Rows that mean and covariance come from: each side's own, queries from the support split, both together, or"
+        " the candidates."
+    ),
 )
 MLLM, CONTRASTIVE, TUNED, OWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "own embeddings"
 
@@ -55,14 +62,25 @@ def gain(before: science.Evaluation, after: science.Evaluation, metric: str, nam
     if before is after:
         return dict.fromkeys((name, f"{name}_low", f"{name}_high", f"{name}_p"), np.nan)
     paired = science.paired_difference(before, after, metric)
-    return {name: paired.difference, f"{name}_low": paired.low, f"{name}_high": paired.high, f"{name}_p": paired.p_value}
+    return {
+        name: paired.difference,
+        f"{name}_low": paired.low,
+        f"{name}_high": paired.high,
+        f"{name}_p": paired.p_value,
+    }
 
 
 def mean_gain(difference: np.ndarray, name: str = "gain") -> dict[str, Any]:
-    """The mean of per-query differences (n,), with bootstrap 95% interval and sign-flip p: where a setting is a mean of several."""
+    """The mean of per-query differences (n,), with bootstrap 95% interval and sign-flip p: where a setting is a mean of
+    several."""
     low, high = science.bootstrap_means(difference[:, None])
     p = science.sign_flip(difference)
-    return {name: float(difference.mean()), f"{name}_low": float(low[0]), f"{name}_high": float(high[0]), f"{name}_p": p}
+    return {
+        name: float(difference.mean()),
+        f"{name}_low": float(low[0]),
+        f"{name}_high": float(high[0]),
+        f"{name}_p": p,
+    }
 
 
 def need_pairs(run: Run) -> None:

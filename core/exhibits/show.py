@@ -22,7 +22,8 @@ FIDELITY = ("explained variance", "recall@1 of the reconstruction", "recall@1 of
 
 
 def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -> Shown:
-    """The exhibit on these runs. Runs that cannot take part are left out with the reason; the table is empty where none can.
+    """The exhibit on these runs. Runs that cannot take part are left out with the reason; the table is empty where none
+    can.
 
     Raises:
         UserError: no run, or an option that does not exist or cannot be.
@@ -33,14 +34,24 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) ->
         raise UserError("an exhibit needs a run", got="none", todo=f"retrieval-lens exhibit {exhibit.name} demo")
     runs = list({run.key: run for run in runs}.values())
     if twice := [run.key for run in runs if [other.name for other in runs].count(run.name) > 1]:
-        raise UserError("two runs have the same name", got=", ".join(twice), todo="choose one of them, or run one again under another name")
+        raise UserError(
+            "two runs have the same name",
+            got=", ".join(twice),
+            todo="choose one of them, or run one again under another name",
+        )
     chosen = exhibit.read_options(options)
     tables, taking_part, left_out = _compute(exhibit, runs, chosen)
     table = _joined(tables)
     judged = exhibit.judge(table) if exhibit.judge and len(table) else ()
     measured = exhibit.measured(table) if exhibit.measured and len(table) else None
-    beside = pd.DataFrame(columns=list(printed.BESIDE)) if measured is None else printed.beside(exhibit.title, taking_part, measured)
-    on_printed = printed.verdicts(exhibit.title, taking_part, beside) if exhibit.group == "study" and taking_part else ()
+    beside = (
+        pd.DataFrame(columns=list(printed.BESIDE))
+        if measured is None
+        else printed.beside(exhibit.title, taking_part, measured)
+    )
+    on_printed = (
+        printed.verdicts(exhibit.title, taking_part, beside) if exhibit.group == "study" and taking_part else ()
+    )
     names = tuple(run.name for run in runs)
     return Shown(
         exhibit=exhibit,
@@ -58,7 +69,9 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) ->
     )
 
 
-def _compute(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -> tuple[list[pd.DataFrame], list[Run], list[LeftOut]]:
+def _compute(
+    exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]
+) -> tuple[list[pd.DataFrame], list[Run], list[LeftOut]]:
     """Tables of the runs that can take part, those runs, and the others with their reasons."""
     tables, taking_part, left_out = [], [], []
     for run in runs:
@@ -82,7 +95,12 @@ def _kept(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -
     if not exhibit.kept:
         return exhibit.compute(runs, **options)
     depends = dict(exhibit.depends()) if exhibit.depends else {}
-    arguments = {"options": dict(options), "runs": [run.key for run in runs], "version": exhibit.version, "depends": depends}
+    arguments = {
+        "options": dict(options),
+        "runs": [run.key for run in runs],
+        "version": exhibit.version,
+        "depends": depends,
+    }
     return cached_table(runs[0], f"exhibit-{exhibit.name}", arguments, lambda: exhibit.compute(runs, **options))
 
 
@@ -109,7 +127,9 @@ def _notes(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
         for note in table.attrs.get("notes", ()):
             notes.setdefault(str(note), []).append(str(table["run"].iloc[0]) if len(table) else "")
     several = len(tables) > 1
-    return tuple(f"{', '.join(runs)}: {note}" if several and len(runs) < len(tables) else note for note, runs in notes.items())
+    return tuple(
+        f"{', '.join(runs)}: {note}" if several and len(runs) < len(tables) else note for note, runs in notes.items()
+    )
 
 
 def _dependent_queries(runs: Sequence[Run], table: pd.DataFrame) -> Iterator[str]:
@@ -123,8 +143,8 @@ def _dependent_queries(runs: Sequence[Run], table: pd.DataFrame) -> Iterator[str
         shared = np.bincount(pairs[:, 1])[pairs[:, 1]] > 1
         if n := len(np.unique(pairs[shared, 0])):
             yield (
-                f"{run.name}: {n:,} queries share a relevant candidate with another; intervals and tests take queries as independent and "
-                "are too narrow where such queries fare alike (docs/study.md section 7)"
+                f"{run.name}: {n:,} queries share a relevant candidate with another; intervals and tests take queries"
+                " as independent and are too narrow where such queries fare alike (docs/study.md section 7)"
             )
 
 

@@ -1,4 +1,5 @@
-"""The tables: runs in, one tidy table out. Ratios are 0-1; intervals are 95% bootstrap over queries unless a docstring says otherwise."""
+"""The tables: runs in, one tidy table out. Ratios are 0-1; intervals are 95% bootstrap over queries unless a docstring
+says otherwise."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ POOLINGS = 'poolings = ["mean", "last", "max", "min"]'
 def overlaps(runs: Sequence[Run], share: float = 0.01) -> pd.DataFrame:
     """Table 1: overlap of the top share by energy, attribution and bridge (Eq 7); set_size concepts in each set.
 
-    Intervals: standard errors by bootstrap over items (energy) and matching pairs (attribution, bridge). gain: difference to the
+    Intervals: standard errors by bootstrap over items (energy) and matching pairs (attribution, bridge). gain:
+        difference to the
     contrastive run among `runs` that has the same corpus, the two drawn independently; it has no p.
     """
     drawn = {run.key: resampled.drawn_overlaps(run, share) for run in runs}
@@ -34,9 +36,16 @@ def overlaps(runs: Sequence[Run], share: float = 0.01) -> pd.DataFrame:
         theirs = modality.overlaps(other, share)["overlap"] if other else None
         for i, row in enumerate(found.itertuples()):
             low, high = resampled.interval(row.overlap, drawn[run.key][:, i])
-            values = {"measures": row.measures, "overlap": row.overlap, "overlap_low": max(0.0, low), "overlap_high": min(1.0, high)}
+            values = {
+                "measures": row.measures,
+                "overlap": row.overlap,
+                "overlap_low": max(0.0, low),
+                "overlap_high": min(1.0, high),
+            }
             sizes = {"set_size": row.n, "concepts": run.need_sae().width, "pairs": len(run.qrels("test"))}
-            apart = _apart(row.overlap, drawn[run.key][:, i], theirs.iloc[i], drawn[other.key][:, i]) if other else _apart()
+            apart = (
+                _apart(row.overlap, drawn[run.key][:, i], theirs.iloc[i], drawn[other.key][:, i]) if other else _apart()
+            )
             rows.append(head(run) | values | sizes | {"against": other.name if other else ""} | apart)
     table = pd.DataFrame(rows)
     table.attrs = {"notes": [f"Energy of all test items, attribution and bridge over the test pairs. {resampled.HOW}"]}
@@ -49,10 +58,14 @@ def _apart(mine: float = np.nan, drawn: Any = np.nan, theirs: float = np.nan, ot
     return {"gain": mine - theirs, "gain_low": low, "gain_high": high}
 
 
-def removal(runs: Sequence[Run], share: float = 0.01, then: str = "none", draws: int = 3, metric: str = "recall@5") -> pd.DataFrame:
-    """Table 2 with the control it lacks: recall without the top share by attribution (Eqs 8-10), and without as many random concepts.
+def removal(
+    runs: Sequence[Run], share: float = 0.01, then: str = "none", draws: int = 3, metric: str = "recall@5"
+) -> pd.DataFrame:
+    """Table 2 with the control it lacks: recall without the top share by attribution (Eqs 8-10), and without as many
+    random concepts.
 
-    gain: paired difference to no removal; beyond_random: to the mean of the random draws, query by query. `then` follows the removal.
+    gain: paired difference to no removal; beyond_random: to the mean of the random draws, query by query. `then`
+        follows the removal.
     """
     frames = [_removal(run, share, then, draws, metric) for run in runs]
     table = pd.concat(frames, ignore_index=True)
@@ -64,16 +77,22 @@ def _removal(run: Run, share: float, then: str, draws: int, metric: str) -> pd.D
     count = max(1, round(share * run.need_sae().width))
     base = retrieval.evaluate(run, then)
     top = retrieval.evaluate(run, _chain(f"remove-top(share={share})", then))
-    random = [retrieval.evaluate(run, _chain(f"remove-random(count={count},seed={seed})", then)) for seed in range(draws)]
+    random = [
+        retrieval.evaluate(run, _chain(f"remove-random(count={count},seed={seed})", then)) for seed in range(draws)
+    ]
     mean = np.mean([science.per_query(r.evaluation.ranked, metric) for r in random], axis=0)
     hits = {name: science.per_query(e.evaluation.ranked, metric) for name, e in (("base", base), ("top", top))}
     fixed = {"share": share, "removed": count, "then": then}
     rows = [{"removal": "none"} | recalls(base.evaluation) | gain(base.evaluation, base.evaluation, metric)]
-    rows.append({"removal": "top attribution"} | recalls(top.evaluation) | gain(base.evaluation, top.evaluation, metric))
+    rows.append(
+        {"removal": "top attribution"} | recalls(top.evaluation) | gain(base.evaluation, top.evaluation, metric)
+    )
     rows[-1] |= mean_gain(hits["top"] - mean, "beyond_random")
     for seed, found in enumerate(random):
         rows.append(
-            {"removal": f"random concepts, draw {seed + 1}"} | recalls(found.evaluation) | gain(base.evaluation, found.evaluation, metric)
+            {"removal": f"random concepts, draw {seed + 1}"}
+            | recalls(found.evaluation)
+            | gain(base.evaluation, found.evaluation, metric)
         )
     rows.append({"removal": f"mean of {draws} random draws"} | _mean_recalls(random) | mean_gain(mean - hits["base"]))
     table = pd.DataFrame([head(run) | fixed | {"metric": metric} | row for row in rows])
@@ -101,13 +120,16 @@ def realign(runs: Sequence[Run], metric: str = "recall@5", statistics: str = "pe
 
 
 def whitenings(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
-    """Table 8: centring, PCA, ZCA, ReAlign; gain: to raw, realign_ahead: ReAlign minus the row's variant, query by query."""
+    """Table 8: centring, PCA, ZCA, ReAlign; gain: to raw, realign_ahead: ReAlign minus the row's variant, query by
+    query."""
     table = _variants(runs, WHITENINGS, metric)
     ahead = []
     for run in runs:
         best = retrieval.evaluate(run, "realign").evaluation
         ahead += [gain(retrieval.evaluate(run, v).evaluation, best, metric, "realign_ahead") for v in WHITENINGS]
-    joined = pd.concat([table.drop(columns=[c for c in table if c.startswith("beyond_centring")]), pd.DataFrame(ahead)], axis=1)
+    joined = pd.concat(
+        [table.drop(columns=[c for c in table if c.startswith("beyond_centring")]), pd.DataFrame(ahead)], axis=1
+    )
     joined.attrs = table.attrs
     return joined
 
@@ -118,17 +140,20 @@ def pooling(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 
 
 def fine_tuned(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
-    """Table 4: multimodal LLMs with ReAlign beside fine-tuned retrievers as they are; gain: to the fine-tuned run on the same corpus."""
+    """Table 4: multimodal LLMs with ReAlign beside fine-tuned retrievers as they are; gain: to the fine-tuned run on
+    the same corpus."""
     return _against(runs, TUNED, metric)
 
 
 def contrastive(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
-    """Table 9: every run raw and with ReAlign; gain: of a multimodal LLM, to the contrastive run on the same corpus as it is."""
+    """Table 9: every run raw and with ReAlign; gain: of a multimodal LLM, to the contrastive run on the same corpus as
+    it is."""
     return _against(runs, CONTRASTIVE, metric)
 
 
 def _against(runs: Sequence[Run], baseline: str, metric: str) -> pd.DataFrame:
-    """Rows (run, variant) with the difference of multimodal LLMs to the raw embeddings of a run of kind `baseline`, `against`.
+    """Rows (run, variant) with the difference of multimodal LLMs to the raw embeddings of a run of kind `baseline`,
+    `against`.
 
     narrowed: what ReAlign adds to that difference; it equals ReAlign's paired gain, since the baseline stays as it is.
     """
@@ -148,7 +173,8 @@ def _against(runs: Sequence[Run], baseline: str, metric: str) -> pd.DataFrame:
 
 
 def _variants(runs: Sequence[Run], variants: Sequence[str], metric: str) -> pd.DataFrame:
-    """Rows (run, variant): recalls, gain to raw, beyond_centring to the second variant; notes of how each was fitted."""
+    """Rows (run, variant): recalls, gain to raw, beyond_centring to the second variant; notes of how each was
+    fitted."""
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for run in runs:

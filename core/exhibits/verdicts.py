@@ -1,4 +1,5 @@
-"""What each exhibit of the study says about its claim: the exhibit's table in, verdicts out, by the rules of agreement.py."""
+"""What each exhibit of the study says about its claim: the exhibit's table in, verdicts out, by the rules of
+agreement.py."""
 
 from __future__ import annotations
 
@@ -58,7 +59,10 @@ def _modality(name: str, row: pd.Series) -> Verdict:
     if not row["scored"]:
         return cannot(name, "no concept has a modality score: the run lacks pure images or pure texts")
     outcome = direction(low - 0.5, high - 0.5, +1)
-    why = f"{percent(share)} of {int(row['scored']):,} concepts score {where} (95% interval {100 * low:.1f} to {100 * high:.1f}%); "
+    why = (
+        f"{percent(share)} of {int(row['scored']):,} concepts score {where} (95% interval {100 * low:.1f} to"
+        f" {100 * high:.1f}%); "
+    )
     why += f"above 0.9: {percent(row['share_text'])}, below 0.1: {percent(row['share_image'])}"
     return Verdict(on=name, outcome=outcome, why=why, n=int(row["scored"]))
 
@@ -71,7 +75,10 @@ def energy_concentration(table: pd.DataFrame) -> tuple[Verdict, ...]:
 def _few(row: Mapping[str, Any]) -> Verdict:
     outcome = direction(row["share_low"] - FEW, row["share_high"] - FEW, -1)
     interval = f"95% interval {100 * row['share_low']:.1f} to {100 * row['share_high']:.1f}%"
-    why = f"{row['needed']:,} of {row['concepts']:,} concepts hold 99% of the energy: {percent(row['share'])} ({interval}); "
+    why = (
+        f"{row['needed']:,} of {row['concepts']:,} concepts hold 99% of the energy: {percent(row['share'])}"
+        f" ({interval}); "
+    )
     why += f"{percent(row['share_of_alive'])} of the {row['alive']:,} that fire"
     return Verdict(on=str(row["run"]), outcome=outcome, why=why, n=int(row["concepts"]))
 
@@ -103,7 +110,11 @@ def _first_is_best(table: pd.DataFrame, column: str, named: str, first: str) -> 
     for name, rows in _each(table[table["variant"] == "none"]):
         others = rows[rows["gain"].notna()]
         best = others.loc[others["gain"].idxmax()].to_dict()
-        found.append(by_direction(name, f"{best['metric']} of the best other, {named.format(best[column])}, minus {first}'s", best, -1))
+        found.append(
+            by_direction(
+                name, f"{best['metric']} of the best other, {named.format(best[column])}, minus {first}'s", best, -1
+            )
+        )
     return tuple(found)
 
 
@@ -116,12 +127,20 @@ def beta_sweep(table: pd.DataFrame) -> tuple[Verdict, ...]:
         above, below = outcomes.count("agrees"), outcomes.count("disagrees")
         outcome: Outcome = "agrees" if above == len(wide) else "disagrees" if not above and below else "not clear"
         best, only = rows.loc[rows["gain"].idxmax()], rows[rows["beta"] == 1].iloc[0]
-        why = f"{above} of {len(wide)} betas from 0.1 to 0.9 lie above raw (interval above 0, p < 0.05), {below} below; "
+        why = (
+            f"{above} of {len(wide)} betas from 0.1 to 0.9 lie above raw (interval above 0, p < 0.05), {below} below; "
+        )
         why += f"best on these queries: beta {best['beta']:g}, {points(best['gain'])} of {best['metric']}; "
         why += f"centring alone (beta 1): {100 * only['gain']:+.1f}"
         about = _about(best["kind"])
         found.append(
-            Verdict(on=name, outcome=outcome, about=about, why=f"{why} (n = {int(best['queries']):,} queries)", n=int(best["queries"]))
+            Verdict(
+                on=name,
+                outcome=outcome,
+                about=about,
+                why=f"{why} (n = {int(best['queries']):,} queries)",
+                n=int(best["queries"]),
+            )
         )
     return tuple(found)
 
@@ -134,12 +153,20 @@ def overlaps(table: pd.DataFrame) -> tuple[Verdict, ...]:
 
 def _overlap(row: Mapping[str, Any]) -> Verdict:
     low, high = 100 * row["gain_low"], 100 * row["gain_high"]
-    why = f"overlap of all three {percent(row['overlap'])}, {row['against']}'s {percent(row['overlap'] - row['gain'])}: difference "
+    why = (
+        f"overlap of all three {percent(row['overlap'])}, {row['against']}'s {percent(row['overlap'] - row['gain'])}:"
+        " difference "
+    )
     why += f"{100 * row['gain']:+.1f} points (95% interval {low:+.1f} to {high:+.1f}; sets of {row['set_size']})"
     outcome = direction(row["gain_low"], row["gain_high"], +1)
     return Verdict(
-        on=f"{row['run']}, {row['against']}", outcome=outcome, why=why, difference=row["gain"], low=row["gain_low"], high=row["gain_high"],
-    )  # fmt: skip
+        on=f"{row['run']}, {row['against']}",
+        outcome=outcome,
+        why=why,
+        difference=row["gain"],
+        low=row["gain_low"],
+        high=row["gain_high"],
+    )
 
 
 def removal(table: pd.DataFrame) -> tuple[Verdict, ...]:
@@ -150,7 +177,9 @@ def removal(table: pd.DataFrame) -> tuple[Verdict, ...]:
         found.append(by_direction(name, f"{top['metric']} after removal", top, +1, about=_about(top["kind"])))
         what = f"{top['metric']} after removal, minus the mean of random removals"
         draws = rows.loc[rows["removal"].str.startswith("random concepts, draw"), top["metric"]].tolist()
-        found.append(beyond_draws(by_direction(name, what, top, +1, "beyond_random", "beside"), top[top["metric"]], draws))
+        found.append(
+            beyond_draws(by_direction(name, what, top, +1, "beyond_random", "beside"), top[top["metric"]], draws)
+        )
     return tuple(found)
 
 
@@ -158,7 +187,9 @@ def realign(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 3: ReAlign above raw; and, what the study does not ask, above centring alone."""
     found = []
     for row in table[table["variant"] == "realign"].to_dict("records"):
-        found.append(by_direction(row["run"], f"{row['metric']} with ReAlign minus raw", row, +1, about=_about(row["kind"])))
+        found.append(
+            by_direction(row["run"], f"{row['metric']} with ReAlign minus raw", row, +1, about=_about(row["kind"]))
+        )
         what = f"{row['metric']} with ReAlign minus centring alone"
         found.append(by_direction(row["run"], what, row, +1, "beyond_centring", "beside"))
     return tuple(found)
@@ -169,7 +200,12 @@ def whitenings(table: pd.DataFrame) -> tuple[Verdict, ...]:
     rows = table[table["variant"].isin(["pca", "zca"])].to_dict("records")
     return tuple(
         by_direction(
-            row["run"], f"{row['metric']} of ReAlign minus {row['variant'].upper()}", row, +1, "realign_ahead", _about(row["kind"])
+            row["run"],
+            f"{row['metric']} of ReAlign minus {row['variant'].upper()}",
+            row,
+            +1,
+            "realign_ahead",
+            _about(row["kind"]),
         )
         for row in rows
     )
@@ -205,7 +241,8 @@ def _cost(row: Mapping[str, Any]) -> Verdict:
     outcome = direction(row["ratio_low"] - 1, row["ratio_high"] - 1, -1)
     shape = f"{row['queries']:,} queries, {row['candidates']:,} candidates, d = {row['dimensions']:,}"
     why = (
-        f"ReAlign {1000 * row['realign_seconds']:.1f} ms, similarities {1000 * row['similarity_seconds']:.1f} ms: ratio {row['ratio']:.2f} "
+        f"ReAlign {1000 * row['realign_seconds']:.1f} ms, similarities {1000 * row['similarity_seconds']:.1f} ms: ratio"
+        f" {row['ratio']:.2f} "
     )
     why += f"(least and most of {row['repeats']} repeats {row['ratio_low']:.2f} to {row['ratio_high']:.2f}; {shape})"
     return Verdict(on=str(row["run"]), outcome=outcome, why=why, n=int(row["repeats"]))

@@ -9,14 +9,18 @@ from core.run import Run
 
 
 def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
-    """Views that differ from the run's first in one field only, the first included; `setting` is the [embedding] line that adds more.
+    """Views that differ from the run's first in one field only, the first included; `setting` is the [embedding] line
+    that adds more.
 
     Raises:
         NotAvailable: only the first is stored, or the model has no such choice.
     """
     first = run.view
     if run.model_name == OWN_MODEL:
-        raise NotAvailable(f"run {run.name!r} holds own embeddings, of one {field} only", todo="give it a [model] to embed its items anew")
+        raise NotAvailable(
+            f"run {run.name!r} holds own embeddings, of one {field} only",
+            todo="give it a [model] to embed its items anew",
+        )
     if first.pooling == "projected":
         raise NotAvailable(
             f"{run.model_name} is a dual encoder: one projected embedding per item, no {field} to choose",

@@ -23,16 +23,19 @@ class ModelFacts:
 
     Attributes:
         name: row of the table, else name of the folder or hub id.
-        kind: "chat" (chat template), "plain" (prompt string with an image placeholder), "dual" (one tower per modality).
-        key: hash of all that changes an embedding: weights and processor files (or hub id and commit), kind, prompts, dtype, adapter
-            version, and attention kernel and quantisation where they are not the default. Not of where the layers lie (`device_map`).
+        kind: "chat" (chat template), "plain" (prompt string with an image placeholder), "dual" (one tower per
+            modality).
+        key: hash of all that changes an embedding: weights and processor files (or hub id and commit), kind, prompts,
+            dtype, adapter version, and attention kernel and quantisation where they are not the default. Not of where
+            the layers lie (`device_map`).
         source: local folder or hub id.
         revision: hub commit; "" for a folder.
         model_type: transformers' name of the architecture.
         hidden_size: d, columns of an embedding.
         layers: decoder layers; `hidden_states` has one more entry. 0 for a dual encoder.
         dtype: compute type.
-        preset: style of the prompts as resolved, a key of `prompts.STYLES`; "" for a dual encoder, which has no prompts.
+        preset: style of the prompts as resolved, a key of `prompts.STYLES`; "" for a dual encoder, which has no
+            prompts.
         pooling: what those prompts are made for; the one taken where `[embedding] poolings` names none.
     """
 

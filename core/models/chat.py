@@ -1,8 +1,9 @@
 """Chat models: anything `AutoProcessor` and `AutoModelForImageTextToText` load that has a chat template.
 
-Covers demo-mllm, the LLaVA family, Qwen2-VL and its successors, SmolVLM, Idefics3, Gemma 3, InternVL and Llama-Vision: one image per
-item, one user turn, no generation prompt while embedding. SmolVLM, Idefics3, InternVL, LLaVA-NeXT and LLaVA-OneVision cut an image into
-tiles: their image tokens have no single grid. Llama-Vision reads the image by cross-attention: it has no image tokens at all.
+Covers demo-mllm, the LLaVA family, Qwen2-VL and its successors, SmolVLM, Idefics3, Gemma 3, InternVL and Llama-Vision:
+one image per item, one user turn, no generation prompt while embedding. SmolVLM, Idefics3, InternVL, LLaVA-NeXT and
+LLaVA-OneVision cut an image into tiles: their image tokens have no single grid. Llama-Vision reads the image by
+cross-attention: it has no image tokens at all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from core.models.prompts import STYLES, Prompt
 from core.records import Item
 
 DAY = date(2024, 7, 26)
-"""Stands for today in templates that write a date (Llama-Vision's, into its system turn), so that embeddings do not change overnight."""
+"""Stands for today in templates that write a date (Llama-Vision's, into its system turn), so that embeddings do not
+change overnight."""
 
 
 class ChatAdapter(DecoderAdapter):
@@ -29,16 +31,28 @@ class ChatAdapter(DecoderAdapter):
         frame = prompt.frame
         if frame.written is not None:
             before, after = frame.written
-            return before + "".join(self.processor.image_token if part is None else part for part in prompt.parts) + after
+            return (
+                before + "".join(self.processor.image_token if part is None else part for part in prompt.parts) + after
+            )
         content = [{"type": "image"} if part is None else {"type": "text", "text": part} for part in prompt.parts]
-        turns = [{"role": "system", "content": [{"type": "text", "text": frame.system}]}] if frame.system is not None else []
+        turns = (
+            [{"role": "system", "content": [{"type": "text", "text": frame.system}]}]
+            if frame.system is not None
+            else []
+        )
         rendered = self._template([*turns, {"role": "user", "content": content}], answer or frame.answer)
         return rendered if answer else rendered + frame.ending
 
     def process(self, items: Sequence[Item], rendered: list[str]) -> Any:
-        images = [[item.image] for item in items] if items[0].image is not None and items[0].modality != "text" else None
+        images = (
+            [[item.image] for item in items] if items[0].image is not None and items[0].modality != "text" else None
+        )
         return self.processor(
-            images=images, text=list(rendered), padding=True, return_tensors="pt", add_special_tokens=self.adds_special(rendered)
+            images=images,
+            text=list(rendered),
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=self.adds_special(rendered),
         )
 
     def tail(self) -> int:
@@ -57,7 +71,8 @@ class ChatAdapter(DecoderAdapter):
 
     @cached_property
     def _dated(self) -> str | None:
-        """The template with `DAY` where it writes today's date; None leaves the choice among several templates to the processor."""
+        """The template with `DAY` where it writes today's date; None leaves the choice among several templates to the
+        processor."""
         template = self.processor.chat_template
         if not isinstance(template, str):
             return None

@@ -1,10 +1,11 @@
 """What chat and plain models share: a transformers image-text-to-text model whose decoder states are pooled.
 
-Steps of `embed`: (1) items with and without an image go apart, since a processor call has images for all its texts or for none;
-(2) the processor tokenises and pads on the right; (3) the inner model runs without its vocabulary head; hooks keep the layers asked
-for and no others; (4) each view is pooled in float32 over its tokens. Layers are counted as in transformers' `hidden_states`: 0 is the
-decoder's input, i the output of layer i, the last one (-1) is taken after the final norm. A layer that is passed over (Llama-Vision's
-cross-attention, where there is no image) gives out what went in.
+Steps of `embed`: (1) items with and without an image go apart, since a processor call has images for all its texts or
+for none; (2) the processor tokenises and pads on the right; (3) the inner model runs without its vocabulary head; hooks
+keep the layers asked for and no others; (4) each view is pooled in float32 over its tokens. Layers are counted as in
+transformers' `hidden_states`: 0 is the decoder's input, i the output of layer i, the last one (-1) is taken after the
+final norm. A layer that is passed over (Llama-Vision's cross-attention, where there is no image) gives out what went
+in.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ class DecoderAdapter:
         self.facts, self.model, self.processor = facts, model, processor
         self.tokenizer = processor.tokenizer
         if not getattr(self.tokenizer, "is_fast", True):
-            raise ModelError("the tokenizer gives no character offsets", got=type(self.tokenizer).__name__, allowed="a fast tokenizer")
+            raise ModelError(
+                "the tokenizer gives no character offsets",
+                got=type(self.tokenizer).__name__,
+                allowed="a fast tokenizer",
+            )
         self.tokenizer.padding_side = "right"
         self.lock = threading.RLock()
         self._image_ids = image_ids(processor, model.config)
@@ -52,7 +57,8 @@ class DecoderAdapter:
     def hidden_size(self) -> int:
         return self.facts.hidden_size
 
-    # What a kind decides -------------------------------------------------------------------------------------------------
+    # What a kind decides
+    # -------------------------------------------------------------------------------------------------
 
     def render(self, item: Item, prompt: Prompt, answer: bool = False) -> str:
         """The string the tokenizer sees, with one placeholder for the image; `answer` opens the model's turn."""
@@ -79,7 +85,8 @@ class DecoderAdapter:
         """Characters that follow the user's words in a rendered string."""
         return 0
 
-    # The adapter protocol ------------------------------------------------------------------------------------------------
+    # The adapter protocol
+    # ------------------------------------------------------------------------------------------------
 
     def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
         """See `Adapter.embed`."""
@@ -97,11 +104,16 @@ class DecoderAdapter:
     def lengths(self, items: Sequence[Item]) -> list[int]:
         """See `Adapter.lengths`; no pixel is read."""
         rendered, _ = self._turns(items)
-        marks = getattr(self.processor, "full_image_sequence", None)  # Gemma 3: line breaks around it can join those of the text
+        marks = getattr(
+            self.processor, "full_image_sequence", None
+        )  # Gemma 3: line breaks around it can join those of the text
         if marks:
             rendered = [r.replace(self.processor.image_token, marks) for r in rendered]
         counts = [len(ids) for ids in self.plain(rendered)["input_ids"]] if rendered else []
-        return [n + (self.image_tokens(i) - 1 if self.feeds_image(i) and not marks else 0) for n, i in zip(counts, items, strict=True)]
+        return [
+            n + (self.image_tokens(i) - 1 if self.feeds_image(i) and not marks else 0)
+            for n, i in zip(counts, items, strict=True)
+        ]
 
     def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
         """See `Adapter.token_states`."""
@@ -145,7 +157,8 @@ class DecoderAdapter:
             ids = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
         return self.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
 
-    # Steps ---------------------------------------------------------------------------------------------------------------
+    # Steps
+    # ---------------------------------------------------------------------------------------------------------------
 
     def feeds_image(self, item: Item) -> bool:
         """Whether the model is given an image for this item."""
@@ -182,11 +195,16 @@ class DecoderAdapter:
         lengths = inputs["attention_mask"].sum(1).tolist()
         labels = [
             label(
-                inputs["input_ids"][i, : lengths[i]].tolist(), plain["input_ids"][i], plain["offset_mapping"][i],
-                rendered[i], prompts[i], self._image_ids, tail,
+                inputs["input_ids"][i, : lengths[i]].tolist(),
+                plain["input_ids"][i],
+                plain["offset_mapping"][i],
+                rendered[i],
+                prompts[i],
+                self._image_ids,
+                tail,
             )
             for i in range(len(items))
-        ]  # fmt: skip
+        ]
         return inputs, labels
 
     def _keep(self, mask: str, attended: Tensor, labels: list[Labels], items: list[Item]) -> Tensor:
@@ -199,9 +217,10 @@ class DecoderAdapter:
             kept = [role in MASKED_ROLES[mask] for role in one.roles]
             if not any(kept):
                 raise NotAvailable(
-                    f"mask {mask!r} leaves no token of item {items[row].id!r}", got=f"an item of modality {items[row].modality}",
+                    f"mask {mask!r} leaves no token of item {items[row].id!r}",
+                    got=f"an item of modality {items[row].modality}",
                     todo="leave this mask out of [embedding] masks, or these items out of the corpus",
-                )  # fmt: skip
+                )
             keep[row, : len(kept)] = torch.tensor(kept, device=keep.device)
         return keep
 
@@ -246,7 +265,13 @@ class DecoderAdapter:
         dtype, device = self.model.dtype, input_device(self.model)
         named = {k: v for k, v in inputs.items() if k != "labels" and v is not None}
         return {
-            k: v.to(device, dtype) if torch.is_tensor(v) and v.is_floating_point() else v.to(device) if torch.is_tensor(v) else v
+            k: (
+                v.to(device, dtype)
+                if torch.is_tensor(v) and v.is_floating_point()
+                else v.to(device)
+                if torch.is_tensor(v)
+                else v
+            )
             for k, v in named.items()
         }
 
@@ -269,7 +294,10 @@ class DecoderAdapter:
 
     def _grids(self, inputs: Any, items: list[Item]) -> list[tuple[int, int] | None]:
         ids = inputs["input_ids"].tolist()
-        return [None if i.modality == "text" else grid(self.processor, inputs, n, ids[n], self._image_ids) for n, i in enumerate(items)]
+        return [
+            None if i.modality == "text" else grid(self.processor, inputs, n, ids[n], self._image_ids)
+            for n, i in enumerate(items)
+        ]
 
 
 def input_device(model: Any) -> Any:
@@ -288,9 +316,13 @@ def computed_on(module: Any, otherwise: Any) -> Any:
 def _decoder_layers(model: Any) -> Any:
     decoder = model.get_decoder()
     if model.config.is_encoder_decoder:
-        raise ModelError("the model reads its input with an encoder", got=model.config.model_type, allowed="a decoder-only model")
+        raise ModelError(
+            "the model reads its input with an encoder", got=model.config.model_type, allowed="a decoder-only model"
+        )
     if not hasattr(decoder, "layers"):
-        raise ModelError("the decoder's layers were not found", got=type(decoder).__name__, allowed="a decoder with `.layers`")
+        raise ModelError(
+            "the decoder's layers were not found", got=type(decoder).__name__, allowed="a decoder with `.layers`"
+        )
     return decoder.layers
 
 

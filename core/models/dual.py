@@ -1,9 +1,10 @@
 """Dual encoders (CLIP and SigLIP classes): one tower per modality, compared by their projected embeddings.
 
-An item with image and text is the sum of its two L2-normalised embeddings (UniIR's score fusion; how the study did it is not stated).
-Patch and token states are an approximation: such a model projects one pooled state only, so each state is sent through the
-same final norm and projection on its own (for SigLIP's attention pooling: through its head as if it were the only patch).
-SigLIP 2 comes in two classes: of a fixed image size (the SigLIP class), and of any shape ("naflex": patches padded and masked).
+An item with image and text is the sum of its two L2-normalised embeddings (UniIR's score fusion; how the study did it
+is not stated). Patch and token states are an approximation: such a model projects one pooled state only, so each state
+is sent through the same final norm and projection on its own (for SigLIP's attention pooling: through its head as if it
+were the only patch). SigLIP 2 comes in two classes: of a fixed image size (the SigLIP class), and of any shape
+("naflex": patches padded and masked).
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ class DualAdapter:
     def hidden_size(self) -> int:
         return self.facts.hidden_size
 
-    def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView] = (PROJECTED,)) -> dict[EmbeddingView, np.ndarray]:
+    def embed(
+        self, items: Sequence[Item], views: Sequence[EmbeddingView] = (PROJECTED,)
+    ) -> dict[EmbeddingView, np.ndarray]:
         """See `Adapter.embed`; the only view there is, is `PROJECTED`."""
         import torch
 
         if any(view != PROJECTED for view in views):
-            raise NotAvailable(f"{self.facts.name} has only its projected embedding", got=", ".join(map(str, views)), allowed=PROJECTED)
+            raise NotAvailable(
+                f"{self.facts.name} has only its projected embedding", got=", ".join(map(str, views)), allowed=PROJECTED
+            )
         with self.lock, torch.inference_mode():
             rows = self._fused(items)
         return dict.fromkeys(views, rows)
@@ -82,13 +87,18 @@ class DualAdapter:
 
     def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
         """A dual encoder has no output head."""
-        raise NotAvailable(f"{self.facts.name} has no output head", got=f"kind {self.facts.kind}", allowed="chat and plain models")
+        raise NotAvailable(
+            f"{self.facts.name} has no output head", got=f"kind {self.facts.kind}", allowed="chat and plain models"
+        )
 
     def generate(self, item: Item, prompt: str, max_new_tokens: int = 64) -> str:
         """A dual encoder does not generate."""
-        raise NotAvailable(f"{self.facts.name} does not generate", got=f"kind {self.facts.kind}", allowed="chat and plain models")
+        raise NotAvailable(
+            f"{self.facts.name} does not generate", got=f"kind {self.facts.kind}", allowed="chat and plain models"
+        )
 
-    # Steps ---------------------------------------------------------------------------------------------------------------
+    # Steps
+    # ---------------------------------------------------------------------------------------------------------------
 
     def _grid(self, item: Item) -> tuple[int, int]:
         """(rows, columns) of an item's patches; no pixel is read."""
@@ -127,8 +137,13 @@ class DualAdapter:
 
     def _image_inputs(self, items: list[Item]) -> dict[str, Tensor]:
         """Pixels; for images of any shape also which patches are padding, and the shapes."""
-        found = self.processor.image_processor([item.image for item in items], return_tensors="pt").to(self.model.device)
-        return {name: values.to(self.model.dtype) if values.is_floating_point() else values for name, values in found.items()}
+        found = self.processor.image_processor([item.image for item in items], return_tensors="pt").to(
+            self.model.device
+        )
+        return {
+            name: values.to(self.model.dtype) if values.is_floating_point() else values
+            for name, values in found.items()
+        }
 
     def _tokenize(self, texts: list[str], **more: Any) -> Any:
         return self.tokenizer(texts, truncation=True, max_length=self._text_length, **more)
@@ -136,7 +151,9 @@ class DualAdapter:
     def _text_inputs(self, items: list[Item]) -> dict[str, Tensor]:
         padding = "max_length" if self._siglip else True
         found = self._tokenize([item.text or "" for item in items], padding=padding, return_tensors="pt")
-        kept = ("input_ids",) if self._siglip else ("input_ids", "attention_mask")  # SigLIP was trained attending to padding
+        kept = (
+            ("input_ids",) if self._siglip else ("input_ids", "attention_mask")
+        )  # SigLIP was trained attending to padding
         return {name: found[name].to(self.model.device) for name in kept}
 
     def _item_states(self, item: Item) -> tuple[np.ndarray, list[str], list[TokenRole]]:

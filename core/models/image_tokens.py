@@ -1,8 +1,8 @@
 """Image tokens of a model: which ids they have, how many an image takes, and in what grid they lie.
 
-An image takes as many tokens as its processor says. Where a processor does not say it for a size, a blank picture of that size is processed
-once and counted. A model that reads images by cross-attention (Llama-Vision) has no image tokens: its placeholder is a token of the
-template, and every mask that leaves image tokens out keeps all.
+An image takes as many tokens as its processor says. Where a processor does not say it for a size, a blank picture of
+that size is processed once and counted. A model that reads images by cross-attention (Llama-Vision) has no image
+tokens: its placeholder is a token of the template, and every mask that leaves image tokens out keeps all.
 """
 
 from __future__ import annotations
@@ -25,11 +25,17 @@ def image_ids(processor: Any, config: Any) -> frozenset[int]:
     if cross_attention_layers(config):
         return frozenset()
     named = (getattr(config, "image_token_id", None), getattr(config, "image_token_index", None))
-    if all(i is None for i in named):  # Gemma 3's processor has the start mark under this name, so the config goes first
+    if all(
+        i is None for i in named
+    ):  # Gemma 3's processor has the start mark under this name, so the config goes first
         named = (getattr(processor, "image_token_id", None),)
     ids = frozenset(int(i) for i in named if i is not None)
     if not ids:
-        raise ModelError("the processor names no image token", got=type(processor).__name__, allowed="an image-text-to-text processor")
+        raise ModelError(
+            "the processor names no image token",
+            got=type(processor).__name__,
+            allowed="an image-text-to-text processor",
+        )
     return ids
 
 
@@ -64,7 +70,8 @@ class ImageCounts:
 
 
 def grid(processor: Any, inputs: Any, row: int, ids: Sequence[int], image: frozenset[int]) -> tuple[int, int] | None:
-    """(rows, columns) of the image tokens of one item; None without an image, or where they are not one grid (tiles, row ends).
+    """(rows, columns) of the image tokens of one item; None without an image, or where they are not one grid (tiles,
+    row ends).
 
     Args:
         row: of the item within the call; items of one call all have an image or all lack one.

@@ -1,9 +1,10 @@
 """From a name to facts and to a loaded adapter.
 
-A name is a row of the table, a local folder with a `config.json`, or a hub id. `describe` reads config files only (from the hub's
-cache or the hub itself; `HF_HUB_OFFLINE` is honoured by huggingface_hub). `check_model` says what will not work before hours are
-spent, `check_processor` the same of the small files beside the weights. `load_model` takes safetensors only and never runs code of a
-repository, unless it was allowed by name (`options.trusting`). What goes wrong is one `ModelError` line.
+A name is a row of the table, a local folder with a `config.json`, or a hub id. `describe` reads config files only (from
+the hub's cache or the hub itself; `HF_HUB_OFFLINE` is honoured by huggingface_hub). `check_model` says what will not
+work before hours are spent, `check_processor` the same of the small files beside the weights. `load_model` takes
+safetensors only and never runs code of a repository, unless it was allowed by name (`options.trusting`). What goes
+wrong is one `ModelError` line.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from core.config import ModelSpec
 from core.errors import ModelError, SpecError, nearest
 from core.fingerprint import canonical, hash_bytes, hash_folder
 from core.models.base import Kind, ModelFacts
+from core.models.device import device, resolve_dtype
 from core.models.memory import check_memory, hub_parameters, stored_parameters
-from core.models.options import check_options, device, is_trusted, key_options, loading_options, resolve_dtype
+from core.models.options import check_options, is_trusted, key_options, loading_options
 from core.models.prompts import STYLES, Frame, resolve_style
 from core.models.repository import check_code, check_weights, config_from_hub, first_line, read_config
 from core.models.table import KNOWN, KnownModel, find
@@ -31,7 +33,8 @@ ADAPTER_VERSION = 2
 """Part of every model's key: raise it where an adapter's numbers change."""
 
 DUAL_TYPES = {"clip", "siglip", "siglip2", "metaclip_2", "altclip", "chinese_clip", "blip"}
-"""Architectures whose class projects texts and images by `get_text_features` and `get_image_features` and sees images as patches."""
+"""Architectures whose class projects texts and images by `get_text_features` and `get_image_features` and sees images
+as patches."""
 
 PLAIN_TYPES = {"paligemma", "chameleon"}
 
@@ -61,7 +64,8 @@ def check_model(spec: ModelSpec) -> ModelFacts:
     """Facts of a model that can be loaded here, as far as that can be known before its weights are fetched.
 
     Raises:
-        ModelError: see `describe`; also options this machine cannot serve, weights that are not safetensors, too little memory.
+        ModelError: see `describe`; also options this machine cannot serve, weights that are not safetensors, too little
+            memory.
     """
     check_options(spec)
     found, config = _found(spec)
@@ -76,7 +80,8 @@ def check_model(spec: ModelSpec) -> ModelFacts:
 
 
 def check_processor(spec: ModelSpec) -> None:
-    """Read what lies beside the weights, as `load_model` will: processor, tokenizer, chat template (fetched where they are on the hub).
+    """Read what lies beside the weights, as `load_model` will: processor, tokenizer, chat template (fetched where they
+    are on the hub).
 
     Raises:
         ModelError: one of them is missing or cannot be read.
@@ -119,10 +124,13 @@ def check_kind(model_type: str, source: str) -> None:
     chat = kind_of(model_type) == "chat" and model_type in CONFIG_MAPPING_NAMES
     if chat and model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         allowed = f"an image-text-to-text model, or a dual encoder of the kinds {', '.join(sorted(DUAL_TYPES))}"
-        raise ModelError("no adapter for this architecture", got=f"model_type {model_type!r} of {source}", allowed=allowed)
+        raise ModelError(
+            "no adapter for this architecture", got=f"model_type {model_type!r} of {source}", allowed=allowed
+        )
 
 
-# Finding -----------------------------------------------------------------------------------------------------------------
+# Finding
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def _found(spec: ModelSpec) -> tuple[_Found, dict[str, Any]]:
@@ -138,8 +146,16 @@ def _facts(spec: ModelSpec, found: _Found, config: dict[str, Any]) -> ModelFacts
     kind = row.kind if row else kind_of(config["model_type"])
     dtype = resolve_dtype(spec.dtype)
     preset = "" if kind == "dual" else _style(spec, row, found.name, kind)
-    weights = hash_folder(found.path, cache_root() / "weights.json") if found.local else f"{found.source}@{found.revision}"
-    identity = {"weights": weights, "kind": kind, "dtype": dtype, "preset": preset, "adapter": ADAPTER_VERSION} | key_options(spec)
+    weights = (
+        hash_folder(found.path, cache_root() / "weights.json") if found.local else f"{found.source}@{found.revision}"
+    )
+    identity = {
+        "weights": weights,
+        "kind": kind,
+        "dtype": dtype,
+        "preset": preset,
+        "adapter": ADAPTER_VERSION,
+    } | key_options(spec)
     return ModelFacts(
         name=found.name,
         kind=kind,
@@ -160,11 +176,15 @@ def _locate(spec: ModelSpec, row: KnownModel | None) -> _Found:
     if folder and (folder / "config.json").is_file():
         if spec.revision is not None:
             todo = "leave revision out, or name the model by its hub id"
-            raise ModelError("weights in a folder have no revisions", got=f"model.revision = {spec.revision!r}", todo=todo)
+            raise ModelError(
+                "weights in a folder have no revisions", got=f"model.revision = {spec.revision!r}", todo=todo
+            )
         return _Found(row.name if row else folder.resolve().name, str(folder.resolve()), folder, "", True)
     if row and row.folder:
         raise ModelError(
-            f"the weights of {row.name} are missing", got=row.folder, todo="reinstall, or train them: python -m core.demo.train"
+            f"the weights of {row.name} are missing",
+            got=row.folder,
+            todo="reinstall, or train them: python -m core.demo.train",
         )
     if row is None and folder and folder.is_dir():
         raise ModelError("the folder holds no model", got=folder, allowed="a folder with config.json and *.safetensors")
@@ -200,10 +220,15 @@ def _width_by_class(config: dict[str, Any], kind: Kind) -> int:
     from transformers import AutoConfig
 
     filled = AutoConfig.for_model(**config)
-    return int(filled.projection_dim if hasattr(filled, "projection_dim") and kind == "dual" else filled.get_text_config().hidden_size)
+    return int(
+        filled.projection_dim
+        if hasattr(filled, "projection_dim") and kind == "dual"
+        else filled.get_text_config().hidden_size
+    )
 
 
-# Loading -----------------------------------------------------------------------------------------------------------------
+# Loading
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def _where(facts: ModelFacts) -> dict[str, Any]:
@@ -217,13 +242,16 @@ def _auto(name: str) -> Any:
 
 
 def _processor(facts: ModelFacts) -> Any:
-    """The processor; images between the smallest and largest area the prompts' style asks for, where the class has such limits."""
+    """The processor; images between the smallest and largest area the prompts' style asks for, where the class "
+    "has such limits."""
     processor = _guarded(facts, lambda: _auto("AutoProcessor").from_pretrained(facts.source, **_where(facts)))
     _check_tokenizer(facts, getattr(processor, "tokenizer", None))
     pixels = STYLES[facts.preset].pixels if facts.preset else None
     if pixels and "longest_edge" in dict(getattr(processor.image_processor, "size", {})):
         size = dict(zip(("shortest_edge", "longest_edge"), pixels, strict=True))
-        processor.image_processor = type(processor.image_processor).from_pretrained(facts.source, size=size, **_where(facts))
+        processor.image_processor = type(processor.image_processor).from_pretrained(
+            facts.source, size=size, **_where(facts)
+        )
     return processor
 
 
@@ -232,7 +260,9 @@ def _check_tokenizer(facts: ModelFacts, tokenizer: Any) -> None:
     if tokenizer is None or len(tokenizer) <= len(tokenizer.get_added_vocab()):
         got = "special tokens only" if tokenizer is not None else "none"
         todo = "copy tokenizer.json and tokenizer_config.json of the original beside the weights"
-        raise ModelError(f"{facts.name} comes without a tokenizer", got=got, allowed="a processor with a vocabulary", todo=todo)
+        raise ModelError(
+            f"{facts.name} comes without a tokenizer", got=got, allowed="a processor with a vocabulary", todo=todo
+        )
 
 
 def _complete(processor: Any, config: Any) -> None:
@@ -248,10 +278,17 @@ def _complete(processor: Any, config: Any) -> None:
 def _weights(facts: ModelFacts, spec: ModelSpec) -> Any:
     auto = _auto("AutoModel" if facts.kind == "dual" else "AutoModelForImageTextToText")
     options = loading_options(spec, facts.dtype)
-    model, told = _guarded(facts, lambda: auto.from_pretrained(facts.source, **options, **_where(facts), output_loading_info=True))
+    model, told = _guarded(
+        facts, lambda: auto.from_pretrained(facts.source, **options, **_where(facts), output_loading_info=True)
+    )
     if missing := sorted(told["missing_keys"]):
         what = f"the checkpoint of {facts.name} lacks weights, which would be random"
-        raise ModelError(what, got=", ".join(missing[:3]), allowed=f"a whole {type(model).__name__}", todo="choose another checkpoint")
+        raise ModelError(
+            what,
+            got=", ".join(missing[:3]),
+            allowed=f"a whole {type(model).__name__}",
+            todo="choose another checkpoint",
+        )
     return (model if "device_map" in options else model.to(device())).eval()
 
 
@@ -281,7 +318,11 @@ def _adapter_class(facts: ModelFacts, processor: Any) -> Any:
 
         return PLAIN[facts.model_type]
     if not getattr(processor, "chat_template", None) and STYLES[facts.preset].frame.written is None:
-        raise ModelError(f"{facts.name} has no chat template", got=type(processor).__name__, allowed="a chat image-text-to-text model")
+        raise ModelError(
+            f"{facts.name} has no chat template",
+            got=type(processor).__name__,
+            allowed="a chat image-text-to-text model",
+        )
     from core.models.chat import ChatAdapter
 
     return ChatAdapter

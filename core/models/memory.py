@@ -1,22 +1,23 @@
 """How much memory a model takes, and whether it is there: estimated before anything is fetched or read.
 
-Rule (`memory_gib`): parameters x bytes, plus a fifth for activations and what the framework keeps. Bytes are 4 in float32 and 2 in
-bfloat16 and float16. Quantised (8bit, 4bit) only the linear layers shrink, to 1 byte and to 0.5625 (4 bits and their scales); embedding
-and output tables stay at 2 bytes, taken as an eighth of all parameters (13% in Qwen2-VL-7B: 2 x 152,064 x 3,584 of 8.29 billion).
+Rule (`memory_gib`): parameters x bytes, plus a fifth for activations and what the framework keeps. Bytes are 4 in
+float32 and 2 in bfloat16 and float16. Quantised (8bit, 4bit) only the linear layers shrink, to 1 byte and to 0.5625 (4
+bits and their scales); embedding and output tables stay at 2 bytes, taken as an eighth of all parameters (13% in
+Qwen2-VL-7B: 2 x 152,064 x 3,584 of 8.29 billion).
 
-The number of parameters comes from the table, else from the headers of the safetensors files on disk, else from the hub's own metadata;
-where none of them says, nothing is checked.
+The number of parameters comes from the table, else from the headers of the safetensors files on disk, else from the
+hub's own metadata; where none of them says, nothing is checked.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import ModelError
+from core.models.device import free_gib
 
 if TYPE_CHECKING:
     from core.models.base import ModelFacts
@@ -54,13 +55,16 @@ def check_memory(facts: ModelFacts, parameters: float | None, quantisation: str,
     smaller = [f'quantisation = "{q}" ({memory_gib(parameters, facts.dtype, q):.1f} GiB)' for q in ("8bit", "4bit")]
     hints = smaller if quantisation == "none" else []
     hints += ['device_map = "auto"'] if not spread else []
-    todo = "a larger machine, or a smaller model of `retrieval-lens models`" + (f"; on a GPU also {', '.join(hints)}" if hints else "")
+    todo = "a larger machine, or a smaller model of `retrieval-lens models`" + (
+        f"; on a GPU also {', '.join(hints)}" if hints else ""
+    )
     got = f"{free:.1f} GiB free, {parameters:.2f} billion parameters in {facts.dtype}"
     raise ModelError(f"{facts.name} does not fit into memory", got=got, allowed=f"{needed:.1f} GiB or more", todo=todo)
 
 
 def stored_parameters(folder: Path) -> float | None:
-    """Billions of parameters in a folder's safetensors files, from their headers; None where there are none or they cannot be read."""
+    """Billions of parameters in a folder's safetensors files, from their headers; None where there are none or they
+    cannot be read."""
     counts = [_header_parameters(path) for path in sorted(folder.glob("*.safetensors"))]
     if not counts or None in counts or not _complete(folder):
         return None
@@ -94,26 +98,6 @@ def _complete(folder: Path) -> bool:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return True
-    return all((folder / name).is_file() for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-
-
-def free_gib(spread: bool = False) -> float:
-    """GiB free where the model would go: the first GPU or the CPU; all GPUs and the CPU where it may be spread."""
-    import torch
-
-    from core.models.options import device
-
-    if not device().startswith("cuda"):
-        return cpu_gib()
-    if not spread:
-        return torch.cuda.mem_get_info(device())[0] / 2**30
-    return sum(torch.cuda.mem_get_info(n)[0] for n in range(torch.cuda.device_count())) / 2**30 + cpu_gib()
-
-
-def cpu_gib() -> float:
-    """GiB of main memory a new process could take; infinity where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.is_file() or not hasattr(os, "sysconf"):
-        return float("inf")
-    line = next((text for text in meminfo.read_text().splitlines() if text.startswith("MemAvailable")), None)
-    return float("inf") if line is None else int(line.split()[1]) / 2**20
+    return all(
+        (folder / name).is_file() for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    )

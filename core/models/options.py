@@ -1,11 +1,11 @@
-"""How a model is loaded: device, compute type, attention kernel, placement of layers, quantisation, and whether its own code may run.
+"""How a model is loaded: device, compute type, attention kernel, placement of layers, quantisation, and whether its own
+code may run.
 
 What a machine cannot do is said before anything is fetched.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,32 +14,18 @@ from typing import Any
 
 from core.config import ModelSpec
 from core.errors import ModelError
+from core.models.device import device, resolve_dtype
 from core.models.table import find
 
 _TRUSTED: ContextVar[str | None] = ContextVar("trusted", default=None)
-
-
-def device() -> str:
-    """`RETRIEVAL_LENS_DEVICE`, else cuda, else mps, else cpu."""
-    import torch
-
-    if chosen := os.environ.get("RETRIEVAL_LENS_DEVICE"):
-        return chosen
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def resolve_dtype(dtype: str) -> str:
-    """`auto`: bfloat16 on a GPU, float32 elsewhere."""
-    if dtype != "auto":
-        return dtype
-    return "bfloat16" if device().startswith("cuda") else "float32"
 
 
 def check_options(spec: ModelSpec) -> None:
     """Refuse what this machine cannot do.
 
     Raises:
-        ModelError: Flash Attention or bitsandbytes without their package, without a CUDA GPU, or in a type they do not compute in.
+        ModelError: Flash Attention or bitsandbytes without their package, without a CUDA GPU, or in a type they do not
+            compute in.
     """
     if spec.attention == "flash_attention_2":
         _check_flash(resolve_dtype(spec.dtype))
@@ -53,10 +39,14 @@ def _check_flash(dtype: str) -> None:
     got = 'model.attention = "flash_attention_2"'
     if not is_flash_attn_2_available():
         todo = 'pip install flash-attn, on a machine with a CUDA GPU; or attention = "sdpa"'
-        raise ModelError("Flash Attention 2 is not there", got=got, allowed="the package flash-attn and a CUDA GPU", todo=todo)
+        raise ModelError(
+            "Flash Attention 2 is not there", got=got, allowed="the package flash-attn and a CUDA GPU", todo=todo
+        )
     if dtype == "float32":
         todo = 'dtype = "bfloat16", or attention = "sdpa"'
-        raise ModelError("Flash Attention 2 does not compute in float32", got=got, allowed="bfloat16 or float16", todo=todo)
+        raise ModelError(
+            "Flash Attention 2 does not compute in float32", got=got, allowed="bfloat16 or float16", todo=todo
+        )
 
 
 def _check_quantisation(quantisation: str) -> None:
@@ -64,15 +54,20 @@ def _check_quantisation(quantisation: str) -> None:
 
     got = f'model.quantisation = "{quantisation}"'
     if not is_bitsandbytes_available():
-        raise ModelError("bitsandbytes is not installed", got=got, todo="pip install bitsandbytes, or leave quantisation out")
+        raise ModelError(
+            "bitsandbytes is not installed", got=got, todo="pip install bitsandbytes, or leave quantisation out"
+        )
     if not device().startswith("cuda"):
         raise ModelError(
-            "quantised weights need a CUDA GPU", got=f"{got} on {device()}", todo="leave quantisation out, or use another machine"
+            "quantised weights need a CUDA GPU",
+            got=f"{got} on {device()}",
+            todo="leave quantisation out, or use another machine",
         )
 
 
 def key_options(spec: ModelSpec) -> dict[str, str]:
-    """Options that change an embedding, for the model's key; those at their default are left out, so keys made before they were stay."""
+    """Options that change an embedding, for the model's key; those at their default are left out, so keys made before
+    they were stay."""
     chosen = {"attention": (spec.attention, "auto"), "quantisation": (spec.quantisation, "none")}
     return {name: value for name, (value, default) in chosen.items() if value != default}
 
@@ -102,7 +97,8 @@ def _bitsandbytes(quantisation: str, dtype: Any) -> Any:
     )  # fmt: skip
 
 
-# Code of a repository ----------------------------------------------------------------------------------------------------
+# Code of a repository
+# ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -135,5 +131,7 @@ def trusted_source(spec: ModelSpec, name: str) -> str:
     if folder.is_dir() and folder.resolve() == Path(source).expanduser().resolve():
         return str(folder.resolve())
     raise ModelError(
-        "this is not the model of the spec", got=f"--trust-remote-code {name}", allowed=source or "nothing: its weights are shipped with us"
+        "this is not the model of the spec",
+        got=f"--trust-remote-code {name}",
+        allowed=source or "nothing: its weights are shipped with us",
     )

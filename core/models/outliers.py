@@ -1,10 +1,11 @@
 """Tokens whose norm dwarfs the rest of their item: attention sinks and massive activations.
 
-Some hidden states of large decoders are orders of magnitude larger than all others, in the first token, in separators, and in image tokens
-of the background ("massive activations", Sun et al. 2024, arXiv 2402.17762; "visual attention sinks", Kang et al. 2025, arXiv 2503.03321).
-They hardly depend on the input, and a mean over tokens then says little else. They are measured at every stored layer while encoding, and
-the mask `no-outliers` leaves them out. The final norm evens most of them out, so layers before the last are where to look; at layer 0, the
-decoder's input, image features and word embeddings can differ in scale as a whole, and the mask then leaves out the images.
+Some hidden states of large decoders are orders of magnitude larger than all others, in the first token, in separators,
+and in image tokens of the background ("massive activations", Sun et al. 2024, arXiv 2402.17762; "visual attention
+sinks", Kang et al. 2025, arXiv 2503.03321). They hardly depend on the input, and a mean over tokens then says little
+else. They are measured at every stored layer while encoding, and the mask `no-outliers` leaves them out. The final norm
+evens most of them out, so layers before the last are where to look; at layer 0, the decoder's input, image features and
+word embeddings can differ in scale as a whole, and the mask then leaves out the images.
 
 The threshold is ours: in a mean, a token of 20 times the median norm weighs as much as 20 others.
 """
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OUTLIER_RATIO = 20.0
-"""A token is an outlier where its L2 norm exceeds this many times the median norm of its item's tokens at that layer."""
+"""A token is an outlier where its L2 norm exceeds this many times the median norm of its item's tokens at that
+layer."""
 
 NO_OUTLIERS = "no-outliers"
 """Mask: all tokens but outliers. The token of median norm is never one, so no item is left empty."""
 
 MEASURE = "outliers"
-"""Stands for a pooling in the views a model is asked for: gives (largest norm ratio, number of outliers) instead of an embedding."""
+"""Stands for a pooling in the views a model is asked for: gives (largest norm ratio, number of outliers) instead of an
+embedding."""
 
 
 def measured(layer: int) -> EmbeddingView:
@@ -36,7 +39,8 @@ def measured(layer: int) -> EmbeddingView:
 
 
 def norm_ratios(states: Tensor, attended: Tensor) -> Tensor:
-    """Norm of each token over the median norm of its item, (b, t) float32; 0 for padding. Of two middle norms the smaller is the median.
+    """Norm of each token over the median norm of its item, (b, t) float32; 0 for padding. Of two middle norms the
+    smaller is the median.
 
     Args:
         states: (b, t, d), any float type.

@@ -1,7 +1,7 @@
 """Models without a chat template: PaliGemma and Chameleon, with the released code's quirks (docs/study.md section 2).
 
-PaliGemma: `<image>` + text, and one black 112 x 112 image where the item has none. Chameleon: images resized to 224 x 224 (Lanczos),
-`<image>` + text, the assembled text stripped, so its prompt has no trailing space.
+PaliGemma: `<image>` + text, and one black 112 x 112 image where the item has none. Chameleon: images resized to 224 x
+224 (Lanczos), `<image>` + text, the assembled text stripped, so its prompt has no trailing space.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ CHAMELEON_SIDE = 224
 class PaliGemmaAdapter(DecoderAdapter):
     """`<image><bos>text\\n`.
 
-    The model was trained to attend to such a prefix in both directions, which `token_type_ids` turn on. The released code does not pass
-    them, so the `study` preset attends causally; the `chat` preset and `generate` do what the model was trained for.
+    The model was trained to attend to such a prefix in both directions, which `token_type_ids` turn on. The released
+    code does not pass them, so the `study` preset attends causally; the `chat` preset and `generate` do what the model
+    was trained for.
     """
 
     def render(self, item: Item, prompt: Prompt, answer: bool = False) -> str:
@@ -31,7 +32,9 @@ class PaliGemmaAdapter(DecoderAdapter):
 
     def process(self, items: Sequence[Item], rendered: list[str]) -> Any:
         opening = f"{self.processor.image_token}{self.tokenizer.bos_token}"
-        texts = [self.processor.image_token + r[len(opening) : -1] for r in rendered]  # the processor adds <bos> and \n itself
+        texts = [
+            self.processor.image_token + r[len(opening) : -1] for r in rendered
+        ]  # the processor adds <bos> and \n itself
         images = [[item.image if item.modality != "text" else self._dummy] for item in items]
         return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
 
@@ -73,7 +76,11 @@ class ChameleonAdapter(DecoderAdapter):
         end = -self.tail() or None
         texts = [r[:end] for r in rendered]  # the processor adds the separator itself
         side = (CHAMELEON_SIDE, CHAMELEON_SIDE)
-        images = [[item.image.convert("RGB").resize(side, Image.Resampling.LANCZOS)] for item in items if item.modality != "text"]
+        images = [
+            [item.image.convert("RGB").resize(side, Image.Resampling.LANCZOS)]
+            for item in items
+            if item.modality != "text"
+        ]
         return self.processor(images=images or None, text=texts, padding=True, return_tensors="pt")
 
     def image_tokens(self, item: Item) -> int:

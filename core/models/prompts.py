@@ -1,7 +1,8 @@
 """How an item is put to a model: one style per way of asking, and the study's among them (docs/study.md section 2).
 
-In: an item (modality, task, side) and the name of a style. Out: the content parts of one user turn, which of their characters are the
-instruction, and what stands around them. Parts are concatenated by the chat template; the study's instructions end in a blank.
+In: an item (modality, task, side) and the name of a style. Out: the content parts of one user turn, which of their
+characters are the instruction, and what stands around them. Parts are concatenated by the chat template; the study's
+instructions end in a blank.
 
 Every retriever's style says where it is documented; what is not documented there is marked "ours".
 """
@@ -29,7 +30,8 @@ class Frame:
         system: words of a system turn before it; None leaves that to the chat template.
         answer: whether the model's own turn is opened behind it (the template's generation prompt).
         ending: characters behind everything, such as the end token that is pooled.
-        written: what stands before and behind, for models embedded without a chat template; None takes the processor's template.
+        written: what stands before and behind, for models embedded without a chat template; None takes the processor's
+            template.
     """
 
     system: str | None = None
@@ -114,7 +116,8 @@ def _asked(item: Item, instruction: str, lead: str = "") -> Prompt:
     return Prompt((*image, words) if words else image, text, instruction, lead)
 
 
-# The study ---------------------------------------------------------------------------------------------------------------
+# The study
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,11 @@ _FUSED_ELSEWHERE = _FUSED[8, "query"]
 
 def _study(item: Item) -> Prompt:
     """The study's parts."""
-    row = _FUSED.get((item.task, item.side), _FUSED_ELSEWHERE) if item.modality == "image,text" else _SINGLE[item.modality]
+    row = (
+        _FUSED.get((item.task, item.side), _FUSED_ELSEWHERE)
+        if item.modality == "image,text"
+        else _SINGLE[item.modality]
+    )
     if row.joined:
         return _asked(item, row.instruction)
     bare = _bare(item)
@@ -148,7 +155,9 @@ def _study(item: Item) -> Prompt:
 def _bare(item: Item) -> Prompt:
     """The item and nothing else."""
     text = item.text or ""
-    return Prompt((*([None] if item.modality != "text" else []), *([text] if item.modality != "image" else [])), text, "")
+    return Prompt(
+        (*([None] if item.modality != "text" else []), *([text] if item.modality != "image" else [])), text, ""
+    )
 
 
 # Fine-tuned retrievers -----------------------------------------------------------------------------------------
@@ -157,7 +166,8 @@ def _bare(item: Item) -> Prompt:
 def _vlm2vec(item: Item) -> Prompt:
     """MMEB's wording: what is looked for stands before the words of a query; a text on its own is put in bare.
 
-    The card gives the wording of fused queries, MMEB those of MSCOCO and EDIS. Ours: the same words for every corpus of a task.
+    The card gives the wording of fused queries, MMEB those of MSCOCO and EDIS. Ours: the same words for every corpus of
+    a task.
     """
     if item.modality == "text":
         return _asked(item, "", _VLM2VEC_CAPTION if item.side == "query" and item.task in {1, 3} else "")
@@ -173,17 +183,21 @@ _VLM2VEC_RELATED = " Represent the given image with related text information: "
 
 
 def _e5v(item: Item) -> Prompt:
-    """ "Summary above ... in one word"; composed retrieval (task 7) as its CIRR evaluation words it, misspelling included."""
+    """ "Summary above ... in one word"; composed retrieval (task 7) as its CIRR evaluation words it, misspelling
+    included."""
     if item.task == 7 and item.modality == "image,text":
         return _asked(item, '", desribe modified image in one word:', 'Modify this image with "')
     if item.task == 7 and item.modality == "image":
         return _asked(item, "\n Describe this image in one word:")
-    above = {"text": "sentence", "image": "image", "image,text": "image and sentence"}[item.modality]  # the last one is ours
+    above = {"text": "sentence", "image": "image", "image,text": "image and sentence"}[
+        item.modality
+    ]  # the last one is ours
     return _asked(item, f"\nSummary above {above} in one word: ")
 
 
 def _lamra(item: Item) -> Prompt:
-    """As LamRA's candidates and its zero-shot queries; M-BEIR's written query instructions are not part of an item here."""
+    """As LamRA's candidates and its zero-shot queries; M-BEIR's written query instructions are not part of an item
+    here."""
     above = {"text": "sentence", "image": "image", "image,text": "image and sentence"}[item.modality]
     return _asked(item, f"\nSummarize above {above} in one word: ")
 
@@ -197,13 +211,25 @@ STYLES: dict[str, Style] = {
     "study": Style(_study, "mean", "arXiv 2512.19115, released code"),
     "chat": Style(_bare, "mean", "the model's own chat template around the bare item"),
     "gme": Style(
-        _bare, "last", "gme_inference.py of Alibaba-NLP/gme-Qwen2-VL-2B-Instruct (copied in TIGER-AI-Lab/VLM2Vec), default instruction",
-        Frame(system="You are a helpful assistant.", answer=True, ending="<|endoftext|>"), (256 * 28 * 28, 1280 * 28 * 28),
+        _bare,
+        "last",
+        "gme_inference.py of Alibaba-NLP/gme-Qwen2-VL-2B-Instruct (copied in TIGER-AI-Lab/VLM2Vec), default "
+        "instruction",
+        Frame(system="You are a helpful assistant.", answer=True, ending="<|endoftext|>"),
+        (256 * 28 * 28, 1280 * 28 * 28),
     ),
     "vlm2vec": Style(
-        _vlm2vec, "last", "card of TIGER-Lab/VLM2Vec-Qwen2VL-7B; instructions of MMEB (arXiv 2410.05160)", Frame(written=("", "")),
+        _vlm2vec,
+        "last",
+        "card of TIGER-Lab/VLM2Vec-Qwen2VL-7B; instructions of MMEB (arXiv 2410.05160)",
+        Frame(written=("", "")),
     ),
     "e5-v": Style(_e5v, "last", "README.md and retrieval.py of github.com/kongds/E5-V", Frame(written=_LLAMA3)),
-    "lamra": Style(_lamra, "last", "demo.py of LamRA's code (as in github.com/yuanzm1/lamra): the state before <emb>", Frame(answer=True)),
-}  # fmt: skip
+    "lamra": Style(
+        _lamra,
+        "last",
+        "demo.py of LamRA's code (as in github.com/yuanzm1/lamra): the state before <emb>",
+        Frame(answer=True),
+    ),
+}
 """Every style by the name `[model] preset` gives it."""

@@ -27,7 +27,9 @@ def config_from_hub(hub_id: str, revision: str) -> Path:
         todo = f"accept its terms at https://huggingface.co/{hub_id} and log in: hf auth login"
         raise ModelError("the repository is gated", got=hub_id, todo=todo) from error
     except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{hub_id} has no such revision", got=revision, todo="leave revision out, or name a commit") from error
+        raise ModelError(
+            f"{hub_id} has no such revision", got=revision, todo="leave revision out, or name a commit"
+        ) from error
     except errors.RepositoryNotFoundError as error:
         allowed = nearest(hub_id, [r.hub_id for r in KNOWN.values() if r.hub_id])
         todo = "check the name; a private one needs a login: hf auth login"
@@ -39,17 +41,27 @@ def config_from_hub(hub_id: str, revision: str) -> Path:
     except errors.HFValidationError as error:
         raise ModelError("not a hub id", got=repr(hub_id), allowed="owner/name") from error
     except (errors.HfHubHTTPError, OSError) as error:
-        raise ModelError(f"the hub does not give {hub_id}: {first_line(error)}", todo="try again later, or name a local folder") from error
+        raise ModelError(
+            f"the hub does not give {hub_id}: {first_line(error)}", todo="try again later, or name a local folder"
+        ) from error
     except errors.HTTPError as error:  # no answer at all
         raise _unreachable(hub_id) from error
 
 
 def _config_path(hub_id: str, revision: str) -> Path:
-    """The hub is asked once, since its downloads try for half a minute each without a network; without an answer the cache is all there is.
+    """The hub is asked once, since its downloads try for half a minute each without a network; without an answer the
+    cache is all there is.
 
     Where the config is in the cache and nobody answers, this process goes on as with `HF_HUB_OFFLINE`.
     """
-    from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub import (
+        constants,
+        errors,
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+        try_to_load_from_cache,
+    )
 
     cached = isinstance(try_to_load_from_cache(hub_id, "config.json", revision=revision), str)
     if not constants.HF_HUB_OFFLINE:
@@ -70,7 +82,9 @@ def _unreachable(hub_id: str) -> ModelError:
     if constants.HF_HUB_OFFLINE:
         what = "the model is not in the hub's cache and HF_HUB_OFFLINE forbids fetching: the hub cannot be reached"
         return ModelError(what, got=hub_id, todo=f"unset HF_HUB_OFFLINE; or {fetch}")
-    return ModelError("the hub cannot be reached and the model is not in its cache", got=hub_id, todo=f"connect, or {fetch}")
+    return ModelError(
+        "the hub cannot be reached and the model is not in its cache", got=hub_id, todo=f"connect, or {fetch}"
+    )
 
 
 def read_config(folder: Path, source: str) -> dict[str, Any]:
@@ -89,7 +103,8 @@ def read_config(folder: Path, source: str) -> dict[str, Any]:
 
 
 def check_code(config: dict[str, Any], source: str, trusted: bool) -> None:
-    """Refuse an architecture that transformers does not have, unless the repository brings it and its code was allowed by name.
+    """Refuse an architecture that transformers does not have, unless the repository brings it and its code was allowed
+    by name.
 
     Raises:
         ModelError: and how to allow it.
@@ -101,7 +116,9 @@ def check_code(config: dict[str, Any], source: str, trusted: bool) -> None:
         return
     if "auto_map" not in config:
         raise ModelError(
-            "transformers does not know this architecture", got=f"model_type {kind!r} of {source}", todo="pip install -U transformers"
+            "transformers does not know this architecture",
+            got=f"model_type {kind!r} of {source}",
+            todo="pip install -U transformers",
         )
     raise ModelError(
         "this model needs code from its own repository, which is not run", got=f"model_type {kind!r} of {source}",
@@ -110,44 +127,65 @@ def check_code(config: dict[str, Any], source: str, trusted: bool) -> None:
 
 
 def check_weights(source: str, revision: str, folder: Path) -> None:
-    """Refuse a checkpoint without safetensors before anything large is fetched; where the hub does not answer, nothing is said.
+    """Refuse a checkpoint without safetensors before anything large is fetched; where the hub does not answer, nothing
+    is said.
 
     Args:
         folder: the local folder, or the hub's snapshot.
 
     Raises:
-        ModelError: there are weights, but none as safetensors, or none at all in a folder or in the cache of one who is offline.
+        ModelError: there are weights, but none as safetensors, or none at all in a folder or in the cache of one who is
+            offline.
     """
     from huggingface_hub import constants
 
     names = _names(source, revision, folder)
     if names is None and constants.HF_HUB_OFFLINE:
         todo = f"unset HF_HUB_OFFLINE; or fetch them elsewhere: hf download {source}"
-        raise ModelError(f"the weights of {source} are not in the hub's cache and HF_HUB_OFFLINE forbids fetching", todo=todo)
+        raise ModelError(
+            f"the weights of {source} are not in the hub's cache and HF_HUB_OFFLINE forbids fetching", todo=todo
+        )
     if names is None or any(name.endswith(".safetensors") and not name.startswith("adapter_") for name in names):
         return None if revision else _check_whole(folder)
     if "adapter_config.json" in names:
         todo = (
-            "merge it into its base model (peft: merge_and_unload, save_pretrained), with the base model's processor, and name that folder"
+            "merge it into its base model (peft: merge_and_unload, save_pretrained), with the base model's processor,"
+            " and name that folder"
         )
-        raise ModelError(f"{source} holds an adapter, not a whole model", got="adapter_config.json", allowed="*.safetensors", todo=todo)
+        raise ModelError(
+            f"{source} holds an adapter, not a whole model",
+            got="adapter_config.json",
+            allowed="*.safetensors",
+            todo=todo,
+        )
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
     if revision:
-        where, todo = source, "convert it once (load it, save_pretrained) and name that folder, or choose another checkpoint"
+        where, todo = (
+            source,
+            "convert it once (load it, save_pretrained) and name that folder, or choose another checkpoint",
+        )
     else:
         where, todo = f"the folder {folder}", "save the model again with save_pretrained"
-    raise ModelError(f"{where} holds no safetensors weights", got=", ".join(pickled[:3]) or "none", allowed="*.safetensors", todo=todo)
+    raise ModelError(
+        f"{where} holds no safetensors weights",
+        got=", ".join(pickled[:3]) or "none",
+        allowed="*.safetensors",
+        todo=todo,
+    )
 
 
 def _check_whole(folder: Path) -> None:
-    """Refuse a folder that lacks weight files its index names, or holds one that breaks off; headers and sizes only are read."""
+    """Refuse a folder that lacks weight files its index names, or holds one that breaks off; headers and sizes only are
+    read."""
     from safetensors import SafetensorError, safe_open
 
     index = folder / "model.safetensors.index.json"
     named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else set()
     if missing := sorted(name for name in named if not (folder / name).is_file()):
         todo = "fetch or copy them again"
-        raise ModelError(f"the folder {folder} lacks {len(missing)} of {len(named)} weight files", got=f"no {missing[0]}", todo=todo)
+        raise ModelError(
+            f"the folder {folder} lacks {len(missing)} of {len(named)} weight files", got=f"no {missing[0]}", todo=todo
+        )
     for path in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(path, framework="numpy"):

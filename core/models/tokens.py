@@ -1,8 +1,9 @@
 """Which token is what: image, the item's own text, the study's instruction, or template.
 
-The processor replaces one image placeholder by many image tokens. So the rendered string is tokenised once more as it stands, with
-character offsets, and aligned with what the model gets: both sequences agree before the placeholder and after it; what is left over in
-the model's sequence is the image (or its start and end marks). A token belongs to the part that holds its first visible character.
+The processor replaces one image placeholder by many image tokens. So the rendered string is tokenised once more as it
+stands, with character offsets, and aligned with what the model gets: both sequences agree before the placeholder and
+after it; what is left over in the model's sequence is the image (or its start and end marks). A token belongs to the
+part that holds its first visible character.
 """
 
 from __future__ import annotations

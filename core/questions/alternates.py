@@ -1,8 +1,10 @@
-"""Other dictionaries for the same embeddings: the SAEs shipped for the model, and directions fitted on the run's own rows.
+"""Other dictionaries for the same embeddings: the SAEs shipped for the model, and directions fitted on the run's own
+rows.
 
-An alternate has the contract of the run's SAE: h = z D + u + e, unit rows of D, sparse codes z >= 0, in embedding units. Directions (PCA,
-ICA, k-means) are fitted on the support split and the pool of candidates, never on test queries where there is a support split. Dictionaries
-and codes are kept with the run's answers, so that removing the run removes them.
+An alternate has the contract of the run's SAE: h = z D + u + e, unit rows of D, sparse codes z >= 0, in embedding
+units. Directions (PCA, ICA, k-means) are fitted on the support split and the pool of candidates, never on test queries
+where there is a support split. Dictionaries and codes are kept with the run's answers, so that removing the run removes
+them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from core.analysis.fitdata import FitData, Memo
+from core.analysis.variants.fitdata import FitData, Memo
 from core.fingerprint import hash_folder
 from core.questions.answers import answer, fit_data
 from core.records import Part
@@ -40,7 +42,8 @@ class Alternate:
     codes: Mapping[Part, csr_array]
     offsets: Mapping[Part, np.ndarray]
     trained: Mapping[str, Any]
-    """Facts of the training: `explained_variance` of its last step and `rows` it was measured on, where they are known."""
+    """Facts of the training: `explained_variance` of its last step and `rows` it was measured on, where they are
+    known."""
     identity: Mapping[str, Any]
     """What its numbers depend on, for cache keys."""
     notes: tuple[str, ...] = ()
@@ -102,7 +105,8 @@ def own(run: Run) -> Alternate:
 
 
 def sources(run: Run) -> list[Source]:
-    """SAEs trained beside the run's own, those shipped for the model, then directions, as many as its SAE has concepts."""
+    """SAEs trained beside the run's own, those shipped for the model, then directions, as many as its SAE has
+    concepts."""
     return [*_beside(run), *_shipped(run), *_directions(run)]
 
 
@@ -130,7 +134,9 @@ def _shipped(run: Run) -> list[Source]:
         label = name.removeprefix(run.model_name).strip("-") or "shipped"
         make = _sae_maker(run, folder, str(facts.get("input", "raw")))
         identity = {"sae": hash_folder(folder), "view": str(run.view)}
-        found.append(Source(f"SAE {label}", "sae", str(facts.get("trained_on", "unknown")), identity, make, _trained(facts)))
+        found.append(
+            Source(f"SAE {label}", "sae", str(facts.get("trained_on", "unknown")), identity, make, _trained(facts))
+        )
     return found
 
 
@@ -170,7 +176,7 @@ def _directions(run: Run) -> list[Source]:
 
 def _direction_maker(run: Run, kind: str, size: int, k: int, parts: tuple[Part, ...]) -> Callable[[Draft], None]:
     def make(draft: Draft) -> None:
-        from core.analysis.dictionaries import fit_directions
+        from core.analysis.concepts.directions import fit_directions
 
         rows = np.vstack([run.embeddings(part) for part in parts])
         found = fit_directions(rows, kind=kind, size=min(size, len(rows)), k=k, seed=SEED)
@@ -196,4 +202,6 @@ def _read(run: Run, source: Source, folder: Folder) -> Alternate:
         codes[part] = csr_array(values, shape=(len(run.embeddings(part)), len(dictionary)))
         offsets[part] = folder.array(f"{part}-offset")
     notes = tuple(folder.facts.get("notes", ()))
-    return Alternate(source.name, source.kind, source.fitted_on, dictionary, codes, offsets, source.trained, source.identity, notes)
+    return Alternate(
+        source.name, source.kind, source.fitted_on, dictionary, codes, offsets, source.trained, source.identity, notes
+    )

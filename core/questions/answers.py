@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.transform import SideTransform, transform
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
+from core.analysis.variants.transform import SideTransform, transform
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft, Folder
@@ -27,7 +27,9 @@ def answer(run: Run, question: str, arguments: Mapping[str, Any], write: Callabl
     return run.store.build("answer", f"{run.name}-{question}", spec, (run.key,), write)
 
 
-def cached_table(run: Run, question: str, arguments: Mapping[str, Any], compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def cached_table(
+    run: Run, question: str, arguments: Mapping[str, Any], compute: Callable[[], pd.DataFrame]
+) -> pd.DataFrame:
     """A table answer; its `attrs` (plain JSON) are kept with it."""
 
     def write(draft: Draft) -> None:

@@ -1,7 +1,7 @@
 """Two sides beside each other, each a run and a variant: metrics, who finds what, similarities, shape.
 
-Where both runs ask the same queries of the same candidates (`pairing`), everything is paired query by query; else the numbers stand beside
-each other, each with its own interval, and nothing is subtracted.
+Where both runs ask the same queries of the same candidates (`pairing`), everything is paired query by query; else the
+numbers stand beside each other, each with its own interval, and nothing is subtracted.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ SHOWN_MEASURES = (
 class Sides:
     """Both evaluations and one row per metric.
 
-    `table`: DataFrame[metric, first, first_low, first_high, second, second_low, second_high, difference, difference_low, difference_high,
-    p_value, test, n]; difference is second - first on the same queries, NaN with an empty test where they do not pair. `why_not`: "" where
-    they pair, else the reason.
+    `table`: DataFrame[metric, first, first_low, first_high, second, second_low, second_high, difference,
+    difference_low, difference_high, p_value, test, n]; difference is second - first on the same queries, NaN with an
+    empty test where they do not pair. `why_not`: "" where they pair, else the reason.
     """
 
     first: Evaluated
@@ -52,7 +52,8 @@ class Sides:
 
 
 def pairing(first: Run, second: Run) -> str:
-    """ "" where both runs ask the same queries of the same candidates with the same relevant pairs; else why not, one clause."""
+    """ "" where both runs ask the same queries of the same candidates with the same relevant pairs; else why not, one
+    clause."""
     for part in ("queries", "candidates"):
         mine, theirs = first.corpus.items(part), second.corpus.items(part)  # type: ignore[arg-type]
         if len(mine) != len(theirs):
@@ -84,32 +85,46 @@ def _row(metric: science.Metric, a: science.Evaluation, b: science.Evaluation, p
         low, high = side.ci95[metric]
         row |= {name: side.value(metric), f"{name}_low": low, f"{name}_high": high, f"{name}_n": side.queries}
     if not paired:
-        return row | dict.fromkeys(("difference", "difference_low", "difference_high", "p_value"), np.nan) | {"test": "", "n": 0}
+        return (
+            row
+            | dict.fromkeys(("difference", "difference_low", "difference_high", "p_value"), np.nan)
+            | {"test": "", "n": 0}
+        )
     found = science.paired_difference(a, b, metric)
     bounds = {"difference_low": found.low, "difference_high": found.high, "p_value": found.p_value}
     return row | {"difference": found.difference} | bounds | {"test": found.test, "n": found.n}
 
 
 def outcomes(first: Run, second: Run, variant: str = "none", other_variant: str = "none", k: int = 1) -> pd.DataFrame:
-    """Who has a relevant candidate in the top k: DataFrame[kind, queries, share]; kinds both, only first, only second, neither.
+    """Who has a relevant candidate in the top k: DataFrame[kind, queries, share]; kinds both, only first, only second,
+    neither.
 
     Raises:
         UserError: the runs do not ask the same queries.
     """
     masks = _masks(first, second, variant, other_variant, k)
     n = len(masks["all"])
-    rows = [(kind, int(masks[kind].sum()), float(masks[kind].mean()) if n else np.nan) for kind in KINDS if kind != "all"]
+    rows = [
+        (kind, int(masks[kind].sum()), float(masks[kind].mean()) if n else np.nan) for kind in KINDS if kind != "all"
+    ]
     table = pd.DataFrame(rows, columns=["kind", "queries", "share"])
     table.attrs = {"n": n, "k": k}
     return table
 
 
 def query_list(
-    first: Run, second: Run, variant: str = "none", other_variant: str = "none", kind: Kind = "all", k: int = 1, limit: int = 100
+    first: Run,
+    second: Run,
+    variant: str = "none",
+    other_variant: str = "none",
+    kind: Kind = "all",
+    k: int = 1,
+    limit: int = 100,
 ) -> pd.DataFrame:
     """Queries on which the two sides differ most: DataFrame[row, id, modality, text, rank_first, rank_second].
 
-    Order: the largest |log(rank_first / rank_second)| first; queries with nothing to find last. attrs["total"]: how many before `limit`.
+    Order: the largest |log(rank_first / rank_second)| first; queries with nothing to find last. attrs["total"]: how
+        many before `limit`.
 
     Raises:
         UserError: unknown kind, or the runs do not ask the same queries.
@@ -126,7 +141,9 @@ def query_list(
     return frame
 
 
-def rankings(first: Run, second: Run, query_row: int, variant: str = "none", other_variant: str = "none", top: int = 10) -> Rankings:
+def rankings(
+    first: Run, second: Run, query_row: int, variant: str = "none", other_variant: str = "none", top: int = 10
+) -> Rankings:
     """The best candidates of one query on both sides; `rank_other` is the rank on the other side.
 
     Raises:
@@ -143,8 +160,12 @@ def rankings(first: Run, second: Run, query_row: int, variant: str = "none", oth
 
 def shape(first: Run, second: Run, variant: str = "none", other_variant: str = "none") -> pd.DataFrame:
     """The shape of both sides: DataFrame[measure, first, second]; measures of `core.questions.geometry.shape`."""
-    columns = {name: _shape_of(run, v) for name, run, v in (("first", first, variant), ("second", second, other_variant))}
-    return pd.DataFrame([{"measure": m, **{name: values[m] for name, values in columns.items()}} for m in SHOWN_MEASURES])
+    columns = {
+        name: _shape_of(run, v) for name, run, v in (("first", first, variant), ("second", second, other_variant))
+    }
+    return pd.DataFrame(
+        [{"measure": m, **{name: values[m] for name, values in columns.items()}} for m in SHOWN_MEASURES]
+    )
 
 
 def _shape_of(run: Run, variant: str) -> dict[str, float]:
@@ -153,7 +174,8 @@ def _shape_of(run: Run, variant: str) -> dict[str, float]:
 
 
 def similarities(first: Run, second: Run, variant: str = "none", other_variant: str = "none") -> pd.DataFrame:
-    """Cosines of matching and of other pairs: DataFrame[side, left, right, positive, negative]; shares per bin, each column sums to 1.
+    """Cosines of matching and of other pairs: DataFrame[side, left, right, positive, negative]; shares per bin, each
+    column sums to 1.
 
     attrs: per side "first" and "second" the d_prime, n_positive and n_negative.
     """
@@ -173,9 +195,11 @@ def teaching_query(run: Run, other: Run | None = None, variant: str = "center") 
 
 
 def teaching_queries(run: Run, other: Run | None = None, variant: str = "center", limit: int = 20) -> list[int]:
-    """Rows of queries that show most: missed raw, found first under the variant, found first raw by the other run (if it pairs).
+    """Rows of queries that show most: missed raw, found first under the variant, found first raw by the other run (if
+    it pairs).
 
-    Of those that fit, the ones of median raw rank come first: neither just missed nor hopeless. Where none fits, conditions are dropped
+    Of those that fit, the ones of median raw rank come first: neither just missed nor hopeless. Where none fits,
+        conditions are dropped
     from the last on; [0] at worst.
     """
     raw = evaluate(run, "none").ranks
@@ -195,9 +219,19 @@ def _masks(first: Run, second: Run, variant: str, other_variant: str, k: int) ->
     _need_pairing(first, second)
     ranks = evaluate(first, variant).ranks, evaluate(second, other_variant).ranks
     a, b = ((r > 0) & (r <= k) for r in ranks)
-    return {"all": np.ones(len(a), bool), "both": a & b, "only first": a & ~b, "only second": ~a & b, "neither": ~a & ~b}
+    return {
+        "all": np.ones(len(a), bool),
+        "both": a & b,
+        "only first": a & ~b,
+        "only second": ~a & b,
+        "neither": ~a & ~b,
+    }
 
 
 def _need_pairing(first: Run, second: Run) -> None:
     if why_not := pairing(first, second):
-        raise UserError("these runs do not ask the same queries of the same candidates", got=why_not, allowed="runs of one corpus and task")
+        raise UserError(
+            "these runs do not ask the same queries of the same candidates",
+            got=why_not,
+            allowed="runs of one corpus and task",
+        )

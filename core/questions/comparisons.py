@@ -1,7 +1,9 @@
-"""Rows of a comparison: recall with its interval, paired gains over baselines with their tests, p-values corrected for many tests.
+"""Rows of a comparison: recall with its interval, paired gains over baselines with their tests, p-values corrected for
+many tests.
 
-A setting is one or several rankings of the same queries (`Draws`: several seeds of a random control); its value for a query is the mean
-over its draws. Intervals are 95% bootstrap over queries. p: McNemar's exact test between single rankings, else random sign flips.
+A setting is one or several rankings of the same queries (`Draws`: several seeds of a random control); its value for a
+query is the mean over its draws. Intervals are 95% bootstrap over queries. p: McNemar's exact test between single
+rankings, else random sign flips.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import retrieval as science
-from core.analysis.evaluation import bootstrap_means, mcnemar_exact, sign_flip
-from core.analysis.options import STATISTICS
+from core.analysis.retrieval.evaluation import bootstrap_means, mcnemar_exact, sign_flip
 from core.analysis.variants import FitData, FittedVariant, apply_variant, fit_variant
+from core.analysis.variants.options import STATISTICS
 from core.questions.answers import fit_data, variant_of
 from core.run import Run
 
@@ -40,20 +42,28 @@ def statistics_words(run: Run, variant: str) -> str:
 
 
 def compared(after: Draws, baselines: Mapping[str, Draws], metric: str = "recall@1") -> dict[str, Any]:
-    """One wide row: recall@k, recall@k_low, recall@k_high of `after`; per baseline the columns of `by_metric`; queries."""
+    """One wide row: recall@k, recall@k_low, recall@k_high of `after`; per baseline the columns of `by_metric`;
+    queries."""
     rows = {row["metric"]: row for row in by_metric(after, baselines, tuple(dict.fromkeys((*RECALLS, metric))))}
     wide: dict[str, Any] = {}
     for recall in RECALLS:
-        wide |= {recall: rows[recall]["value"], f"{recall}_low": rows[recall]["low"], f"{recall}_high": rows[recall]["high"]}
+        wide |= {
+            recall: rows[recall]["value"],
+            f"{recall}_low": rows[recall]["low"],
+            f"{recall}_high": rows[recall]["high"],
+        }
     gains = {key: rows[metric][key] for name in baselines for key in (name, f"{name}_low", f"{name}_high", f"{name}_p")}
     return wide | gains | {"queries": len(after[0].first)}
 
 
 def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[str] = RECALLS) -> list[dict[str, Any]]:
-    """One row per metric: metric, value, low, high, and per baseline the paired difference `name`, `name_low`, `name_high`, `name_p`."""
+    """One row per metric: metric, value, low, high, and per baseline the paired difference `name`, `name_low`,
+    `name_high`, `name_p`."""
     rows = []
     values = {metric: _mean(after, metric) for metric in metrics}
-    differences = {(metric, name): values[metric] - _mean(draws, metric) for metric in metrics for name, draws in baselines.items()}
+    differences = {
+        (metric, name): values[metric] - _mean(draws, metric) for metric in metrics for name, draws in baselines.items()
+    }
     columns = [*values.values(), *differences.values()]
     lows, highs = bootstrap_means(np.column_stack(columns))
     at = {key: i for i, key in enumerate([*values, *differences])}
@@ -69,7 +79,8 @@ def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[st
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Holm's step-down correction: the i-th smallest of m p-values times (m - i + 1), never below a smaller one, at most 1.
+    """Holm's step-down correction: the i-th smallest of m p-values times (m - i + 1), never below a smaller one, at
+    most 1.
 
     NaN (no test) stays NaN and does not count (Holm 1979).
     """

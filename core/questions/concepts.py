@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis import concepts as science
-from core.analysis.labels import agreement
+from core.analysis.concepts import measures as science
+from core.analysis.concepts.labels import agreement
 from core.errors import NotAvailable, UserError
 from core.questions.answers import cached_table, item_frame
 from core.questions.labels import RULE, TEST_PARTS, attributes, has_truth, label_all, test_codes
@@ -40,9 +40,9 @@ class ConceptCard:
 class Heat:
     """Where in one item a concept comes from.
 
-    `grid` (rows, cols) per image patch, or None; `tokens` (text, role, value) of every token that is not an image patch.
-    `mean` over all tokens is the SAE's pre-activation of the mean-pooled item (an identity, since the encoder is linear before its ReLU;
-    not for a dual encoder, whose embedding is no mean of its tokens).
+    `grid` (rows, cols) per image patch, or None; `tokens` (text, role, value) of every token that is not an image
+    patch. `mean` over all tokens is the SAE's pre-activation of the mean-pooled item (an identity, since the encoder is
+    linear before its ReLU; not for a dual encoder, whose embedding is no mean of its tokens).
     """
 
     grid: np.ndarray | None
@@ -51,9 +51,11 @@ class Heat:
 
 
 def table(run: Run) -> pd.DataFrame:
-    """All c concepts: concept, energy, energy_image, energy_text, modality_score, bridge, attribution, frequency, label.
+    """All c concepts: concept, energy, energy_image, energy_text, modality_score, bridge, attribution, frequency,
+    label.
 
-    Energy, modality and frequency over queries and candidates (Eqs 3, 4); bridge and attribution over the test pairs (Eqs 5, 6).
+    Energy, modality and frequency over queries and candidates (Eqs 3, 4); bridge and attribution over the test pairs
+    (Eqs 5, 6).
     """
 
     def compute() -> pd.DataFrame:
@@ -74,9 +76,14 @@ def table(run: Run) -> pd.DataFrame:
 
 
 def top(run: Run, sort: str = "energy", n: int = 20) -> pd.DataFrame:
-    """The first `n` concepts by energy, modality, bridge or attribution, largest first; undefined values last, ties by index."""
+    """The first `n` concepts by energy, modality, bridge or attribution, largest first; undefined values last, ties by
+    index."""
     frame = table(run)
-    return frame.sort_values(SORTS[sort], ascending=False, kind="stable", na_position="last").head(n).reset_index(drop=True)
+    return (
+        frame.sort_values(SORTS[sort], ascending=False, kind="stable", na_position="last")
+        .head(n)
+        .reset_index(drop=True)
+    )
 
 
 def concept(run: Run, k: int, n_items: int = 24) -> ConceptCard:
@@ -118,7 +125,10 @@ def check_concept(run: Run, k: int) -> None:
 
 
 def _ranks(frame: pd.DataFrame, k: int) -> dict[str, float]:
-    return {f"{name}_rank": float(frame[column].rank(ascending=False, method="min").iloc[k]) for name, column in SORTS.items()}
+    return {
+        f"{name}_rank": float(frame[column].rank(ascending=False, method="min").iloc[k])
+        for name, column in SORTS.items()
+    }
 
 
 def _firing(run: Run, column: np.ndarray, keep: np.ndarray, n: int) -> pd.DataFrame:
@@ -180,7 +190,8 @@ def top_tokens(run: Run, k: int, n: int = 10) -> list[tuple[str, float]]:
 
 
 def heat(run: Run, k: int, part: Part, row: int) -> Heat:
-    """Per patch and per token: the SAE's pre-activation of concept `k` on that token's own hidden state, before the Top-K.
+    """Per patch and per token: the SAE's pre-activation of concept `k` on that token's own hidden state, before the
+    Top-K.
 
     Raises:
         NotAvailable: own embeddings without a model.

@@ -1,8 +1,9 @@
-"""Removal of the top-attribution concepts against what it should be compared with (Eqs 8-10, Table 2 with its controls).
+"""Removal of the top-attribution concepts against what it should be compared with (Eqs 8-10, Table 2 with its
+controls).
 
-Controls of equal number: random active concepts (several draws), the concepts of highest energy. Controls of equal rank: random directions
-(several draws), the top principal directions of all rows. Each is followed by nothing, by centring or by ReAlign: a removal that adds
-nothing after centring repaired what centring repairs.
+Controls of equal number: random active concepts (several draws), the concepts of highest energy. Controls of equal
+rank: random directions (several draws), the top principal directions of all rows. Each is followed by nothing, by
+centring or by ReAlign: a removal that adds nothing after centring repaired what centring repairs.
 """
 
 from __future__ import annotations
@@ -28,18 +29,25 @@ KINDS = ("top attribution", "top energy", "random concepts", "random directions"
 def removal_controls(run: Run, then: str = "none", seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
     """Recall after removal, by kind, along the removed share and along the rank, followed by the variant `then`.
 
-    DataFrame[curve, share, concepts, kind, draws, rank, metric, value, low, high, gain, gain_low, gain_high, gain_p, beyond_random,
-    beyond_random_low, beyond_random_high, beyond_random_p, draw_lowest, draw_highest]. Controls with several draws are one row: the mean
-    over draws, query by query; `rank` is the mean number of directions removed. gain: paired difference to `then` without removal;
-    beyond_random: to the mean of the random concepts of equal number (NaN for these themselves). curve "none" is the baseline row. attrs:
-    fitted_on (pairs the attribution was measured on), queries.
+    DataFrame[curve, share, concepts, kind, draws, rank, metric, value, low, high, gain, gain_low, gain_high, gain_p,
+    beyond_random, beyond_random_low, beyond_random_high, beyond_random_p, draw_lowest, draw_highest]. Controls with
+    several draws are one row: the mean over draws, query by query; `rank` is the mean number of directions removed.
+    gain: paired difference to `then` without removal; beyond_random: to the mean of the random concepts of equal number
+    (NaN for these themselves). curve "none" is the baseline row. attrs: fitted_on (pairs the attribution was measured
+    on), queries.
 
     Raises:
         NotAvailable: a run without an SAE.
     """
     run.need_sae()
     then = str(variant_of(run, then))
-    arguments = {"then": then, "seeds": list(seeds), "shares": list(SHARES), "ranks": list(RANKS), "rank_share": RANK_SHARE}
+    arguments = {
+        "then": then,
+        "seeds": list(seeds),
+        "shares": list(SHARES),
+        "ranks": list(RANKS),
+        "rank_share": RANK_SHARE,
+    }
     return cached_table(run, "removal-controls", arguments, lambda: _measure(run, then, tuple(seeds)))
 
 
@@ -56,7 +64,14 @@ def _measure(run: Run, then: str, seeds: tuple[int, ...]) -> pd.DataFrame:
 
 
 def _point(
-    run: Run, curve: str, share: float, count: int, rank: int | None, then: str, seeds: tuple[int, ...], baseline: Ranked
+    run: Run,
+    curve: str,
+    share: float,
+    count: int,
+    rank: int | None,
+    then: str,
+    seeds: tuple[int, ...],
+    baseline: Ranked,
 ) -> list[dict[str, Any]]:
     """All kinds at one share (and rank); the rank that other kinds match is the one the top-attribution removal has."""
     found: dict[str, tuple[list[Ranked], list[int]]] = {}
@@ -73,20 +88,26 @@ def _point(
     head = {"curve": curve, "share": share, "concepts": count}
     random = found["random concepts"][0]
     return [
-        row for kind in KINDS for row in _rows(head | {"kind": kind}, *found[kind], baseline, None if kind == "random concepts" else random)
+        row
+        for kind in KINDS
+        for row in _rows(head | {"kind": kind}, *found[kind], baseline, None if kind == "random concepts" else random)
     ]
 
 
 def _ranked(run: Run, removals: Sequence[str], then: str) -> tuple[list[Ranked], list[int]]:
     """Rankings and numbers of directions removed."""
     done = [rank_under(run, removal if then == "none" else f"{removal}+{then}") for removal in removals]
-    return [ranked for ranked, _ in done], [0 if v.query.removed_basis is None else len(v.query.removed_basis) for _, v in done]
+    return [ranked for ranked, _ in done], [
+        0 if v.query.removed_basis is None else len(v.query.removed_basis) for _, v in done
+    ]
 
 
 def _rows(
     head: dict[str, Any], draws: list[Ranked], ranks: list[int], baseline: Ranked, random: list[Ranked] | None
 ) -> list[dict[str, Any]]:
-    baselines: dict[str, Sequence[Ranked]] = {"gain": [baseline]} | ({} if random is None else {"beyond_random": random})
+    baselines: dict[str, Sequence[Ranked]] = {"gain": [baseline]} | (
+        {} if random is None else {"beyond_random": random}
+    )
     head = head | {"draws": len(draws), "rank": sum(ranks) / len(ranks)}
     found = []
     for row in by_metric(draws, baselines):

@@ -1,7 +1,8 @@
 """The study's conclusions under other dictionaries: how well each stands for the embeddings, and what it says of them.
 
-Every figure is measured on the same test items with the same code, whatever the dictionary: the run's own SAE, others of the same model,
-or plain directions (alternates.py). What holds for one dictionary only is a finding about that dictionary.
+Every figure is measured on the same test items with the same code, whatever the dictionary: the run's own SAE, others
+of the same model, or plain directions (alternates.py). What holds for one dictionary only is a finding about that
+dictionary.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis import concepts as measures
 from core.analysis.arrays import unit_rows
-from core.analysis.evaluation import Ranked
-from core.analysis.fidelity import dead_share, explained_variance_per_dimension, l0
-from core.analysis.ranking import rank_relevant
-from core.analysis.stability import NEARLY_SAME, SAME, match, span_overlap
+from core.analysis.concepts import measures
+from core.analysis.concepts.fidelity import dead_share, explained_variance_per_dimension, l0
+from core.analysis.concepts.stability import NEARLY_SAME, SAME, match, span_overlap
+from core.analysis.retrieval.evaluation import Ranked
+from core.analysis.retrieval.ranking import rank_relevant
 from core.questions.alternates import OWN, Alternate, alternate, names
 from core.questions.answers import cached_table
 from core.questions.comparisons import compared, rank_under, tidy
@@ -32,29 +33,33 @@ SEEDS = (0, 1, 2)
 
 
 def sae_fidelity(run: Run) -> pd.DataFrame:
-    """One row per dictionary at hand: DataFrame[dictionary, kind, fitted_on, concepts, l0, dead_share, explained_variance,
-    explained_queries, explained_candidates, explained_in_training, trained_rows, recall@1, recall@1_low, ..., gain, gain_low, gain_high,
-    gain_p, queries].
+    """One row per dictionary at hand: DataFrame[dictionary, kind, fitted_on, concepts, l0, dead_share,
+    explained_variance, explained_queries, explained_candidates, explained_in_training, trained_rows, recall@1,
+    recall@1_low, ..., gain, gain_low, gain_high, gain_p, queries].
 
-    explained_variance: of the pooled test embeddings, per dimension; explained_in_training: at the end of training, of `trained_rows`
-    ("tokens": token states); recall: of the reconstructions z D + u in the place of the embeddings; gain: its paired difference to the
-    embeddings' own.
+    explained_variance: of the pooled test embeddings, per dimension; explained_in_training: at the end of training, of
+        `trained_rows`
+    ("tokens": token states); recall: of the reconstructions z D + u in the place of the embeddings; gain: its paired
+    difference to the embeddings' own.
     """
     return _rows(run, "dictionary-fidelity", _fidelity)
 
 
 def conclusions(run: Run) -> pd.DataFrame:
-    """What each dictionary says: DataFrame[dictionary, kind, fitted_on, concepts, alive, scored, share_text, share_image, concepts_for_99,
-    share_for_99, top, overlap_energy_attribution, overlap_energy_bridge, overlap_attribution_bridge, overlap_all, rank, recall@1, ...,
-    gain, gain_low, gain_high, gain_p, beyond_random, beyond_random_low, beyond_random_high, beyond_random_p, queries, own_cosine,
-    own_above_07, own_above_09, own_span, own_span_by_chance].
+    """What each dictionary says: DataFrame[dictionary, kind, fitted_on, concepts, alive, scored, share_text,
+    share_image, concepts_for_99, share_for_99, top, overlap_energy_attribution, overlap_energy_bridge,
+    overlap_attribution_bridge, overlap_all, rank, recall@1, ..., gain, gain_low, gain_high, gain_p, beyond_random,
+    beyond_random_low, beyond_random_high, beyond_random_p, queries, own_cosine, own_above_07, own_above_09, own_span,
+    own_span_by_chance].
 
-    share_text, share_image: of the `scored` concepts with a modality score (Eq 4), those above 0.9 and below 0.1. share_for_99: of all
-    concepts, the strongest that hold 99% of the energy (Eq 3). overlap_*: of the `top` (1%) sets (Eq 7). recall after removing the top 1%
-    by attribution (Eqs 8-10), chosen on support pairs where there are any; gain: to no removal; beyond_random: to random active concepts of
-    equal number and rank. own_*: agreement with the run's own SAE (stability.py): mean of the largest cosine of each concept that fires,
-    the shares above 0.7 and 0.9, and the mean squared cosine of the spans of the two top-1% sets beside what chance gives; NaN for itself
-    and for a run without an SAE.
+    share_text, share_image: of the `scored` concepts with a modality score (Eq 4), those above 0.9 and below 0.1.
+        share_for_99: of all
+    concepts, the strongest that hold 99% of the energy (Eq 3). overlap_*: of the `top` (1%) sets (Eq 7). recall after
+    removing the top 1% by attribution (Eqs 8-10), chosen on support pairs where there are any; gain: to no removal;
+    beyond_random: to random active concepts of equal number and rank. own_*: agreement with the run's own SAE
+    (stability.py): mean of the largest cosine of each concept that fires, the shares above 0.7 and 0.9, and the mean
+    squared cosine of the spans of the two top-1% sets beside what chance gives; NaN for itself and for a run without an
+    SAE.
     """
     return _rows(run, "dictionary-conclusions", _conclusions)
 
@@ -65,7 +70,11 @@ def _rows(run: Run, question: str, measure: Any) -> pd.DataFrame:
     for name in names(run):
         found = alternate(run, name)
         arguments = {"dictionary": dict(found.identity), "share": TOP_SHARE, "seeds": list(SEEDS)}
-        frames.append(cached_table(run, question, arguments, lambda found=found: tidy([measure(run, found)], notes=list(found.notes))))
+        frames.append(
+            cached_table(
+                run, question, arguments, lambda found=found: tidy([measure(run, found)], notes=list(found.notes))
+            )
+        )
     notes = [_note(frame["dictionary"][0], note) for frame in frames for note in frame.attrs["notes"]]
     for frame in frames:
         frame.attrs = {}
@@ -75,13 +84,19 @@ def _rows(run: Run, question: str, measure: Any) -> pd.DataFrame:
 
 
 def _note(name: str, note: str) -> str:
-    """A note under the dictionary's name, which need not begin with its kind again: `ICA directions: not converged ...`."""
+    """A note under the dictionary's name, which need not begin with its kind again: `ICA directions: not converged
+    ...`."""
     kind = name.partition(" ")[0].lower()
     return f"{name}: {note.removeprefix(f'{kind}: ')}"
 
 
 def _head(found: Alternate) -> dict[str, Any]:
-    return {"dictionary": found.name, "kind": found.kind, "fitted_on": found.fitted_on, "concepts": len(found.dictionary)}
+    return {
+        "dictionary": found.name,
+        "kind": found.kind,
+        "fitted_on": found.fitted_on,
+        "concepts": len(found.dictionary),
+    }
 
 
 def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
@@ -93,10 +108,16 @@ def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
     ranked = _ranked(run, rebuilt)
     return (
         _head(found)
-        | {"l0": sum(l0(c) * c.shape[0] for c in codes) / sum(c.shape[0] for c in codes), "dead_share": dead_share(*codes)}
+        | {
+            "l0": sum(l0(c) * c.shape[0] for c in codes) / sum(c.shape[0] for c in codes),
+            "dead_share": dead_share(*codes),
+        }
         | {"explained_variance": explained_variance_per_dimension(*both)}
         | {"explained_queries": variance["queries"], "explained_candidates": variance["candidates"]}
-        | {"explained_in_training": found.trained.get("explained_variance", np.nan), "trained_rows": found.trained.get("rows", "")}
+        | {
+            "explained_in_training": found.trained.get("explained_variance", np.nan),
+            "trained_rows": found.trained.get("rows", ""),
+        }
         | compared([ranked], {"gain": [evaluate(run).evaluation.ranked]})
     )
 
@@ -133,7 +154,8 @@ def _of_concepts(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _removal(run: Run, found: Alternate) -> dict[str, Any]:
-    """Recall without the top concepts by attribution, against no removal and against random concepts of equal number and rank."""
+    """Recall without the top concepts by attribution, against no removal and against random concepts of equal number
+    and rank."""
     data = found.data(run)
     top, fitted = rank_under(run, f"remove-top(share={TOP_SHARE})", data)
     rank = 0 if fitted.query.removed_basis is None else len(fitted.query.removed_basis)
@@ -143,8 +165,11 @@ def _removal(run: Run, found: Alternate) -> dict[str, Any]:
 
 
 def _agreement(run: Run, found: Alternate, table: pd.DataFrame) -> dict[str, float]:
-    """How much of the dictionary is in the run's own SAE: concepts that fire, and the spans of the two top sets by attribution."""
-    nothing = dict.fromkeys(("own_cosine", "own_above_07", "own_above_09", "own_span", "own_span_by_chance"), float("nan"))
+    """How much of the dictionary is in the run's own SAE: concepts that fire, and the spans of the two top sets by
+    attribution."""
+    nothing = dict.fromkeys(
+        ("own_cosine", "own_above_07", "own_above_09", "own_span", "own_span_by_chance"), float("nan")
+    )
     if run.sae is None or found.name == OWN:
         return nothing
     matched = match(found.dictionary, run.sae.dictionary, (table["energy"] > 0).to_numpy())

@@ -1,8 +1,9 @@
 """Which concepts make which queries fail, and whether switching them off helps.
 
-A query fails where its first candidate is irrelevant. The margin between its best relevant candidate and that one is a sum of terms, one
-per concept (docs/study.md section 4); a concept decides a failure if without its term the wrong candidate would no longer win.
-Concepts to switch off are chosen on the support split, where there is one, and judged on the test queries.
+A query fails where its first candidate is irrelevant. The margin between its best relevant candidate and that one is a
+sum of terms, one per concept (docs/study.md section 4); a concept decides a failure if without its term the wrong
+candidate would no longer win. Concepts to switch off are chosen on the support split, where there is one, and judged on
+the test queries.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis import failures as science
-from core.analysis.concepts import frequency
-from core.analysis.fitdata import FitData
-from core.analysis.ranking import Ranked
-from core.analysis.removal import random_concepts
-from core.analysis.transform import transform
+from core.analysis.concepts import failures as science
+from core.analysis.concepts.measures import frequency
+from core.analysis.retrieval.ranking import Ranked
 from core.analysis.variants import fit_variant
+from core.analysis.variants.fitdata import FitData
+from core.analysis.variants.removal import random_concepts
+from core.analysis.variants.transform import transform
 from core.errors import NotAvailable
 from core.questions.answers import cached_table, fit_data, item_frame, variant_of
 from core.questions.comparisons import compared, rank_under, tidy
@@ -35,7 +36,8 @@ TERMS = ("margin", "concept_sum", "offset", "query_error", "candidate_error")
 
 @dataclass(frozen=True, eq=False)
 class Failures:
-    """The failures of one split under a variant: rows of `PARTS[split]`, margins as sums, and what every concept has to do with them."""
+    """The failures of one split under a variant: rows of `PARTS[split]`, margins as sums, and what every concept has to
+    do with them."""
 
     split: str
     queries: int
@@ -44,13 +46,14 @@ class Failures:
 
 
 def failing_concepts(run: Run, variant: str = "none", split: str = "test") -> pd.DataFrame:
-    """Concepts by how many failures they decide, most first: DataFrame[concept, label, modality_score, decided, share_of_failures, largest,
-    term_mean, failures, queries].
+    """Concepts by how many failures they decide, most first: DataFrame[concept, label, modality_score, decided,
+    share_of_failures, largest, term_mean, failures, queries].
 
-    share_of_failures: decided over failures, 0-1; one failure may be decided by several concepts or by none. largest: failures in which the
-    concept has the most negative term. term_mean: its mean term over all failures, in units of cosine; negative speaks for the wrong
-    candidates. Concepts that decide nothing are left out. attrs: failures, queries, undecided (failures no single concept decides),
-    margin, concept_sum, offset, query_error, candidate_error (means over failures).
+    share_of_failures: decided over failures, 0-1; one failure may be decided by several concepts or by none. largest:
+        failures in which the
+    concept has the most negative term. term_mean: its mean term over all failures, in units of cosine; negative speaks
+    for the wrong candidates. Concepts that decide nothing are left out. attrs: failures, queries, undecided (failures
+    no single concept decides), margin, concept_sum, offset, query_error, candidate_error (means over failures).
 
     Raises:
         NotAvailable: a run without an SAE, or without that split.
@@ -61,8 +64,8 @@ def failing_concepts(run: Run, variant: str = "none", split: str = "test") -> pd
 
 
 def decided_by(run: Run, concept: int, variant: str = "none") -> pd.DataFrame:
-    """The test queries whose failure a concept decides, its most negative term first: DataFrame[row, id, modality, text, term, margin,
-    right, right_text, wrong, wrong_text]; right and wrong are candidate rows.
+    """The test queries whose failure a concept decides, its most negative term first: DataFrame[row, id, modality,
+    text, term, margin, right, right_text, wrong, wrong_text]; right and wrong are candidate rows.
 
     Raises:
         UserError: no such concept.
@@ -73,15 +76,22 @@ def decided_by(run: Run, concept: int, variant: str = "none") -> pd.DataFrame:
 
 
 def switched_off(run: Run, variant: str = "none", counts: Sequence[int] = COUNTS) -> pd.DataFrame:
-    """Recall on the test queries with the concepts that decide most failures scaled to 0, beside random active concepts of equal number.
+    """Recall on the test queries with the concepts that decide most failures scaled to 0, beside random active concepts
+    of equal number.
 
-    DataFrame[count, choice, draws, concepts, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, beyond_random, ..., queries];
-    choice: "deciding" or "random". gain: to the variant with nothing switched off; beyond_random: to the mean of the draws.
-    attrs: chosen_on ("support", or "test" where there is no support split: then the gain is optimistic), variant.
+    DataFrame[count, choice, draws, concepts, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p,
+    beyond_random, ..., queries]; choice: "deciding" or "random". gain: to the variant with nothing switched off;
+    beyond_random: to the mean of the draws. attrs: chosen_on ("support", or "test" where there is no support split:
+    then the gain is optimistic), variant.
     """
     run.need_sae()
     split = "support" if run.has_support else "test"
-    arguments = {"variant": variant_of(run, variant).explicit(), "counts": list(counts), "seeds": list(SEEDS), "chosen_on": split}
+    arguments = {
+        "variant": variant_of(run, variant).explicit(),
+        "counts": list(counts),
+        "seeds": list(SEEDS),
+        "chosen_on": split,
+    }
     return cached_table(run, "switched-off", arguments, lambda: _switch(run, variant, tuple(counts), split))
 
 
@@ -102,7 +112,9 @@ def failures(run: Run, variant: str = "none", split: str = "test") -> Failures:
 def _data(run: Run, split: str) -> FitData:
     """Rows, codes and pairs of a split as the test side of a FitData."""
     if split == "support" and not run.has_support:
-        raise NotAvailable(f"run {run.name!r} has no support split", got="queries and candidates alone", todo="use the test split")
+        raise NotAvailable(
+            f"run {run.name!r} has no support split", got="queries and candidates alone", todo="use the test split"
+        )
     queries, candidates = PARTS[split]
     return FitData(
         queries=run.embeddings(queries),
@@ -134,12 +146,18 @@ def _ranked_concepts(run: Run, variant: str, split: str) -> pd.DataFrame:
     )
     means = {name: float(getattr(summary, name).mean()) if n else None for name in TERMS}
     undecided = int((np.diff(summary.deciding.indptr) == 0).sum())
-    frame.attrs = {"failures": n, "queries": found.queries, "undecided": undecided, "centred_codes": summary.centred_codes} | means
+    frame.attrs = {
+        "failures": n,
+        "queries": found.queries,
+        "undecided": undecided,
+        "centred_codes": summary.centred_codes,
+    } | means
     return frame
 
 
 def ranked_by_failures(summary: science.FailureSummary) -> np.ndarray:
-    """Concepts that decide a failure, most failures first; ties by the sum of their terms (most negative first), then by index."""
+    """Concepts that decide a failure, most failures first; ties by the sum of their terms (most negative first), then
+    by index."""
     order = np.lexsort((np.arange(len(summary.decided)), summary.term_sum, -summary.decided))
     return order[summary.decided[order] > 0]
 
@@ -151,7 +169,9 @@ def _decided(run: Run, concept: int, variant: str) -> pd.DataFrame:
     terms = np.asarray(summary.deciding[:, [concept]].toarray())[at, 0]
     texts = run.corpus.items("candidates").texts
     named = {name: [texts[int(c)] or "" for c in rows] for name, rows in (("right_text", right), ("wrong_text", wrong))}
-    return item_frame(run, "queries", query).assign(term=terms, margin=summary.margin[at], right=right, wrong=wrong, **named)
+    return item_frame(run, "queries", query).assign(
+        term=terms, margin=summary.margin[at], right=right, wrong=wrong, **named
+    )
 
 
 def _switch(run: Run, variant: str, counts: tuple[int, ...], split: str) -> pd.DataFrame:
@@ -166,7 +186,10 @@ def _switch(run: Run, variant: str, counts: tuple[int, ...], split: str) -> pd.D
         named = ", ".join(str(k) for k in order[:count])
         deciding = compared(chosen, {"gain": before, "beyond_random": random})
         rows.append({"count": count, "choice": "deciding", "draws": 1, "concepts": named} | deciding)
-        rows.append({"count": count, "choice": "random", "draws": len(SEEDS), "concepts": ""} | compared(random, {"gain": before}))
+        rows.append(
+            {"count": count, "choice": "random", "draws": len(SEEDS), "concepts": ""}
+            | compared(random, {"gain": before})
+        )
     return tidy(rows, chosen_on=split, variant=str(variant_of(run, variant)))
 
 

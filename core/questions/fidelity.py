@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.analysis import fidelity as science
 from core.analysis import retrieval
 from core.analysis.arrays import row_blocks, unit_rows
+from core.analysis.concepts import fidelity as science
 from core.questions.answers import cached_table
 from core.questions.labels import TEST_PARTS
 from core.records import Part
@@ -20,9 +20,9 @@ from core.run import Run
 class Fidelity:
     """Figures of one run's SAE on its own test items.
 
-    `table`: DataFrame[figure, value, n]: explained variance per dimension of queries, of candidates and of both (1 is perfect, negative is
-    worse than the mean), mean L0 (active concepts per item), share of concepts that never fire, and recall@1/5 when the
-    reconstructions z D + u are retrieved instead of the embeddings, beside the embeddings' own.
+    `table`: DataFrame[figure, value, n]: explained variance per dimension of queries, of candidates and of both (1 is
+    perfect, negative is worse than the mean), mean L0 (active concepts per item), share of concepts that never fire,
+    and recall@1/5 when the reconstructions z D + u are retrieved instead of the embeddings, beside the embeddings' own.
     """
 
     table: pd.DataFrame
@@ -74,4 +74,7 @@ def reconstruction(run: Run, part: Part) -> np.ndarray:
 def _recalls(run: Run, name: str, rows: dict[Part, np.ndarray]) -> list[tuple[str, float, int]]:
     queries, candidates = (unit_rows(np.asarray(rows[part], dtype=np.float64)) for part in TEST_PARTS)
     ranked = retrieval.rank_relevant(queries, candidates, run.qrels("test").pairs)
-    return [(f"recall@{k} of the {name}", float(retrieval.per_query(ranked, f"recall@{k}").mean()), len(queries)) for k in (1, 5)]
+    return [
+        (f"recall@{k} of the {name}", float(retrieval.per_query(ranked, f"recall@{k}").mean()), len(queries))
+        for k in (1, 5)
+    ]

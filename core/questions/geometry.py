@@ -1,8 +1,9 @@
-"""The shape of both sides under variants: modality gap, cosines, spread, hubs, how far matching pairs stand out, each beside recall.
+"""The shape of both sides under variants: modality gap, cosines, spread, hubs, how far matching pairs stand out, each
+beside recall.
 
-Measures are those of `core.analysis.geometry` on the test rows. Differences to the first variant come with a 95% interval over queries: a
-delete-a-group jackknife (Shao & Wu 1989) with the pool of candidates and the fitted variants held fixed. Measures of the candidates alone
-have no sampling over queries and no interval.
+Measures are those of `core.analysis.retrieval.geometry` on the test rows. Differences to the first variant come with a
+95% interval over queries: a delete-a-group jackknife (Shao & Wu 1989) with the pool of candidates and the fitted
+variants held fixed. Measures of the candidates alone have no sampling over queries and no interval.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from core.analysis import geometry as science
-from core.analysis.moments import Moments, moments_of
+from core.analysis.retrieval import geometry as science
 from core.analysis.retrieval import rank_top_k
+from core.analysis.variants.moments import Moments, moments_of
 from core.questions.answers import cached_table, item_frame, transformed, variant_of
 from core.questions.comparisons import compared, tidy
 from core.questions.retrieval import evaluate
@@ -30,7 +31,12 @@ GROUPS = 10
 NEGATIVES = 50_000
 """Sampled pairs that do not match, for the histogram of their cosines."""
 UNIFORMITY_PAIRS = 20_000
-POOL = ("mean cosine within candidates", "effective rank, candidates", "participation ratio, candidates", "uniformity, candidates")
+POOL = (
+    "mean cosine within candidates",
+    "effective rank, candidates",
+    "participation ratio, candidates",
+    "uniformity, candidates",
+)
 """Measures of the candidates alone."""
 
 
@@ -57,27 +63,39 @@ def shape(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
     """Every measure under every variant: DataFrame[variant, measure, value, change, change_low, change_high, change_p,
     queries, candidates].
 
-    change: to the first variant, with a 95% interval and the p-value of a t-test over jackknife groups; NaN for the first variant and,
-    interval and p, for measures of the candidates alone. The last rows are recall@1 with its paired bootstrap interval and McNemar's test.
+    change: to the first variant, with a 95% interval and the p-value of a t-test over jackknife groups; NaN for the
+        first variant and,
+    interval and p, for measures of the candidates alone. The last rows are recall@1 with its paired bootstrap interval
+    and McNemar's test.
     """
     names = [str(variant_of(run, variant)) for variant in variants]
-    arguments = {"variants": names, "k": NEIGHBOURS, "groups": GROUPS, "negatives": "all", "uniformity": UNIFORMITY_PAIRS}
+    arguments = {
+        "variants": names,
+        "k": NEIGHBOURS,
+        "groups": GROUPS,
+        "negatives": "all",
+        "uniformity": UNIFORMITY_PAIRS,
+    }
     return cached_table(run, "geometry", arguments, lambda: _shape(run, names))
 
 
 def hubs(run: Run, variants: Sequence[str] = VARIANTS, n: int = 5) -> pd.DataFrame:
-    """The candidates in most top-10 lists: DataFrame[variant, place, row, id, modality, text, occurrences, expected, share].
+    """The candidates in most top-10 lists: DataFrame[variant, place, row, id, modality, text, occurrences, expected,
+    share].
 
-    occurrences: lists they stand in; expected: if all candidates were in equally many; share: occurrences over all queries, 0-1.
+    occurrences: lists they stand in; expected: if all candidates were in equally many; share: occurrences over all
+        queries, 0-1.
     """
     names = [str(variant_of(run, variant)) for variant in variants]
     return cached_table(run, "hubs", {"variants": names, "k": NEIGHBOURS, "n": n}, lambda: _hubs(run, names, n))
 
 
 def similarities(run: Run, variants: Sequence[str] = VARIANTS, bins: int = 60) -> pd.DataFrame:
-    """Cosines of matching and of other pairs: DataFrame[variant, left, right, positive, negative]; each column of shares sums to 1.
+    """Cosines of matching and of other pairs: DataFrame[variant, left, right, positive, negative]; each column of
+    shares sums to 1.
 
-    attrs: per variant d_prime (over all pairs), n_positive, n_negative (all other pairs, or a seeded sample of them in the bins).
+    attrs: per variant d_prime (over all pairs), n_positive, n_negative (all other pairs, or a seeded sample of them in
+        the bins).
     """
     names = [str(variant_of(run, variant)) for variant in variants]
     arguments = {"variants": names, "bins": bins, "negatives": NEGATIVES, "d_prime": "all"}
@@ -85,7 +103,8 @@ def similarities(run: Run, variants: Sequence[str] = VARIANTS, bins: int = 60) -
 
 
 def spectra(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
-    """Variance along principal axes: DataFrame[variant, side, axis, share, held]; share of the total, and held by the first `axis` axes."""
+    """Variance along principal axes: DataFrame[variant, side, axis, share, held]; share of the total, and held by the
+    first `axis` axes."""
     names = [str(variant_of(run, variant)) for variant in variants]
     return cached_table(run, "spectra", {"variants": names}, lambda: _spectra(run, names))
 
@@ -99,7 +118,13 @@ def _shape(run: Run, variants: Sequence[str]) -> pd.DataFrame:
     rows = []
     for variant in variants:
         for measure, value in whole[variant].items():
-            row = {"variant": variant, "measure": measure, "value": value, "queries": n, "candidates": len(clouds[variant].candidates)}
+            row = {
+                "variant": variant,
+                "measure": measure,
+                "value": value,
+                "queries": n,
+                "candidates": len(clouds[variant].candidates),
+            }
             rows.append(row | _change(measure, variant, variants[0], whole, left_out))
         rows.append(_recall(run, variant, variants[0], len(clouds[variant].candidates)))
     return tidy(rows)
@@ -152,7 +177,11 @@ def _cosines(cloud: _Cloud) -> np.ndarray:
 
 
 def _change(
-    measure: str, variant: str, first: str, whole: dict[str, dict[str, float]], left_out: dict[str, list[dict[str, float]]]
+    measure: str,
+    variant: str,
+    first: str,
+    whole: dict[str, dict[str, float]],
+    left_out: dict[str, list[dict[str, float]]],
 ) -> dict[str, float]:
     nothing = float("nan")
     change = nothing if variant == first else whole[variant][measure] - whole[first][measure]
@@ -164,7 +193,8 @@ def _change(
 
 
 def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, float, float]:
-    """95% interval and two-sided p (that the truth is 0) from the value with each of g groups left out, by Student's t with g - 1 degrees.
+    """95% interval and two-sided p (that the truth is 0) from the value with each of g groups left out, by Student's t
+    with g - 1 degrees.
 
     Standard error: sqrt((g - 1) / g sum_i (v_i - mean v)^2).
     """
@@ -178,7 +208,13 @@ def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, 
 
 def _recall(run: Run, variant: str, first: str, candidates: int) -> dict[str, object]:
     found = compared([evaluate(run, variant).evaluation.ranked], {"gain": [evaluate(run, first).evaluation.ranked]})
-    row = {"variant": variant, "measure": "recall@1", "value": found["recall@1"], "queries": found["queries"], "candidates": candidates}
+    row = {
+        "variant": variant,
+        "measure": "recall@1",
+        "value": found["recall@1"],
+        "queries": found["queries"],
+        "candidates": candidates,
+    }
     columns = {"change": "gain", "change_low": "gain_low", "change_high": "gain_high", "change_p": "gain_p"}
     return row | {name: float("nan") if variant == first else found[gain] for name, gain in columns.items()}
 
@@ -202,8 +238,15 @@ def _similarities(run: Run, variants: Sequence[str], bins: int) -> pd.DataFrame:
     frames, attrs = [], {}
     for variant in variants:
         queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
-        found = science.similarity_histograms(queries, candidates, run.qrels("test").pairs, bins=bins, negatives=NEGATIVES)
-        columns = {"left": found.edges[:-1], "right": found.edges[1:], "positive": found.positive, "negative": found.negative}
+        found = science.similarity_histograms(
+            queries, candidates, run.qrels("test").pairs, bins=bins, negatives=NEGATIVES
+        )
+        columns = {
+            "left": found.edges[:-1],
+            "right": found.edges[1:],
+            "positive": found.positive,
+            "negative": found.negative,
+        }
         frames.append(pd.DataFrame({"variant": variant} | columns))
         attrs[variant] = {"d_prime": found.d_prime, "n_positive": found.n_positive, "n_negative": found.n_negative}
     table = pd.concat(frames, ignore_index=True)
@@ -217,5 +260,9 @@ def _spectra(run: Run, variants: Sequence[str]) -> pd.DataFrame:
         for side, part in (("queries", "queries"), ("candidates", "candidates")):
             shares = science.spectrum(moments_of(transformed(run, variant, part)))  # type: ignore[arg-type]
             axes = np.arange(1, len(shares) + 1)
-            frames.append(pd.DataFrame({"variant": variant, "side": side, "axis": axes, "share": shares, "held": np.cumsum(shares)}))
+            frames.append(
+                pd.DataFrame(
+                    {"variant": variant, "side": side, "axis": axes, "share": shares, "held": np.cumsum(shares)}
+                )
+            )
     return pd.concat(frames, ignore_index=True)

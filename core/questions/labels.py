@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from core.analysis import labels as science
+from core.analysis.concepts import labels as science
 from core.records import Part
 from core.run import Run
 
@@ -26,7 +26,11 @@ RULE = 3
 """Version of the rule above, part of the cached answer."""
 
 
-MODALITY_NAMES = {"image": "modality:any picture", "text": "modality:any caption", "image,text": "modality:any composed query"}
+MODALITY_NAMES = {
+    "image": "modality:any picture",
+    "text": "modality:any caption",
+    "image,text": "modality:any composed query",
+}
 
 
 def has_truth(run: Run) -> bool:
@@ -50,8 +54,8 @@ def test_codes(run: Run) -> sp.csr_array:
 def label_all(run: Run) -> list[str]:
     """One label per concept: the attribute with the best F1 among those that are more frequent where it fires (LIFT).
 
-    "fox" from F1 0.5 on, "fox?" down to 0.15, "nearly everything" for a concept without a name that fires on most items, "?" for other ones
-    without a name, "" for a dead one.
+    "fox" from F1 0.5 on, "fox?" down to 0.15, "nearly everything" for a concept without a name that fires on most
+    items, "?" for other ones without a name, "" for a dead one.
     """
     known, codes = attributes(run), test_codes(run)
     match = science.agreement(codes, known)
@@ -84,14 +88,17 @@ def _truth_sets(run: Run) -> list[frozenset[str]]:
 
 
 def truth_attributes(truth: dict) -> frozenset[str]:
-    """`kind:value` of every fact of a scene: its things, their groups, the background, the relation, how many of a thing there are."""
+    """`kind:value` of every fact of a scene: its things, their groups, the background, the relation, how many of a
+    thing there are."""
     if not truth:
         return frozenset()
     names = {f"thing:{thing}" for thing in truth["things"]} | {f"group:any {group}" for group in truth["groups"]}
     names |= {f"count:{count} of a kind" for count in truth["counts"].values() if count > 1}
     names |= {f"size:something {size}" for size in truth["sizes"].values()}
     relation = truth.get("relation")
-    return frozenset(names | {f"background:{truth['background']}"} | ({f"relation:{relation[1]}"} if relation else set()))
+    return frozenset(
+        names | {f"background:{truth['background']}"} | ({f"relation:{relation[1]}"} if relation else set())
+    )
 
 
 def _word_sets(run: Run) -> list[frozenset[str]]:

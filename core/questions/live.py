@@ -1,8 +1,8 @@
 """A query that is in no table: a typed text, a picture, or both, against the candidates of a run.
 
-In: an `Item`, or its raw embedding (d,) as the run's own model makes it. Out: rankings, concepts and contributions, as for a stored query.
-Variants are the run's own, fitted on its statistics before the query came: one query has no mean and no covariance. A stored query given
-live ranks as it does in the run.
+In: an `Item`, or its raw embedding (d,) as the run's own model makes it. Out: rankings, concepts and contributions, as
+for a stored query. Variants are the run's own, fitted on its statistics before the query came: one query has no mean
+and no covariance. A stored query given live ranks as it does in the run.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.analysis.attribution import SideState
-from core.analysis.transform import transform
+from core.analysis.concepts.contributions import SideState
+from core.analysis.variants.transform import transform
 from core.errors import NotAvailable, ShapeMismatch, UserError
 from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed
 from core.questions.concepts import Heat, heat_of, table
@@ -58,7 +58,9 @@ def picture(data: bytes) -> Image.Image:
     try:
         return load_image(data)
     except BadImage as error:
-        raise UserError("this file cannot be used as a picture", got=str(error), allowed="JPEG, PNG, WebP, GIF, TIFF, BMP") from error
+        raise UserError(
+            "this file cannot be used as a picture", got=str(error), allowed="JPEG, PNG, WebP, GIF, TIFF, BMP"
+        ) from error
 
 
 def item(run: Run, text: str = "", image: Image.Image | None = None) -> Item:
@@ -90,7 +92,8 @@ def stored_item(run: Run, part: Part, row: int) -> Item:
 
 
 def find(run: Run, part: Part, search: str = "", limit: int = 50) -> pd.DataFrame:
-    """Items of a part whose id or text, or the text of whose partners, holds `search`: DataFrame[row, id, modality, text].
+    """Items of a part whose id or text, or the text of whose partners, holds `search`: DataFrame[row, id, modality,
+    text].
 
     attrs["total"]: how many there are before `limit`.
     """
@@ -125,7 +128,9 @@ def say(run: Run, item: Item, request: str = "") -> str:
     """
     adapter = run.adapter()
     if not adapter.can_generate:
-        raise NotAvailable(f"{run.model_name} compares and does not speak", todo="choose a run of a model that generates")
+        raise NotAvailable(
+            f"{run.model_name} compares and does not speak", todo="choose a run of a model that generates"
+        )
     asked = request.strip() or (CAPTION_REQUEST if item.image is not None else SUMMARY_REQUEST)
     return adapter.generate(item, asked, ANSWER_TOKENS)
 
@@ -143,8 +148,9 @@ def _singulars(word: str) -> set[str]:
 
 
 def well_described_first(run: Run, rows: Sequence[int]) -> list[int]:
-    """Query rows reordered: first those of whose picture (their own, or that of their first right candidate) the model's caption names
-    everything, the rest after them in the order given. As given where there is no ground truth, no picture, or a model that does not speak.
+    """Query rows reordered: first those of whose picture (their own, or that of their first right candidate) the
+    model's caption names everything, the rest after them in the order given. As given where there is no ground truth,
+    no picture, or a model that does not speak.
     """
     pictures = [_picture_row(run, row) for row in rows]
     if not has_truth(run) or None in pictures or not run.adapter().can_generate:
@@ -176,8 +182,11 @@ def heat(run: Run, item: Item, concept: int) -> Heat:
 # -- rankings --------------------------------------------------------------------------------------------------------
 
 
-def rank(run: Run, row: np.ndarray, variant: str = "none", top: int = 10, relevant: Collection[int] = ()) -> pd.DataFrame:
-    """The best candidates of one embedding (d,): DataFrame[rank, row, id, modality, text, similarity, relevant, rank_other].
+def rank(
+    run: Run, row: np.ndarray, variant: str = "none", top: int = 10, relevant: Collection[int] = ()
+) -> pd.DataFrame:
+    """The best candidates of one embedding (d,): DataFrame[rank, row, id, modality, text, similarity, relevant,
+    rank_other].
 
     `relevant`: rows known to be right; rank_other is the rank with the raw embeddings.
     """
@@ -185,7 +194,12 @@ def rank(run: Run, row: np.ndarray, variant: str = "none", top: int = 10, releva
 
 
 def rankings(
-    run: Run, row: np.ndarray, before: str = "none", after: str = "realign", top: int = 10, relevant: Collection[int] = ()
+    run: Run,
+    row: np.ndarray,
+    before: str = "none",
+    after: str = "realign",
+    top: int = 10,
+    relevant: Collection[int] = (),
 ) -> Rankings:
     """The best candidates of one embedding under two variants, side by side."""
     return side_by_side(run, similarities(run, row, before), similarities(run, row, after), set(relevant), top)
@@ -225,7 +239,8 @@ def encoded(run: Run, row: np.ndarray) -> Coded:
 
 
 def concepts(run: Run, row: np.ndarray, top: int = 12) -> pd.DataFrame:
-    """The strongest concepts of one embedding: DataFrame[concept, label, activation, modality_score, frequency], strongest first.
+    """The strongest concepts of one embedding: DataFrame[concept, label, activation, modality_score, frequency],
+    strongest first.
 
     attrs["active"]: how many fire at all; activation in embedding units.
     """
@@ -242,16 +257,21 @@ def concepts(run: Run, row: np.ndarray, top: int = 12) -> pd.DataFrame:
 def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -> pd.DataFrame:
     """The strongest concepts of a stored query and a stored candidate.
 
-    DataFrame[concept, label, query_activation, candidate_activation, modality_score, frequency], by the larger of the two activations.
-    attrs: how many fire on the query, on the candidate, on both, and on both while on fewer than half of all items ("telling").
+    DataFrame[concept, label, query_activation, candidate_activation, modality_score, frequency], by the larger of the
+    two activations. attrs: how many fire on the query, on the candidate, on both, and on both while on fewer than half
+    of all items ("telling").
     """
     frame = table(run)
-    sides = [run.codes(part)[[row]].toarray()[0] for part, row in (("queries", query_row), ("candidates", candidate_row))]  # type: ignore[arg-type]
+    sides = [
+        run.codes(part)[[row]].toarray()[0] for part, row in (("queries", query_row), ("candidates", candidate_row))
+    ]  # type: ignore[arg-type]
     both = (sides[0] > 0) & (sides[1] > 0)
     order = np.argsort(-np.maximum(*sides), kind="stable")[:top]
     order = order[np.maximum(*sides)[order] > 0]
     found = frame.iloc[order][["concept", "label", "modality_score", "frequency"]].reset_index(drop=True)
-    found = found.assign(query_activation=sides[0][order].astype(float), candidate_activation=sides[1][order].astype(float))
+    found = found.assign(
+        query_activation=sides[0][order].astype(float), candidate_activation=sides[1][order].astype(float)
+    )
     rare = frame["frequency"].to_numpy() < COMMON
     figures = {"query": sides[0] > 0, "candidate": sides[1] > 0, "both": both, "telling": both & rare}
     found.attrs = {name: int(mask.sum()) for name, mask in figures.items()}

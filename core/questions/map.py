@@ -19,8 +19,8 @@ NEIGHBOURS, SEED = 15, 0
 def points(run: Run, variant: str = "none") -> pd.DataFrame:
     """DataFrame[part, row, id, modality, x, y, group, background, text]: queries and candidates, at most 5,000 in all.
 
-    Larger runs are sampled evenly; `attrs` says how many are shown of how many. UMAP (umap-learn) with 15 neighbours on cosine
-    distance, seeded, so the same every time; distances between far clusters mean nothing.
+    Larger runs are sampled evenly; `attrs` says how many are shown of how many. UMAP (umap-learn) with 15 neighbours on
+    cosine distance, seeded, so the same every time; distances between far clusters mean nothing.
     """
     name = variant_of(run, variant).explicit()
 
@@ -32,13 +32,23 @@ def points(run: Run, variant: str = "none") -> pd.DataFrame:
         frame.attrs = {"shown": len(frame), "of": sum(len(run.corpus.items(p)) for p in TEST_PARTS), "variant": name}
         return frame
 
-    return cached_table(run, "map", {"variant": name, "neighbours": NEIGHBOURS, "seed": SEED, "most": MOST_POINTS}, compute)
+    return cached_table(
+        run, "map", {"variant": name, "neighbours": NEIGHBOURS, "seed": SEED, "most": MOST_POINTS}, compute
+    )
 
 
 def is_cached(run: Run, variant: str = "none") -> bool:
     """Whether `points` would answer from the cache."""
-    arguments = {"variant": variant_of(run, variant).explicit(), "neighbours": NEIGHBOURS, "seed": SEED, "most": MOST_POINTS}
-    return run.store.find("answer", stage_key("answer", {"question": "map", "arguments": arguments}, (run.key,))) is not None
+    arguments = {
+        "variant": variant_of(run, variant).explicit(),
+        "neighbours": NEIGHBOURS,
+        "seed": SEED,
+        "most": MOST_POINTS,
+    }
+    return (
+        run.store.find("answer", stage_key("answer", {"question": "map", "arguments": arguments}, (run.key,)))
+        is not None
+    )
 
 
 def _even(n: int, run: Run) -> np.ndarray:
@@ -59,7 +69,9 @@ def _items(run: Run, part: str, rows: np.ndarray) -> pd.DataFrame:
 def _umap(unit: np.ndarray) -> np.ndarray:
     neighbours = min(NEIGHBOURS, len(unit) - 1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # at import: optional parts it lacks; at fit: that a seed makes it single-threaded, which is wanted
+        warnings.simplefilter(
+            "ignore"
+        )  # at import: optional parts it lacks; at fit: that a seed makes it single-threaded, which is wanted
         import umap
 
         fitted = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=SEED, init="pca").fit_transform(unit)

@@ -1,4 +1,5 @@
-"""Text or image: the modality split of concepts, how concentrated their energy is, and whether the top concepts coincide."""
+"""Text or image: the modality split of concepts, how concentrated their energy is, and whether the top concepts
+coincide."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from core.analysis import concepts as science
+from core.analysis.concepts import measures as science
 from core.questions.concepts import table
 from core.run import Run
 
@@ -21,7 +22,8 @@ CURVE_POINTS = 400
 
 @dataclass(frozen=True, eq=False)
 class ModalityScores:
-    """The distribution of modality scores over concepts that have one. Shares are of those concepts, or of their energy."""
+    """The distribution of modality scores over concepts that have one. Shares are of those concepts, or of their
+    energy."""
 
     histogram: pd.DataFrame
     alive: int
@@ -36,7 +38,8 @@ class ModalityScores:
 
 @dataclass(frozen=True, eq=False)
 class Cumulative:
-    """Energy held by the strongest concepts: curve DataFrame[share_of_concepts, share_of_energy]; `share_for_99` of all c concepts."""
+    """Energy held by the strongest concepts: curve DataFrame[share_of_concepts, share_of_energy]; `share_for_99` of all
+    c concepts."""
 
     curve: pd.DataFrame
     share_for_99: float
@@ -47,7 +50,8 @@ class Cumulative:
 def scores(run: Run) -> ModalityScores:
     """Histogram (20 bins over 0-1) of modality scores (Eq 4), by count and by energy.
 
-    alive: concepts that fire at all; dead: the rest; undefined: alive but without a score (only on items that hold both).
+    alive: concepts that fire at all; dead: the rest; undefined: alive but without a score (only on items that hold
+        both).
     """
     frame = table(run)
     alive = frame[frame["energy"] > 0]
@@ -67,7 +71,9 @@ def scores(run: Run) -> ModalityScores:
         share_image=float(is_image.mean()) if len(scored) else np.nan,
         energy_share_text=float(energy[is_text].sum() / total),
         energy_share_image=float(energy[is_image].sum() / total),
-        by_energy=scored[["concept", "label", "energy", "modality_score"]].sort_values("energy", ascending=False).reset_index(drop=True),
+        by_energy=scored[["concept", "label", "energy", "modality_score"]]
+        .sort_values("energy", ascending=False)
+        .reset_index(drop=True),
     )
 
 

@@ -1,9 +1,10 @@
 """Everything that can be done to the embeddings or scores of a run without training, in one table with corrected tests.
 
-Transforms are fitted on rows without labels; score corrections on a bank of other queries (the support split where there is one, else the
-test queries themselves, which is said); layers, poolings, token masks and prompts are other embeddings of the same items. Every row is held
-against the raw cosine, and against ReAlign, on the same queries: paired difference of recall@1, its 95% interval, McNemar's exact test, and
-for the first Holm's correction over the whole table.
+Transforms are fitted on rows without labels; score corrections on a bank of other queries (the support split where
+there is one, else the test queries themselves, which is said); layers, poolings, token masks and prompts are other
+embeddings of the same items. Every row is held against the raw cosine, and against ReAlign, on the same queries: paired
+difference of recall@1, its 95% interval, McNemar's exact test, and for the first Holm's correction over the whole
+table.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.corrections import BankSource, fit_correction, rank_relevant_corrected
 from core.analysis.retrieval import Ranked
-from core.analysis.transform import transform
+from core.analysis.retrieval.corrections import BankSource, fit_correction, rank_relevant_corrected
+from core.analysis.variants.transform import transform
 from core.questions.answers import cached_table, fit_data, fitted, transformed
 from core.questions.comparisons import compared, holm, statistics_words, tidy
 from core.questions.retrieval import evaluate
@@ -49,12 +50,13 @@ BEFORE_CORRECTION = (("", "none"), (" after centring", "center"), (" after ReAli
 
 
 def remedies(run: Run) -> pd.DataFrame:
-    """DataFrame[remedy, kind, setting, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, beyond_realign, ..., p_holm,
-    fitted_on, queries].
+    """DataFrame[remedy, kind, setting, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, beyond_realign,
+    ..., p_holm, fitted_on, queries].
 
-    kind: baseline, transform, score correction, layer, pooling, token mask, prompt. gain: recall@1 against the raw cosine of the run's
-    first view; beyond_realign: against ReAlign of that view; p_holm: of the gain, over all rows but the baseline. attrs["notes"]:
-    what cannot be compared here and how to add it.
+    kind: baseline, transform, score correction, layer, pooling, token mask, prompt. gain: recall@1 against the raw
+        cosine of the run's
+    first view; beyond_realign: against ReAlign of that view; p_holm: of the gain, over all rows but the baseline.
+    attrs["notes"]: what cannot be compared here and how to add it.
     """
     partners = prompt_partners(run)
     whitening = run.spec.whitening
@@ -64,7 +66,11 @@ def remedies(run: Run) -> pd.DataFrame:
         "eps": whitening.eps,
         "transforms": [v for _, v in TRANSFORMS],
     }
-    arguments |= {"corrections": [text for _, text in CORRECTIONS], "views": list(VIEW_KINDS), "against": ["none", "realign"]}
+    arguments |= {
+        "corrections": [text for _, text in CORRECTIONS],
+        "views": list(VIEW_KINDS),
+        "against": ["none", "realign"],
+    }
     return cached_table(run, "remedies", arguments, lambda: _table(run, partners))
 
 
@@ -72,7 +78,10 @@ def _table(run: Run, partners: list[Run]) -> pd.DataFrame:
     raw, realign = (evaluate(run, variant).evaluation.ranked for variant in ("none", "realign"))
     settings = (*_transforms(run), *_corrections(run), *_views(run), *_prompts(run, partners))
     baselines = {"gain": [raw], "beyond_realign": [realign]}
-    rows = [head | compared([ranked], baselines) for head, ranked in ((_head(RAW, "baseline", "none", "nothing"), raw), *settings)]
+    rows = [
+        head | compared([ranked], baselines)
+        for head, ranked in ((_head(RAW, "baseline", "none", "nothing"), raw), *settings)
+    ]
     table = tidy(rows, notes=_notes(run, partners))
     table.loc[0, "gain_p"] = np.nan
     table["p_holm"] = holm(table["gain_p"].to_numpy())
@@ -85,7 +94,10 @@ Row = tuple[dict[str, Any], Ranked]
 
 def _transforms(run: Run) -> Iterator[Row]:
     for remedy, variant in TRANSFORMS:
-        yield _head(remedy, "transform", variant, statistics_words(run, variant)), evaluate(run, variant).evaluation.ranked
+        yield (
+            _head(remedy, "transform", variant, statistics_words(run, variant)),
+            evaluate(run, variant).evaluation.ranked,
+        )
 
 
 def _corrections(run: Run) -> Iterator[Row]:
@@ -96,11 +108,20 @@ def _corrections(run: Run) -> Iterator[Row]:
         for remedy, text in CORRECTIONS:
             record = fit_correction(text, bank, candidates, source=source)
             ranked = rank_relevant_corrected(record, queries, candidates, run.qrels("test").pairs)
-            yield _head(remedy + words, "score correction", f"{variant} / {text}", before + record.notes[0].partition(": ")[2]), ranked
+            yield (
+                _head(
+                    remedy + words,
+                    "score correction",
+                    f"{variant} / {text}",
+                    before + record.notes[0].partition(": ")[2],
+                ),
+                ranked,
+            )
 
 
 def query_bank(run: Run, variant: str) -> np.ndarray:
-    """(b, d) unit rows of queries other than the test queries under a variant; the test queries where there are no others."""
+    """(b, d) unit rows of queries other than the test queries under a variant; the test queries where there are no
+    others."""
     if "support_queries" not in run.parts:
         return transformed(run, variant, "queries")
     data, side = fit_data(run), fitted(run, variant).query
@@ -141,7 +162,12 @@ def prompt_partners(run: Run) -> list[Run]:
 def _prompts(run: Run, partners: list[Run]) -> Iterator[Row]:
     for other in partners:
         for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
-            head = _head(f"prompts {other.preset}{suffix}", "prompt", f"{other.name} / {variant}", statistics_words(other, variant))
+            head = _head(
+                f"prompts {other.preset}{suffix}",
+                "prompt",
+                f"{other.name} / {variant}",
+                statistics_words(other, variant),
+            )
             yield head, evaluate(other, variant).evaluation.ranked
 
 
@@ -157,11 +183,15 @@ def _notes(run: Run, partners: list[Run]) -> list[str]:
     stored = {_field(run.view, view) for view in run.views[1:]}
     for field, setting in VIEW_SETTINGS.items():
         if field not in stored:
-            notes.append(f"one {field} is stored: put {setting} and cross = false under [embedding] of the spec and run it again")
+            notes.append(
+                f"one {field} is stored: put {setting} and cross = false under [embedding] of the spec and run it again"
+            )
     if not partners:
         notes.append(prompt_lines(run))
     if "support_queries" not in run.parts:
-        notes.append("no support split: the bank of the score corrections is the test queries themselves (transductive)")
+        notes.append(
+            "no support split: the bank of the score corrections is the test queries themselves (transductive)"
+        )
     return notes
 
 
@@ -171,4 +201,7 @@ def prompt_lines(run: Run) -> str:
     path = f"; path = {json.dumps(corpus.path)}" if corpus.path else ""
     of_corpus = f'[corpus] source = "{corpus.source}"{path}; task = {corpus.task}'
     spec = f'name = "{name}"; {of_corpus}; [model] name = "{run.spec.model.name}"; preset = "chat"'
-    return f"no run with other prompts in this cache; these lines as {name}.toml add one ({spec}), then `retrieval-lens run {name}.toml`"
+    return (
+        f"no run with other prompts in this cache; these lines as {name}.toml add one ({spec}), then `retrieval-lens"
+        f" run {name}.toml`"
+    )

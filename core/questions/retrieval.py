@@ -1,6 +1,7 @@
 """Retrieval under variants: how good, what changed, for which queries.
 
-Everything is exact (no approximate index); statistics of transforms come from where the variant says (docs/study.md section 6).
+Everything is exact (no approximate index); statistics of transforms come from where the variant says (docs/study.md
+section 6).
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ Kind = Literal["all", "failing", "fixed", "broken"]
 class Evaluated:
     """A variant's evaluation on the test pairs.
 
-    `ranks` is (n_queries,) int64: rank of the first relevant candidate, 1 is best, 0 where the query has none in the pool.
+    `ranks` is (n_queries,) int64: rank of the first relevant candidate, 1 is best, 0 where the query has none in the
+    pool.
     """
 
     variant: str
@@ -54,7 +56,8 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """The top candidates of one query before and after: rank, row, id, modality, text, similarity, relevant, rank_other."""
+    """The top candidates of one query before and after: rank, row, id, modality, text, similarity, relevant,
+    rank_other."""
 
     before: pd.DataFrame
     after: pd.DataFrame
@@ -72,7 +75,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Contest:
-    """The best-ranked relevant candidate of a query and the best-ranked one that is not; None where the pool holds no such candidate."""
+    """The best-ranked relevant candidate of a query and the best-ranked one that is not; None where the pool holds no
+    such candidate."""
 
     right: Place | None
     wrong: Place | None
@@ -98,14 +102,17 @@ def _evaluate(run: Run, name: str, explicit: str) -> Evaluated:
 
     folder = answer(run, "evaluate", {"variant": explicit}, write)
     ranked = science.Ranked.from_arrays(folder.array)
-    return Evaluated(name, science.evaluate(ranked), ranked.first, tuple(folder.facts["notes"]), folder.facts["seconds"])
+    return Evaluated(
+        name, science.evaluate(ranked), ranked.first, tuple(folder.facts["notes"]), folder.facts["seconds"]
+    )
 
 
 def compare(run: Run, before: str = "none", after: str = "realign", k: int = 1) -> Comparison:
     """Two variants, paired query by query.
 
-    `table`: DataFrame[metric, before, before_low, before_high, after, after_low, after_high, difference, difference_low,
-    difference_high, p_value, test, n]; intervals are 95% bootstrap, p is McNemar's exact test (recall) or random sign flips.
+    `table`: DataFrame[metric, before, before_low, before_high, after, after_low, after_high, difference,
+    difference_low, difference_high, p_value, test, n]; intervals are 95% bootstrap, p is McNemar's exact test (recall)
+    or random sign flips.
     """
     a, b = evaluate(run, before), evaluate(run, after)
     changes = science.fixed_and_broken(a.ranks, b.ranks, k)
@@ -135,8 +142,8 @@ def _compared(metric: science.Metric, a: science.Evaluation, b: science.Evaluati
 def gain_split(run: Run) -> pd.DataFrame:
     """Where whitening's gain comes from: none -> center -> scale-dims -> zca -> realign, each against the one before.
 
-    DataFrame[variant, label, recall@1, recall@1_low, recall@1_high, recall@5, recall@10, mrr, gain, gain_low, gain_high, p_value];
-    gain is the paired recall@1 difference to the row before, NaN in the first.
+    DataFrame[variant, label, recall@1, recall@1_low, recall@1_high, recall@5, recall@10, mrr, gain, gain_low,
+    gain_high, p_value]; gain is the paired recall@1 difference to the row before, NaN in the first.
     """
     whitening = run.spec.whitening
     chain = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
@@ -161,7 +168,8 @@ def _gain(paired: science.PairedDifference | None) -> dict[str, float]:
 
 
 def beta_sweep(run: Run, statistics: str = "per-side") -> pd.DataFrame:
-    """Figure 6: recall against shrinkage beta, at the run's eps. DataFrame[beta, recall@1, recall@5, recall@10, recall@1_low, ..., mrr]."""
+    """Figure 6: recall against shrinkage beta, at the run's eps. DataFrame[beta, recall@1, recall@5, recall@10,
+    recall@1_low, ..., mrr]."""
     eps = run.spec.whitening.eps
 
     def compute() -> pd.DataFrame:
@@ -181,12 +189,18 @@ def query_list(
 ) -> pd.DataFrame:
     """Queries with their ranks before and after: DataFrame[row, id, modality, text, rank_before, rank_after].
 
-    kind: all; failing (missed at 1 after); fixed / broken (hit at 1 changed). `search` filters by text, id or a relevant candidate's
+    kind: all; failing (missed at 1 after); fixed / broken (hit at 1 changed). `search` filters by text, id or a
+        relevant candidate's
     text. attrs["total"] says how many there are before `limit`.
     """
     a, b = evaluate(run, before), evaluate(run, after)
     changes = science.fixed_and_broken(a.ranks, b.ranks)
-    rows = {"all": np.arange(len(a.ranks)), "failing": np.flatnonzero(b.ranks != 1), "fixed": changes.fixed, "broken": changes.broken}
+    rows = {
+        "all": np.arange(len(a.ranks)),
+        "failing": np.flatnonzero(b.ranks != 1),
+        "fixed": changes.fixed,
+        "broken": changes.broken,
+    }
     if kind not in rows:
         raise UserError("unknown kind of queries", got=repr(kind), allowed=", ".join(rows))
     found = [r for r in rows[kind] if not search or search.lower() in _haystack(run, int(r))]
@@ -203,16 +217,21 @@ def _haystack(run: Run, row: int) -> str:
 
 
 def rankings(run: Run, query_row: int, before: str = "none", after: str = "realign", top: int = 10) -> Rankings:
-    """The top candidates of one query under both variants, side by side; `rank_other` is the candidate's rank in the other list."""
+    """The top candidates of one query under both variants, side by side; `rank_other` is the candidate's rank in the
+    other list."""
     _check_row(run, "queries", query_row)
     relevant = set(run.qrels("test").relevant(query_row).tolist())
-    return side_by_side(run, similarities_of(run, before, query_row), similarities_of(run, after, query_row), relevant, top)
+    return side_by_side(
+        run, similarities_of(run, before, query_row), similarities_of(run, after, query_row), relevant, top
+    )
 
 
 def side_by_side(run: Run, before: np.ndarray, after: np.ndarray, relevant: set[int], top: int = 10) -> Rankings:
     """Two similarities (n_candidates,) of one query as two rankings; `relevant`: candidate rows."""
     first, second = _ranks(before), _ranks(after)
-    return Rankings(_ranking(run, before, first, second, relevant, top), _ranking(run, after, second, first, relevant, top))
+    return Rankings(
+        _ranking(run, before, first, second, relevant, top), _ranking(run, after, second, first, relevant, top)
+    )
 
 
 def place(run: Run, query_row: int, candidate_row: int, variant: str = "none") -> Place:
@@ -235,7 +254,8 @@ def contest(run: Run, query_row: int, variant: str = "none") -> Contest:
 
 
 def candidate_list(run: Run, query_row: int, variant: str = "none", search: str = "", limit: int = 100) -> pd.DataFrame:
-    """A query's ranking, filtered by text, id or a matching query's text: DataFrame[row, id, modality, text, rank, similarity, relevant].
+    """A query's ranking, filtered by text, id or a matching query's text: DataFrame[row, id, modality, text, rank,
+    similarity, relevant].
 
     attrs["total"] says how many there are before `limit`.
     """
@@ -246,7 +266,9 @@ def candidate_list(run: Run, query_row: int, variant: str = "none", search: str 
     found = [int(r) for r in np.argsort(ranks) if not words or words in _candidate_haystacks(run)[int(r)]]
     frame = item_frame(run, "candidates", found[:limit])
     shown = frame["row"].to_numpy()
-    frame = frame.assign(rank=ranks[shown], similarity=similarity[shown].astype(float), relevant=[int(r) in relevant for r in shown])
+    frame = frame.assign(
+        rank=ranks[shown], similarity=similarity[shown].astype(float), relevant=[int(r) in relevant for r in shown]
+    )
     frame.attrs = {"total": len(found)}
     return frame
 
@@ -286,11 +308,15 @@ def _ranks(similarity: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _ranking(run: Run, similarity: np.ndarray, mine: np.ndarray, other: np.ndarray, relevant: set[int], top: int) -> pd.DataFrame:
+def _ranking(
+    run: Run, similarity: np.ndarray, mine: np.ndarray, other: np.ndarray, relevant: set[int], top: int
+) -> pd.DataFrame:
     rows = np.argsort(mine)[:top]
     frame = item_frame(run, "candidates", rows)
     frame.insert(0, "rank", mine[rows])
-    return frame.assign(similarity=similarity[rows].astype(float), relevant=[int(r) in relevant for r in rows], rank_other=other[rows])
+    return frame.assign(
+        similarity=similarity[rows].astype(float), relevant=[int(r) in relevant for r in rows], rank_other=other[rows]
+    )
 
 
 def payload(run: Run, variant: str) -> dict[str, Any]:

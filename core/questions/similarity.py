@@ -1,4 +1,5 @@
-"""Why two items are similar: contributions that sum to the score, margins, and what removal of the top contributors does."""
+"""Why two items are similar: contributions that sum to the score, margins, and what removal of the top contributors
+does."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.analysis import attribution as science
 from core.analysis import retrieval
+from core.analysis.concepts import contributions as science
 from core.analysis.variants import apply_variant, fit_variant, parse_variant
 from core.questions.answers import cached_table, fit_data, fitted, side_of, variant_of
 from core.questions.concepts import table
@@ -24,9 +25,9 @@ CONTROL_SEEDS = (0, 1, 2)
 class Explanation:
     """A similarity (or a difference of two) as a sum: table contributions + rest + offset + errors = similarity.
 
-    `table`: DataFrame[concept, label, contribution, query_activation, candidate_activation, modality_score], largest |contribution| first.
-    `rest` sums the `rest_count` other concepts; `residual` = similarity - sum of all parts, rounding only.
-    For a margin, candidate_activation is that of the first candidate.
+    `table`: DataFrame[concept, label, contribution, query_activation, candidate_activation, modality_score], largest
+    |contribution| first. `rest` sums the `rest_count` other concepts; `residual` = similarity - sum of all parts,
+    rounding only. For a margin, candidate_activation is that of the first candidate.
     """
 
     variant: str
@@ -46,21 +47,37 @@ def pair(run: Run, query_row: int, candidate_row: int, variant: str = "none", to
     return explained(run, stored_state(run, "queries", query_row, variant), candidate_row, variant, top)
 
 
-def explained(run: Run, query: science.SideState, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
+def explained(
+    run: Run, query: science.SideState, candidate_row: int, variant: str = "none", top: int = 12
+) -> Explanation:
     """The same for any query, stored or not."""
     candidate = stored_state(run, "candidates", candidate_row, variant)
     found = science.contributions(query, candidate, run.need_sae().dictionary)
     terms = (found.offset, found.query_error, found.candidate_error)
-    return _explain(run, variant, found.similarity, found.concepts, found.values, terms, (query, candidate), top, found.centred_codes)
+    return _explain(
+        run,
+        variant,
+        found.similarity,
+        found.concepts,
+        found.values,
+        terms,
+        (query, candidate),
+        top,
+        found.centred_codes,
+    )
 
 
-def margin(run: Run, query_row: int, candidate_row: int, rival_row: int, variant: str = "none", top: int = 12) -> Explanation:
+def margin(
+    run: Run, query_row: int, candidate_row: int, rival_row: int, variant: str = "none", top: int = 12
+) -> Explanation:
     """similarity(candidate) - similarity(rival), term by term: positive terms speak for the candidate."""
     query = stored_state(run, "queries", query_row, variant)
     first, second = (stored_state(run, "candidates", row, variant) for row in (candidate_row, rival_row))
     found = science.margin(query, first, second, run.need_sae().dictionary)
     terms = (found.offset, found.query_error, found.candidate_error)
-    return _explain(run, variant, found.margin, found.concepts, found.values, terms, (query, first), top, found.first.centred_codes)
+    return _explain(
+        run, variant, found.margin, found.concepts, found.values, terms, (query, first), top, found.first.centred_codes
+    )
 
 
 def stored_state(run: Run, part: Part, row: int, variant: str) -> science.SideState:
@@ -107,10 +124,12 @@ def _explain(
 
 
 def removal_curve(run: Run, then: str = "none") -> pd.DataFrame:
-    """Recall against the share of concepts removed, top by attribution beside random concepts of equal number (Eqs 8-10, Table 2).
+    """Recall against the share of concepts removed, top by attribution beside random concepts of equal number (Eqs
+    8-10, Table 2).
 
-    DataFrame[share, concepts, kind, seed, rank, recall@1, recall@5, recall@10]; share 0 is no removal. `then` is a step applied
-    afterwards ("none", "center", "realign"). attrs["fitted_on"]: the pairs attribution was measured on, "support" or "test".
+    DataFrame[share, concepts, kind, seed, rank, recall@1, recall@5, recall@10]; share 0 is no removal. `then` is a step
+    applied afterwards ("none", "center", "realign"). attrs["fitted_on"]: the pairs attribution was measured on,
+    "support" or "test".
     """
     parse_variant(then)
     data = fit_data(run)
@@ -121,7 +140,10 @@ def removal_curve(run: Run, then: str = "none") -> pd.DataFrame:
         for share in SHARES:
             count = max(1, round(share * width))
             rows.append(_removal_point(run, share, count, f"remove-top(share={share})", 0, then))
-            rows += [_removal_point(run, share, count, f"remove-random(count={count},seed={s})", s, then) for s in CONTROL_SEEDS]
+            rows += [
+                _removal_point(run, share, count, f"remove-random(count={count},seed={s})", s, then)
+                for s in CONTROL_SEEDS
+            ]
         frame = pd.DataFrame(rows)
         frame.attrs = {"fitted_on": data.pair_codes().source, "queries": len(data.queries)}
         return frame

@@ -1,7 +1,8 @@
 """Where a whitening's gain comes from, and how many support queries its statistics need.
 
-Query statistics may come from the test queries (transductive: no labels, but all of them at once), from a support split, from the
-candidates, or from both sides together; candidate statistics always come from the pool (docs/study.md section 6).
+Query statistics may come from the test queries (transductive: no labels, but all of them at once), from a support
+split, from the candidates, or from both sides together; candidate statistics always come from the pool (docs/study.md
+section 6).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.evaluation import bootstrap_means, safe_from
-from core.analysis.fitdata import support_sample
-from core.analysis.ranking import Ranked
 from core.analysis.retrieval import per_query
+from core.analysis.retrieval.evaluation import bootstrap_means, safe_from
+from core.analysis.retrieval.ranking import Ranked
+from core.analysis.variants.fitdata import support_sample
 from core.questions.answers import cached_table, fit_data, fitted, variant_of
 from core.questions.comparisons import compared, rank_under, statistics_words, tidy
 from core.questions.retrieval import evaluate
@@ -24,15 +25,20 @@ from core.run import Run
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 DRAWS = (0, 1, 2)
-GAIN_SPLIT, MEANS, SOURCES, SHRINKAGE = "where the gain comes from", "one mean or two", "whose statistics", "how much shrinkage"
+GAIN_SPLIT, MEANS, SOURCES, SHRINKAGE = (
+    "where the gain comes from",
+    "one mean or two",
+    "whose statistics",
+    "how much shrinkage",
+)
 
 
 def whitening_sources(run: Run) -> pd.DataFrame:
     """Each ingredient of ReAlign against the setting without it, paired query by query.
 
-    DataFrame[part, label, variant, compared_with, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, queries, beta_queries,
-    beta_candidates, fitted_on]; gain in recall@1. Rows that need a support split are absent where there is none. attrs["notes"]: what the
-    fits warn of (eps against the shrinkage floor), and what is absent.
+    DataFrame[part, label, variant, compared_with, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p,
+    queries, beta_queries, beta_candidates, fitted_on]; gain in recall@1. Rows that need a support split are absent
+    where there is none. attrs["notes"]: what the fits warn of (eps against the shrinkage floor), and what is absent.
     """
     whitening = run.spec.whitening
     plan = _plan(whitening.beta, whitening.eps, run.has_support)
@@ -52,7 +58,9 @@ def _sources(run: Run, plan: Sequence[tuple[str, str, str, str]]) -> pd.DataFram
             | betas
             | {"fitted_on": statistics_words(run, variant)}
         )
-        notes += [f"{variant}: {note}" for note in found.notes if "it acts as shrinkage" in note or "rank-deficient" in note]
+        notes += [
+            f"{variant}: {note}" for note in found.notes if "it acts as shrinkage" in note or "rank-deficient" in note
+        ]
     if not run.has_support:
         notes.append("this run has no support split: rows with statistics from support queries are absent")
     return tidy(rows, notes=list(dict.fromkeys(notes)))
@@ -86,12 +94,15 @@ def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, s
     return found
 
 
-def support_size(run: Run, variants: Sequence[str] = ("center", "realign"), sizes: Sequence[int] = SIZES) -> pd.DataFrame:
+def support_size(
+    run: Run, variants: Sequence[str] = ("center", "realign"), sizes: Sequence[int] = SIZES
+) -> pd.DataFrame:
     """Recall when query statistics come from ever more support queries, drawn at random several times.
 
-    DataFrame[variant, size, draws, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, gain_worst, queries]: mean over draws,
-    query by query; gain to raw in recall@1; gain_worst: the lowest of the draws' own lower 95% bounds. attrs["safe_from"]: per variant the
-    smallest size from which on gain_worst stays above 0 (None: never); attrs["support"]: support queries at hand.
+    DataFrame[variant, size, draws, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, gain_worst,
+    queries]: mean over draws, query by query; gain to raw in recall@1; gain_worst: the lowest of the draws' own lower
+    95% bounds. attrs["safe_from"]: per variant the smallest size from which on gain_worst stays above 0 (None: never);
+    attrs["support"]: support queries at hand.
 
     Raises:
         NotAvailable: a run without a support split.
@@ -115,17 +126,25 @@ def _support_curve(run: Run, variants: Sequence[str], sizes: Sequence[int], avai
 
 def _support_point(run: Run, variant: str, size: int, available: int, raw: Ranked) -> dict[str, Any]:
     seeds = DRAWS if size < available else DRAWS[:1]
-    draws = [rank_under(run, with_support(run, variant), support_sample(fit_data(run), size, seed))[0] for seed in seeds]
+    draws = [
+        rank_under(run, with_support(run, variant), support_sample(fit_data(run), size, seed))[0] for seed in seeds
+    ]
     gains = np.column_stack([per_query(ranked, "recall@1") - per_query(raw, "recall@1") for ranked in draws])
     worst = float(bootstrap_means(gains)[0].min())
-    return {"variant": variant, "size": size, "draws": len(draws)} | compared(draws, {"gain": [raw]}) | {"gain_worst": worst}
+    return (
+        {"variant": variant, "size": size, "draws": len(draws)}
+        | compared(draws, {"gain": [raw]})
+        | {"gain_worst": worst}
+    )
 
 
 def with_support(run: Run, variant: str) -> str:
     """The same chain with the statistics of every affine step that allows it taken from the support split."""
     spec = variant_of(run, variant)
     steps = [
-        replace(step, options=tuple((name, "support" if name == "statistics" else value) for name, value in step.options))
+        replace(
+            step, options=tuple((name, "support" if name == "statistics" else value) for name, value in step.options)
+        )
         if "support" in step.kind.option("statistics").choices
         else step
         for step in spec.of_stage("affine")

@@ -1,11 +1,11 @@
 """Kinds of SAE: what can be trained, and what can be loaded and encoded exactly.
 
-Trained: `topk`, `batchtopk`, `matryoshka` (sae-lens's classes; the last two are saved as `jumprelu`, with the threshold that training has
-settled on: the number of concepts differs from item to item, and on pooled embeddings it can be far from the K of the token states it
-was trained on) and the study's Top-K. All without decoder bias, input bias or
-normalisation, with decoder rows of unit norm once saved.
-Loaded: every class whose codes are sparse, at least 0, and decoded by one matrix; `batchtopk` and `matryoshka_batchtopk` folders are
-training checkpoints and become what sae-lens saves of them.
+Trained: `topk`, `batchtopk`, `matryoshka` (sae-lens's classes; the last two are saved as `jumprelu`, with the threshold
+that training has settled on: the number of concepts differs from item to item, and on pooled embeddings it can be far
+from the K of the token states it was trained on) and the study's Top-K. All without decoder bias, input bias or
+normalisation, with decoder rows of unit norm once saved. Loaded: every class whose codes are sparse, at least 0, and
+decoded by one matrix; `batchtopk` and `matryoshka_batchtopk` folders are training checkpoints and become what sae-lens
+saves of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from core.sae.files import CONFIG, read_config
 LOADABLE = ("topk", "jumprelu", "standard", "gated", "batchtopk", "matryoshka_batchtopk")
 TRAINING_ONLY = ("batchtopk", "matryoshka_batchtopk")
 UNFOLDED = ("expected_average_only_in", "covariance_whitening")
-"""Normalisations whose statistics sae-lens folds into the weights; a file that still names them lacks those statistics."""
+"""Normalisations whose statistics sae-lens folds into the weights; a file that still names them lacks those
+statistics."""
 ACTIVATIONS = (None, "relu", "topk")
 """Activation functions of files written before sae-lens 6 that its classes still know."""
 
@@ -66,7 +67,9 @@ def training_sae(plan: TrainingPlan, device: str) -> Any:
         "d_in": plan.size, "d_sae": plan.width, "k": plan.k, "device": device, "apply_b_dec_to_input": False,
         "normalize_activations": "none", "rescale_acts_by_decoder_norm": True,
     }  # fmt: skip
-    threshold = {"topk_threshold_lr": min(1.0, max(0.01, 20 / plan.steps))}  # sae-lens's 0.01 lags behind in a short training
+    threshold = {
+        "topk_threshold_lr": min(1.0, max(0.01, 20 / plan.steps))
+    }  # sae-lens's 0.01 lags behind in a short training
     if plan.preset == "study":
         from core.sae.study import StudySAE
 
@@ -93,20 +96,31 @@ def check_config(config: Mapping[str, Any], where: object) -> None:
     """Refuse what cannot be encoded sparsely and exactly.
 
     Raises:
-        SaeError: another architecture, an activation or scaling that sae-lens would ignore, or heads that are to be reshaped.
+        SaeError: another architecture, an activation or scaling that sae-lens would ignore, or heads that are to be
+            reshaped.
     """
     architecture = config.get("architecture", "standard")
     if architecture not in LOADABLE:
-        raise SaeError(f"this kind of SAE has no exact sparse codes here: {where}", got=architecture, allowed=", ".join(LOADABLE))
+        raise SaeError(
+            f"this kind of SAE has no exact sparse codes here: {where}", got=architecture, allowed=", ".join(LOADABLE)
+        )
     activation = config.get("activation_fn", config.get("activation_fn_str"))
     if activation not in ACTIVATIONS:
         raise SaeError(f"the SAE's activation function is not known: {where}", got=activation, allowed="relu, topk")
     if (normalisation := config.get("normalize_activations")) is True or normalisation in UNFOLDED:
-        raise SaeError("the SAE's activation scaling was not folded into its weights", got=normalisation, todo="fold it and save again")
+        raise SaeError(
+            "the SAE's activation scaling was not folded into its weights",
+            got=normalisation,
+            todo="fold it and save again",
+        )
     if config.get("finetuning_scaling_factor"):
-        raise SaeError(f"the SAE's finetuning scale is not applied by sae-lens any more: {where}", todo="fold it and save again")
+        raise SaeError(
+            f"the SAE's finetuning scale is not applied by sae-lens any more: {where}", todo="fold it and save again"
+        )
     if config.get("reshape_activations", "none") != "none":
-        raise SaeError(f"the SAE was made for attention heads: {where}", got=config["reshape_activations"], allowed="none")
+        raise SaeError(
+            f"the SAE was made for attention heads: {where}", got=config["reshape_activations"], allowed="none"
+        )
 
 
 def load_folder(folder: Path) -> Any:
@@ -122,7 +136,9 @@ def load_folder(folder: Path) -> Any:
     try:
         return _classes(config).load_from_disk(folder, device="cpu")
     except (KeyError, ValueError, TypeError, RuntimeError, OSError, SafetensorError) as error:
-        raise SaeError(f"the SAE of {folder} cannot be read", got=first_line(error), allowed="a folder saved by sae-lens") from error
+        raise SaeError(
+            f"the SAE of {folder} cannot be read", got=first_line(error), allowed="a folder saved by sae-lens"
+        ) from error
 
 
 def save_for_inference(sae: Any, folder: Path) -> None:

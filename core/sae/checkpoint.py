@@ -1,7 +1,9 @@
-"""A training that was interrupted: written aside, renamed, tensors and plain values only, deleted when the SAEs are finished.
+"""A training that was interrupted: written aside, renamed, tensors and plain values only, deleted when the SAEs are
+finished.
 
-`<folder>/step-<n>/` holds `state.json` (step, positions of the stream, figures so far) and, for each SAE, sae-lens's own files: weights
-(safetensors), optimiser, schedule and counters of silence (a `torch.save` that is read with `weights_only`).
+`<folder>/step-<n>/` holds `state.json` (step, positions of the stream, figures so far) and, for each SAE, sae-lens's
+own files: weights (safetensors), optimiser, schedule and counters of silence (a `torch.save` that is read with
+`weights_only`).
 """
 
 from __future__ import annotations
@@ -62,7 +64,8 @@ def save(folder: Path, state: State, trainers: Mapping[str, Any], plans: Mapping
 
 
 def load(folder: Path, trainers: Mapping[str, Any], plans: Mapping[str, TrainingPlan]) -> State | None:
-    """Bring the trainers to where they were; None where there is nothing for these plans (what is for others is deleted)."""
+    """Bring the trainers to where they were; None where there is nothing for these plans (what is for others is
+    deleted)."""
     found = _finished(folder)
     if not found:
         return None

@@ -1,11 +1,13 @@
 """Codes of embeddings: what a dictionary says about each item, sparse, in embedding units with unit dictionary rows.
 
-In: an SAE folder and rows h (n, d) as stored (raw pooled embeddings). Out: CSR codes z (n, c), offset u (1, d) or (n, d), with
-h = z D + u + e and D = `dictionary.npy`; z D + u is the SAE's own reconstruction of h (docs/study.md section 3).
+In: an SAE folder and rows h (n, d) as stored (raw pooled embeddings). Out: CSR codes z (n, c), offset u (1, d) or (n,
+d), with h = z D + u + e and D = `dictionary.npy`; z D + u is the SAE's own reconstruction of h (docs/study.md section
+3).
 
-sae-lens conventions undone per item: (1) input "normalised": the SAE saw h / ||h||, so codes and offset are multiplied by ||h||;
-(2) activations normalised inside (constant norm, layer norm): likewise by that factor, and the layer norm's mean joins the offset;
-(3) decoder norms: z_k ||D_k||, unless the SAE already rescales by them. The offset is the decoder bias in these units.
+sae-lens conventions undone per item: (1) input "normalised": the SAE saw h / ||h||, so codes and offset are multiplied
+by ||h||; (2) activations normalised inside (constant norm, layer norm): likewise by that factor, and the layer norm's
+mean joins the offset; (3) decoder norms: z_k ||D_k||, unless the SAE already rescales by them. The offset is the
+decoder bias in these units.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ class SaeEncoder:
         """Codes and offsets of consecutive blocks of rows."""
         width = self.sae.cfg.d_sae
         if rows.shape[1] != self.sae.cfg.d_in:
-            raise ShapeMismatch("the SAE does not fit the embeddings", got=f"d = {rows.shape[1]}", allowed=f"d = {self.sae.cfg.d_in}")
+            raise ShapeMismatch(
+                "the SAE does not fit the embeddings", got=f"d = {rows.shape[1]}", allowed=f"d = {self.sae.cfg.d_in}"
+            )
         step = max(1, BLOCK_VALUES // width)
         for start in range(0, len(rows), step):
             yield self._block(np.array(rows[start : start + step], np.float32))
@@ -68,9 +72,13 @@ class SaeEncoder:
 
         found = list(self.blocks(rows))
         if not found:
-            return Coded(csr_matrix((0, self.sae.cfg.d_sae), dtype=np.float32), np.zeros((1, self.sae.cfg.d_in), np.float32))
+            return Coded(
+                csr_matrix((0, self.sae.cfg.d_sae), dtype=np.float32), np.zeros((1, self.sae.cfg.d_in), np.float32)
+            )
         offsets = [one.offset for one in found]
-        return Coded(vstack([one.codes for one in found], "csr"), np.concatenate(offsets) if self._per_item else offsets[0])
+        return Coded(
+            vstack([one.codes for one in found], "csr"), np.concatenate(offsets) if self._per_item else offsets[0]
+        )
 
     def reconstruct(self, rows: np.ndarray) -> np.ndarray:
         """(n, d) the SAE's own reconstruction of the rows as stored, through sae-lens."""
@@ -115,7 +123,9 @@ def encode_codes(sae: Folder, encoded: Folder, view: str, store: Store, progress
     """
     rows, width = encoded.array(view), sae.facts["width"]
     if rows.shape[1] != sae.facts["hidden_size"]:
-        raise ShapeMismatch("the SAE does not fit the embeddings", got=f"d = {rows.shape[1]}", allowed=f"d = {sae.facts['hidden_size']}")
+        raise ShapeMismatch(
+            "the SAE does not fit the embeddings", got=f"d = {rows.shape[1]}", allowed=f"d = {sae.facts['hidden_size']}"
+        )
 
     def write(draft: Draft) -> None:
         _write_codes(draft, SaeEncoder(sae.path, sae.facts["input"]), rows, progress)
@@ -135,9 +145,11 @@ def load_codes(folder: Folder) -> csr_matrix:
 
 
 def encoder_row(sae: Folder, k: int) -> tuple[np.ndarray, float]:
-    """Weight (d,) and bias of concept k's pre-activation: value = state @ weight + bias, before the Top-K, threshold or gate.
+    """Weight (d,) and bias of concept k's pre-activation: value = state @ weight + bias, before the Top-K, threshold or
+    gate.
 
-    In units of a code with a unit dictionary row, for a state as the SAE takes it (`input` = "normalised": divided by its norm).
+    In units of a code with a unit dictionary row, for a state as the SAE takes it (`input` = "normalised": divided by
+    its norm).
     """
     config = read_config(sae.path)
     norm = float(np.linalg.norm(read_weight(sae.path, "W_dec")[k]))
@@ -175,4 +187,6 @@ def _write_codes(draft: Draft, encoder: SaeEncoder, rows: np.ndarray, progress: 
     draft.save("indices", np.concatenate(indices).astype(index_type))
     draft.save("indptr", indptr.astype(index_type))
     constant = offsets and len(offsets[0]) == 1 and not encoder._per_item
-    draft.save("offset", offsets[0] if constant else np.concatenate([np.empty((0, rows.shape[1]), np.float32), *offsets]))
+    draft.save(
+        "offset", offsets[0] if constant else np.concatenate([np.empty((0, rows.shape[1]), np.float32), *offsets])
+    )

@@ -1,8 +1,9 @@
 """The study's released checkpoints (`.pt`) as sae-lens folders, exactly (docs/study.md section 3).
 
-Theirs: z = TopK(ReLU(BN(W h + b))), BN optional and in evaluation mode; h_hat = z D, D = l2norm(_weights) exp(multiplier).
-Ours: sae-lens `topk` without decoder bias, input bias or normalisation. BN(y) = g (y - mean) / sqrt(var + eps) + beta is affine, so
-W_enc = (s W)^T and b_enc = s (b - mean) + beta with s = g / sqrt(var + eps). Folded in float64. K is not in the file: it must be given.
+Theirs: z = TopK(ReLU(BN(W h + b))), BN optional and in evaluation mode; h_hat = z D, D = l2norm(_weights)
+exp(multiplier). Ours: sae-lens `topk` without decoder bias, input bias or normalisation. BN(y) = g (y - mean) /
+sqrt(var + eps) + beta is affine, so W_enc = (s W)^T and b_enc = s (b - mean) + beta with s = g / sqrt(var + eps).
+Folded in float64. K is not in the file: it must be given.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def _tensors(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise SaeError(f"{path.name} cannot be read safely", got=line, allowed="a checkpoint of the study (tensors only)") from error
+        raise SaeError(
+            f"{path.name} cannot be read safely", got=line, allowed="a checkpoint of the study (tensors only)"
+        ) from error
     state = content.get("model_state") if isinstance(content, dict) else None
     needed = (f"{_LINEAR}.weight", f"{_LINEAR}.bias", "dictionary._weights")
     if not isinstance(state, dict) or any(name not in state for name in needed):

@@ -1,6 +1,7 @@
 """How well an SAE stands for some rows, right after training or loading.
 
-(`core.analysis.fidelity` has the same measures for finished codes; this one reconstructs through sae-lens and needs no stage.)
+(`core.analysis.concepts.fidelity` has the same measures for finished codes; this one reconstructs through sae-lens and
+needs no stage.)
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ class Fidelity:
     """Figures over n rows.
 
     Attributes:
-        explained_variance: 1 - sum of squared errors / sum of squared deviations from the mean of each dimension; 1 is perfect, 0 as good
-            as the mean; NaN for constant rows. float64.
+        explained_variance: 1 - sum of squared errors / sum of squared deviations from the mean of each dimension; 1 is
+            perfect, 0 as good as the mean; NaN for constant rows. float64.
         l0: mean concepts that fire per row.
         dead_share: share of concepts, 0-1, that fire on none of the rows.
         rows: n.

@@ -1,7 +1,7 @@
 """An SAE on disk, as sae-lens writes it, read without importing sae-lens.
 
-`cfg.json` (architecture, sizes, conventions) beside `sae_weights.safetensors`: W_enc (d, c), b_enc (c,), W_dec (c, d), b_dec (d,).
-A stage folder adds `dictionary.npy`: W_dec with unit rows. A shipped folder adds `facts.json`.
+`cfg.json` (architecture, sizes, conventions) beside `sae_weights.safetensors`: W_enc (d, c), b_enc (c,), W_dec (c, d),
+b_dec (d,). A stage folder adds `dictionary.npy`: W_dec with unit rows. A shipped folder adds `facts.json`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
-        raise SaeError("not an SAE folder", got=f"{folder} without {missing[0]}", allowed=f"a folder with {CONFIG} and {WEIGHTS}")
+        raise SaeError(
+            "not an SAE folder", got=f"{folder} without {missing[0]}", allowed=f"a folder with {CONFIG} and {WEIGHTS}"
+        )
     try:
         return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -85,7 +87,8 @@ def finish(draft: Draft, told: Mapping[str, Any], k: int) -> None:
     """`dictionary.npy` and the facts every SAE folder has, for the files in a draft of stage "sae".
 
     Args:
-        k: active concepts per item where the configuration fixes none; 0 where nobody says (then `k` is what its training saw, or 0).
+        k: active concepts per item where the configuration fixes none; 0 where nobody says (then `k` is what its
+            training saw, or 0).
     """
     config, dictionary = read_config(draft.path), unit_dictionary(draft.path)
     draft.save(DICTIONARY, dictionary)

@@ -1,6 +1,8 @@
-"""SAEs on the Hugging Face hub: `owner/name/file.pt`, `owner/name/folder` of a sae-lens SAE, or sae-lens's list of releases.
+"""SAEs on the Hugging Face hub: `owner/name/file.pt`, `owner/name/folder` of a sae-lens SAE, or sae-lens's list of
+releases.
 
-Everything goes through huggingface_hub's and sae-lens's own loaders and their cache; what goes wrong is one `SaeError` line.
+Everything goes through huggingface_hub's and sae-lens's own loaders and their cache; what goes wrong is one `SaeError`
+line.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def fetch(address: str) -> Path:
     owner, _, rest = address.partition("/")
     name, _, file = rest.partition("/")
     if not owner or not name:
-        raise SaeError("not a hub address", got=f"hf:{address}", allowed="hf:owner/name/file.pt or hf:owner/name/folder")
+        raise SaeError(
+            "not a hub address", got=f"hf:{address}", allowed="hf:owner/name/file.pt or hf:owner/name/folder"
+        )
     repository, file = f"{owner}/{name}", file.rstrip("/")
     if not file:
         raise SaeError(f"{repository} is a repository, not an SAE", got=f"hf:{address}", allowed=_listed(repository))
@@ -64,7 +68,8 @@ def fetch(address: str) -> Path:
 
 
 def ask_once(repository: str, file: str | None = None) -> None:
-    """Ask the hub for a file that is not in its cache, since its own downloads try for half a minute where there is no network.
+    """Ask the hub for a file that is not in its cache, since its own downloads try for half a minute where there is no
+    network.
 
     Args:
         file: None asks for the repository, unless something of it is in the cache.
@@ -86,7 +91,8 @@ def ask_once(repository: str, file: str | None = None) -> None:
 
 
 def sae_files(names: Iterable[str]) -> list[str]:
-    """What of a repository's files is an SAE: checkpoints, and folders of a `cfg.json` with weights; "." is the repository itself."""
+    """What of a repository's files is an SAE: checkpoints, and folders of a `cfg.json` with weights; "." is the
+    repository itself."""
     found = set(names)
     folders = [str(PurePosixPath(name).parent) for name in found if PurePosixPath(name).name == CONFIG]
     whole = [folder for folder in folders if str(PurePosixPath(folder) / WEIGHTS) in found]
@@ -112,7 +118,9 @@ def parse_release(address: str) -> Release:
     if not (owner and name and path[0]):
         allowed = _few(nearest(release, known).split(", "))
         raise SaeError(
-            "sae-lens knows no such release", got=repr(release), allowed=f"RELEASE/SAE_ID or owner/name/path; releases: {allowed}"
+            "sae-lens knows no such release",
+            got=repr(release),
+            allowed=f"RELEASE/SAE_ID or owner/name/path; releases: {allowed}",
         )
     return Release(f"{owner}/{name}", "/".join(part for part in path if part))
 
@@ -150,7 +158,10 @@ def _listed(repository: str) -> str:
     with _one_line(repository, f"hf:{repository}"):
         ask_once(repository)
         names = list_repo_files(repository)
-    return _few([f"hf:{repository}/{name}" for name in sae_files(names)]) or "a repository with .pt files or sae-lens folders"
+    return (
+        _few([f"hf:{repository}/{name}" for name in sae_files(names)])
+        or "a repository with .pt files or sae-lens folders"
+    )
 
 
 def _few(names: list[str]) -> str:
@@ -163,20 +174,28 @@ def _one_line(repository: str, address: str) -> Iterator[None]:
     from huggingface_hub import errors
     from safetensors import SafetensorError
 
-    connection: Any = errors.HfHubHTTPError.__bases__[0]  # of the client this huggingface_hub uses: httpx, or its successor
+    connection: Any = errors.HfHubHTTPError.__bases__[
+        0
+    ]  # of the client this huggingface_hub uses: httpx, or its successor
     try:
         yield
     except errors.GatedRepoError as error:
         todo = f"accept its terms at https://huggingface.co/{repository} and log in: hf auth login"
         raise SaeError("the repository is gated", got=address, todo=todo) from error
     except errors.RepositoryNotFoundError as error:
-        raise SaeError("no such repository on the hub", got=address, todo="check the name; a private one needs hf auth login") from error
+        raise SaeError(
+            "no such repository on the hub", got=address, todo="check the name; a private one needs hf auth login"
+        ) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         raise _unreachable(repository, address) from error
     except errors.EntryNotFoundError as error:
-        raise SaeError("the repository holds no such SAE", got=address, todo=f"hf:{repository} lists what there is") from error
+        raise SaeError(
+            "the repository holds no such SAE", got=address, todo=f"hf:{repository} lists what there is"
+        ) from error
     except errors.HFValidationError as error:
-        raise SaeError("not a hub address", got=address, allowed="hf:owner/name/file.pt or hf:owner/name/folder") from error
+        raise SaeError(
+            "not a hub address", got=address, allowed="hf:owner/name/file.pt or hf:owner/name/folder"
+        ) from error
     except (errors.HfHubHTTPError, SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         got = f"{address}: {first_line(error)}"
         raise SaeError("the SAE cannot be fetched", got=got, todo="check address, network and login") from error

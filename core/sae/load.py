@@ -1,8 +1,9 @@
-"""The dictionaries of a run: trained here, shipped, a sae-lens folder or release, a hub file, or a checkpoint of the study.
+"""The dictionaries of a run: trained here, shipped, a sae-lens folder or release, a hub file, or a checkpoint of the
+study.
 
-In: an `SaeSpec` and the run it is for. Out: folders of stage "sae": sae-lens's two files, in its present format, and `dictionary.npy`. What
-an SAE saw (`input`), learned from and was trained with is a fact of the SAE: where its folder says so (`facts.json`), that holds; else the
-spec's `input` and "unknown".
+In: an `SaeSpec` and the run it is for. Out: folders of stage "sae": sae-lens's two files, in its present format, and
+`dictionary.npy`. What an SAE saw (`input`), learned from and was trained with is a fact of the SAE: where its folder
+says so (`facts.json`), that holds; else the spec's `input` and "unknown".
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def obtain(
     """The SAEs of a run, its own first: found in the cache, loaded, or trained on the run's own items.
 
     Raises:
-        SaeError: unknown source, unreadable file, hub not reached. ShapeMismatch: it was made for another width of embedding.
+        SaeError: unknown source, unreadable file, hub not reached. ShapeMismatch: it was made for another width of
+            embedding.
     """
     if spec.source == "train":
         return Training(spec, corpus, facts, model, encoded, view, store, progress).folders()
@@ -79,7 +81,8 @@ def _identity(found: Path | Release, spec: SaeSpec) -> dict[str, Any]:
 
 
 def _words(source: str, found: Path | Release, told: str | None) -> str:
-    """Where it came from: what the SAE tells, else its address; a shipped one also by its name, since a model can have several."""
+    """Where it came from: what the SAE tells, else its address; a shipped one also by its name, since a model can have
+    several."""
     if isinstance(found, Release) or source.startswith(HUB):
         return told or source
     if source.startswith("shipped"):

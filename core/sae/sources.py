@@ -1,7 +1,7 @@
 """Which dictionary a `[sae] source` names, and for which width of embedding it was made.
 
-`shipped` (the model's own), `shipped:NAME` (any that is shipped for the model), `hf:owner/name/file`, `sae-lens:RELEASE/SAE_ID`, or a
-path of a folder or .pt file.
+`shipped` (the model's own), `shipped:NAME` (any that is shipped for the model), `hf:owner/name/file`,
+`sae-lens:RELEASE/SAE_ID`, or a path of a folder or .pt file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from core.sae.files import CONFIG, read_config, read_shape
 from core.sae.hub import Release, fetch, parse_release, release_config
 
 HUB, RELEASE, SHIPPED_AS = "hf:", "sae-lens:", "shipped:"
-ALLOWED = "'train', 'none', 'shipped', 'shipped:NAME', a folder, a .pt file, 'hf:owner/name/file', 'sae-lens:RELEASE/SAE_ID'"
+ALLOWED = (
+    "'train', 'none', 'shipped', 'shipped:NAME', a folder, a .pt file, 'hf:owner/name/file', 'sae-lens:RELEASE/SAE_ID'"
+)
 
 
 def shipped_saes(model_name: str) -> dict[str, Path]:
-    """Folders of the SAEs shipped for a model of the table, by the name of their recipe; the one named as the model comes first."""
+    """Folders of the SAEs shipped for a model of the table, by the name of their recipe; the one named as the model
+    comes first."""
     folders = [SHIPPED / f"sae-{model_name}", *sorted(SHIPPED.glob(f"sae-{model_name}-*"))]
     return {folder.name.removeprefix("sae-"): folder for folder in folders if (folder / CONFIG).is_file()}
 
@@ -64,7 +67,9 @@ def check_width(width: int, facts: ModelFacts) -> None:
     """Refuse a dictionary for embeddings of another width, saying both."""
     if width != facts.hidden_size:
         got, allowed = f"a dictionary for d = {width}", f"d = {facts.hidden_size} of {facts.name}"
-        raise ShapeMismatch("the SAE does not fit the embeddings", got=got, allowed=allowed, todo="choose the SAE of this model")
+        raise ShapeMismatch(
+            "the SAE does not fit the embeddings", got=got, allowed=allowed, todo="choose the SAE of this model"
+        )
 
 
 def source_width(found: Path | Release) -> int:

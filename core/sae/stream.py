@@ -1,8 +1,9 @@
 """Endless streams of training rows: token states, pooled embeddings, or both, in shuffled batches, seeded.
 
-Token states are made by the model as they are needed and live in sae-lens's mixing buffer only (half of it is kept back and mixed with
-what follows), so memory does not grow with the corpus. A `Stream` can begin again where it was: which rows were handed out is a
-position in an `Order`, which follows from the seed alone. What lies in the buffer when it begins again is left out.
+Token states are made by the model as they are needed and live in sae-lens's mixing buffer only (half of it is kept back
+and mixed with what follows), so memory does not grow with the corpus. A `Stream` can begin again where it was: which
+rows were handed out is a position in an `Order`, which follows from the seed alone. What lies in the buffer when it
+begins again is left out.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ BUFFER_VALUES = 2**27
 
 Rows = Iterator[np.ndarray]
 
-LEARNED_FROM = {"tokens": "token states", "pooled": "pooled embeddings", "mixture": "token states and pooled embeddings, half and half,"}
+LEARNED_FROM = {
+    "tokens": "token states",
+    "pooled": "pooled embeddings",
+    "mixture": "token states and pooled embeddings, half and half,",
+}
 """What an SAE saw, by the name of the setting, to be followed by "of" and the items."""
 
 
@@ -80,7 +85,9 @@ class Stream:
         return shuffled_batches(self.rows(), self.size, self.batch, self.normalise)
 
 
-def token_rows(adapter: Adapter, items: Callable[[np.ndarray], Sequence[Item]], order: Order, view: EmbeddingView) -> Rows:
+def token_rows(
+    adapter: Adapter, items: Callable[[np.ndarray], Sequence[Item]], order: Order, view: EmbeddingView
+) -> Rows:
     """States (t, d) of the view's layer and masked tokens, item after item in that order, without end.
 
     Args:

@@ -1,8 +1,9 @@
 """The study's SAE as a sae-lens training class (docs/study.md section 3).
 
-z = TopK(ReLU(W h + b)), ĥ = z D, D = rows of `W_dec` at unit length, loss = mean of (h - ĥ)² + 0.01 mean of |z|. What sae-lens's Top-K
-does otherwise and this does not: sum of squared errors over the dimensions, decoder norms as part of the selection, a loss for dead
-concepts. Not stated in the paper and chosen here: the encoder starts as the transposed dictionary. Saved: unit rows.
+z = TopK(ReLU(W h + b)), ĥ = z D, D = rows of `W_dec` at unit length, loss = mean of (h - ĥ)² + 0.01 mean of |z|. What
+sae-lens's Top-K does otherwise and this does not: sum of squared errors over the dimensions, decoder norms as part of
+the selection, a loss for dead concepts. Not stated in the paper and chosen here: the encoder starts as the transposed
+dictionary. Saved: unit rows.
 
 Imports torch and sae-lens: to be imported inside functions.
 """

@@ -1,13 +1,15 @@
-"""Training SAEs with sae-lens: one `SAETrainer` each, all fed the same batches of one stream, so that the model runs once.
+"""Training SAEs with sae-lens: one `SAETrainer` each, all fed the same batches of one stream, so that the model runs
+once.
 
-The settings of the default preset: Adam 8e-4, betas 0.9/0.999, batches of 4096 states, gradient norm clipped at 1 (sae-lens does), no
-decoder bias, no input bias, no normalisation, decoder rows of unit norm (sae-lens rescales by the norms and folds them on saving).
-Different from the study: sae-lens sums the squared error over dimensions, has no L1 term (Top-K fixes the sparsity) and adds its loss for
-dead concepts. The preset `study` is the study's loss, see `study.py`.
+The settings of the default preset: Adam 8e-4, betas 0.9/0.999, batches of 4096 states, gradient norm clipped at 1
+(sae-lens does), no decoder bias, no input bias, no normalisation, decoder rows of unit norm (sae-lens rescales by the
+norms and folds them on saving). Different from the study: sae-lens sums the squared error over dimensions, has no L1
+term (Top-K fixes the sparsity) and adds its loss for dead concepts. The preset `study` is the study's loss, see
+`study.py`.
 
-Training goes in segments of `SEGMENT` steps. Each begins the stream again at its recorded position, with a seed that follows from the
-step; so what was interrupted and resumed at the end of a segment ends with the same weights as what was not. A checkpoint is written at
-the end of a segment, at most every `CHECKPOINT_SECONDS`.
+Training goes in segments of `SEGMENT` steps. Each begins the stream again at its recorded position, with a seed that
+follows from the step; so what was interrupted and resumed at the end of a segment ends with the same weights as what
+was not. A checkpoint is written at the end of a segment, at most every `CHECKPOINT_SECONDS`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ SEGMENT = 250
 CHECKPOINT_SECONDS = 60
 
 
-def train(jobs: Mapping[Path, TrainingPlan], stream: Stream, progress: Progress, unfinished: Path) -> dict[Path, list[LogPoint]]:
+def train(
+    jobs: Mapping[Path, TrainingPlan], stream: Stream, progress: Progress, unfinished: Path
+) -> dict[Path, list[LogPoint]]:
     """Train and write the inference SAE of each plan into its folder; the figures logged on the way.
 
     Args:
@@ -57,20 +61,31 @@ def _trainer(plan: TrainingPlan) -> Any:
     from sae_lens.config import SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
-    from core.models.loading import device
+    from core.models.device import device
 
     torch.manual_seed(plan.seed)
     sae = training_sae(plan, device())
     config = SAETrainerConfig(
-        total_training_samples=plan.steps * plan.batch, train_batch_size_samples=plan.batch, lr=plan.learning_rate, lr_end=0.0,
-        lr_decay_steps=round(plan.decay * plan.steps), adam_beta1=0.9, adam_beta2=0.999, device=device(),
+        total_training_samples=plan.steps * plan.batch,
+        train_batch_size_samples=plan.batch,
+        lr=plan.learning_rate,
+        lr_end=0.0,
+        lr_decay_steps=round(plan.decay * plan.steps),
+        adam_beta1=0.9,
+        adam_beta2=0.999,
+        device=device(),
         dead_feature_window=max(20, min(1000, plan.steps // 10)),
-    )  # fmt: skip
+    )
     return SAETrainer(config, sae, iter(()))  # batches are handed to it
 
 
 def _run(
-    trainers: Mapping[str, Any], plans: Mapping[str, TrainingPlan], state: State, stream: Stream, progress: Progress, unfinished: Path
+    trainers: Mapping[str, Any],
+    plans: Mapping[str, TrainingPlan],
+    state: State,
+    stream: Stream,
+    progress: Progress,
+    unfinished: Path,
 ) -> None:
     """Segment by segment; `state` is brought to the end."""
     plan = next(iter(plans.values()))
@@ -113,4 +128,6 @@ def _words(logs: Mapping[str, list[LogPoint]]) -> str:
 def _point(trainer: Any, output: Any, step: int) -> LogPoint:
     figures = trainer.build_train_step_log_dict(output, trainer.n_training_samples)
     dead = figures["sparsity/dead_features"] / trainer.sae.cfg.d_sae
-    return LogPoint(step, figures["losses/overall_loss"], figures["metrics/explained_variance"], figures["metrics/l0"], dead)
+    return LogPoint(
+        step, figures["losses/overall_loss"], figures["metrics/explained_variance"], figures["metrics/l0"], dead
+    )

@@ -1,8 +1,8 @@
 """SAEs trained on a run's own items: those of the spec that are not in the cache yet, all in one pass.
 
-Each becomes a folder of stage "sae" of its own, whose key names only what its numbers depend on; so a spec that adds a width trains that
-one alone, and the same dictionary is found from any spec. The first of those missing leads: its work folder holds the checkpoint from
-which an interrupted training goes on.
+Each becomes a folder of stage "sae" of its own, whose key names only what its numbers depend on; so a spec that adds a
+width trains that one alone, and the same dictionary is found from any spec. The first of those missing leads: its work
+folder holds the checkpoint from which an interrupted training goes on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,16 @@ def plans(spec: SaeSpec, facts: ModelFacts) -> tuple[TrainingPlan, ...]:
     widths = dict.fromkeys((spec.width_for(dual=facts.kind == "dual"), *spec.widths))
     return tuple(
         TrainingPlan(
-            facts.hidden_size, width, k, spec.steps, spec.seed, spec.batch, spec.learning_rate, spec.decay, spec.architecture, spec.preset
+            facts.hidden_size,
+            width,
+            k,
+            spec.steps,
+            spec.seed,
+            spec.batch,
+            spec.learning_rate,
+            spec.decay,
+            spec.architecture,
+            spec.preset,
         )
         for width in widths
         for k in dict.fromkeys((spec.k, *spec.ks))
@@ -47,7 +56,8 @@ def plans(spec: SaeSpec, facts: ModelFacts) -> tuple[TrainingPlan, ...]:
 
 @dataclass(frozen=True)
 class Training:
-    """What the SAEs of one spec learn from, and where they are kept; a dual encoder has pooled embeddings only, as in the study."""
+    """What the SAEs of one spec learn from, and where they are kept; a dual encoder has pooled embeddings only, as in
+    the study."""
 
     spec: SaeSpec
     corpus: Corpus
@@ -61,7 +71,9 @@ class Training:
     def folders(self) -> tuple[Folder, ...]:
         """The SAEs of the spec, found or trained, the run's own first."""
         wanted = plans(self.spec, self.facts)
-        while missing := [plan for plan in sorted(wanted, key=lambda plan: (plan.width, plan.k)) if self.find(plan) is None]:
+        while missing := [
+            plan for plan in sorted(wanted, key=lambda plan: (plan.width, plan.k)) if self.find(plan) is None
+        ]:
             self._make(missing)
         return tuple(folder for plan in wanted if (folder := self.find(plan)))
 
@@ -82,7 +94,8 @@ class Training:
         return asdict(plan) | {"data": self.data, "input": self.spec.input, "view": str(self.view)}
 
     def _make(self, missing: Sequence[TrainingPlan]) -> None:
-        """Train all at once; the leader's folder is finished last, so that an interruption never trains the others again."""
+        """Train all at once; the leader's folder is finished last, so that an interruption never trains the others
+        again."""
         from core.sae.train import train
 
         leader, *others = missing
@@ -107,7 +120,9 @@ class Training:
         return {
             "input": self.spec.input,
             "source": "trained here",
-            "trained_on": f"{LEARNED_FROM[self.data]} of {counted} of {self.corpus.name}; {self.facts.name}, {self.view.words}",
+            "trained_on": (
+                f"{LEARNED_FROM[self.data]} of {counted} of {self.corpus.name}; {self.facts.name}, {self.view.words}"
+            ),
             "training": asdict(plan) | {"data": self.data},
             "log": [asdict(point) for point in log],
         }

@@ -7,7 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, charts_compare, data, edits, listings, state, widgets, words
+from dashboard import data, state, words
+from dashboard.charts import base as charts
+from dashboard.charts import compare as charts_compare
+from dashboard.parts import edits, listings, widgets
 from dashboard.words import count, percent, points, variant_name
 
 KINDS = {"all": "All", "only first": "Only A", "only second": "Only B", "neither": "Neither"}
@@ -43,7 +46,8 @@ def side_name(letter: str, run: str, variant: str) -> str:
     """`A: demo, raw embeddings`."""
     shown = variant_name(variant)
     return (
-        f"{letter}: {data.facts(run).name}, {shown[0].lower() + shown[1:] if variant in words.VARIANTS and variant != 'realign' else shown}"
+        f"{letter}: {data.facts(run).name},"
+        f" {shown[0].lower() + shown[1:] if variant in words.VARIANTS and variant != 'realign' else shown}"
     )
 
 
@@ -56,7 +60,9 @@ def choose(run: str, other: str | None, variant: str) -> Sides:
         st.markdown("**A**", help=words.SIDE_A_HELP)
         chosen = st.selectbox("Run of A", names, names.index(mine), key=f"first-{mine}")
         options = variants(variant)
-        after = st.selectbox("Variant of A", options, options.index(variant), format_func=variant_name, key=f"first-variant-{variant}")
+        after = st.selectbox(
+            "Variant of A", options, options.index(variant), format_func=variant_name, key=f"first-variant-{variant}"
+        )
         if chosen != mine:
             state.put(run=chosen)
             st.rerun()
@@ -70,7 +76,9 @@ def choose(run: str, other: str | None, variant: str) -> Sides:
             state.notice(f"The variant “{rival}” of B cannot be read ({error.what}); showing that of A instead.")
             state.put(against=None)
             rival = variant
-        against = state.pick(st.selectbox, "against", "Variant of B", variants(rival), variant, format_func=variant_name)
+        against = state.pick(
+            st.selectbox, "against", "Variant of B", variants(rival), variant, format_func=variant_name
+        )
     return Sides(run, by_name[second].key, variant, against)
 
 
@@ -83,7 +91,10 @@ def verdict(found: Any, sides: Sides) -> None:
     """Who is ahead, if anyone clearly is."""
     row = found.table.set_index("metric").loc["recall@1"]
     a, b = (escape(name) for name in sides.short)
-    told = f"{a} puts a right answer first for <b>{percent(row['first'])}</b> of its queries, {b} for <b>{percent(row['second'])}</b>"
+    told = (
+        f"{a} puts a right answer first for <b>{percent(row['first'])}</b> of its queries, {b} for"
+        f" <b>{percent(row['second'])}</b>"
+    )
     if found.why_not:
         told += ". These are not the same queries"
     elif row["p_value"] >= 0.05:
@@ -92,7 +103,10 @@ def verdict(found: Any, sides: Sides) -> None:
         told += f": {'B' if row['difference'] > 0 else 'A'} is ahead by {points(abs(row['difference'])).lstrip('+')}"
     widgets.html(f'<p class="lens-story">{told}.</p>')
     if found.why_not:
-        st.caption(f":material/link_off: Not paired, because {found.why_not}. Nothing is subtracted or tested: each number stands alone.")
+        st.caption(
+            f":material/link_off: Not paired, because {found.why_not}. Nothing is subtracted or tested: each number"
+            " stands alone."
+        )
 
 
 def metrics(found: Any, sides: Sides) -> None:
@@ -100,7 +114,9 @@ def metrics(found: Any, sides: Sides) -> None:
     left, right = st.columns([4, 7], gap="medium")
     table, names = found.table, sides.names
     columns = {
-        f"{side}{end}": f"{shown}{end}" for side, shown in (("first", "before"), ("second", "after")) for end in ("", "_low", "_high")
+        f"{side}{end}": f"{shown}{end}"
+        for side, shown in (("first", "before"), ("second", "after"))
+        for end in ("", "_low", "_high")
     }
     as_steps = table.rename(columns=columns)
     recalls = as_steps[as_steps["metric"].str.startswith("recall")]
@@ -115,9 +131,14 @@ def metrics(found: Any, sides: Sides) -> None:
             alone(table, sides.short)
         else:
             listings.comparison(as_steps, sides.short)
-        n = [f"{name}: {count(q)} queries" for name, q in zip(("A", "B"), table.loc[0, ["first_n", "second_n"]], strict=True)]
+        n = [
+            f"{name}: {count(q)} queries"
+            for name, q in zip(("A", "B"), table.loc[0, ["first_n", "second_n"]], strict=True)
+        ]
         sizes = [f"{count(side.evaluation.candidates)} candidates" for side in (found.first, found.second)]
-        st.caption(f"{names[0]} ({n[0].removeprefix('A: ')}, {sizes[0]}); {names[1]} ({n[1].removeprefix('B: ')}, {sizes[1]}).")
+        st.caption(
+            f"{names[0]} ({n[0].removeprefix('A: ')}, {sizes[0]}); {names[1]} ({n[1].removeprefix('B: ')}, {sizes[1]})."
+        )
 
 
 def alone(table: pd.DataFrame, names: tuple[str, str]) -> None:
@@ -126,7 +147,9 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> None:
     for row in table.itertuples():
         word = words.word(row.metric)
         cells = [(row.first, row.first_low, row.first_high), (row.second, row.second_low, row.second_high)]
-        written = [f"{word.write(v)} ({words.interval(a, b) if word.unit == '%' else f'{a:.3f}–{b:.3f}'})" for v, a, b in cells]
+        written = [
+            f"{word.write(v)} ({words.interval(a, b) if word.unit == '%' else f'{a:.3f}–{b:.3f}'})" for v, a, b in cells
+        ]
         rows.append((word.label, *written))
     settings = {name: st.column_config.TextColumn(name, help=words.word("interval").help) for name in names}
     st.dataframe(pd.DataFrame(rows, columns=["Metric", *names]), column_config=settings, hide_index=True, row_height=40)
@@ -150,37 +173,61 @@ def outcomes(found: Any, sides: Sides, k: int) -> None:
     with left:
         title = f"{count(by_kind['only first'])} queries only A gets right, {count(by_kind['only second'])} only B"
         chart = charts_compare.outcomes(table, sides.short, k)
-        widgets.figure(title, chart, f"outcomes-{k}", table, help=words.explain(f"recall@{k}", table.attrs["n"], "queries"))
+        widgets.figure(
+            title, chart, f"outcomes-{k}", table, help=words.explain(f"recall@{k}", table.attrs["n"], "queries")
+        )
     with right:
         a, b = found.first.ranks, found.second.ranks
         title = f"B ranks it better for {count((b < a).sum())} of {count(len(a))}, worse for {count((b > a).sum())}"
         ranks = pd.DataFrame({"query": range(len(a)), "rank_first": a, "rank_second": b})
         note = "Each bubble: queries whose first right candidate stands about there; below the line B is better."
-        widgets.figure(title, charts_compare.ranks(a, b, sides.short), "compare-ranks", ranks, note, help=words.explain("rank"))
+        widgets.figure(
+            title, charts_compare.ranks(a, b, sides.short), "compare-ranks", ranks, note, help=words.explain("rank")
+        )
 
 
 def browser(sides: Sides, k: int) -> None:
     """The queries they differ on most, and both rankings of the chosen one."""
-    widgets.section("Where they differ most", "Ordered by the ratio of the two ranks. Choose a query: both rankings stand side by side.")
-    kind = state.pick(st.segmented_control, "kind-two", "Queries", list(KINDS), format_func=KINDS.get, help=words.KINDS_TWO_HELP)
+    widgets.section(
+        "Where they differ most",
+        "Ordered by the ratio of the two ranks. Choose a query: both rankings stand side by side.",
+    )
+    kind = state.pick(
+        st.segmented_control, "kind-two", "Queries", list(KINDS), format_func=KINDS.get, help=words.KINDS_TWO_HELP
+    )
     arguments = (sides.variant, sides.other_variant)
     frame = data.ask_two("compare.query_list", sides.first, sides.second, *arguments, kind, k)
     if frame.empty:
-        widgets.empty("No such query", f"No query is of the kind “{KINDS[kind]}” at top {k}.", icon=":material/search_off:")
+        widgets.empty(
+            "No such query", f"No query is of the kind “{KINDS[kind]}” at top {k}.", icon=":material/search_off:"
+        )
         return
     rows = frame["row"].tolist()
     query = state.within("query", "query", 0, data.facts(sides.first).queries - 1, rows[0])
     table, columns = listings.listing(sides.first, "queries", frame, A=frame["rank_first"], B=frame["rank_second"])
     for letter, name in zip("AB", sides.names, strict=True):
-        columns[letter] = st.column_config.NumberColumn(letter, help=f"{words.explain('rank')} {name}.", format="%d", width=64)
+        columns[letter] = st.column_config.NumberColumn(
+            letter, help=f"{words.explain('rank')} {name}.", format="%d", width=64
+        )
     key = f"{sides}-{kind}-{k}"
-    state.table("query", table, rows, query, key, height=min(300, 38 + 40 * len(frame)), row_height=40, column_config=columns)
+    state.table(
+        "query", table, rows, query, key, height=min(300, 38 + 40 * len(frame)), row_height=40, column_config=columns
+    )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{count(len(frame))} of {count(frame.attrs['total'])} shown. Ranks of the first right candidate; 1 is best.")
+        st.caption(
+            f"{count(len(frame))} of {count(frame.attrs['total'])} shown. Ranks of the first right candidate; 1 is"
+            " best."
+        )
         st.download_button(
-            "CSV", frame.to_csv(index=False), "retrieval-lens-compare.csv", "text/csv",
-            icon=":material/download:", type="tertiary", on_click="ignore", help="The listed queries with both ranks",
-        )  # fmt: skip
+            "CSV",
+            frame.to_csv(index=False),
+            "retrieval-lens-compare.csv",
+            "text/csv",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+            help="The listed queries with both ranks",
+        )
     rankings(sides, query)
 
 
@@ -191,7 +238,10 @@ def rankings(sides: Sides, query: int) -> None:
     with item:
         st.markdown(f"**Query {query}**")
         listings.show(data.item(sides.first, "queries", query))
-    for column, name, ranking, moved in ((first, sides.names[0], lists.before, "to"), (second, sides.names[1], lists.after, "from")):
+    for column, name, ranking, moved in (
+        (first, sides.names[0], lists.before, "to"),
+        (second, sides.names[1], lists.after, "from"),
+    ):
         with column:
             st.markdown(f"**{name}**", help=words.word("similarity").help)
             listings.rank_list(sides.first, ranking, moved)
@@ -201,7 +251,9 @@ def rankings(sides: Sides, query: int) -> None:
 @widgets.fragment
 def shape(sides: Sides) -> None:
     """Similarities of right and wrong pairs, and figures of the geometry."""
-    widgets.section("How the embeddings lie", "The further matching pairs stand out from all others, the easier retrieval is.")
+    widgets.section(
+        "How the embeddings lie", "The further matching pairs stand out from all others, the easier retrieval is."
+    )
     arguments = (sides.variant, sides.other_variant)
     table = data.ask_two("compare.similarities", sides.first, sides.second, *arguments)
     left, right = st.columns(2, gap="large")
@@ -213,7 +265,14 @@ def shape(sides: Sides) -> None:
             part, found = table[table["side"] == side], table.attrs[side]
             note = f"{count(found['n_positive'])} matching pairs, {count(found['n_negative'])} others."
             title = f"{name}: d′ = {found['d_prime']:.2f}"
-            widgets.figure(title, charts_compare.similarities(part, colour), f"similarity-{side}", part, note, help=words.D_PRIME_HELP)
+            widgets.figure(
+                title,
+                charts_compare.similarities(part, colour),
+                f"similarity-{side}",
+                part,
+                note,
+                help=words.D_PRIME_HELP,
+            )
     figures(data.ask_two("compare.shape", sides.first, sides.second, *arguments), sides)
 
 
@@ -228,7 +287,10 @@ def figures(table: pd.DataFrame, sides: Sides) -> None:
     )
     number = {name: st.column_config.NumberColumn(name, format="%.3f", width=130) for name in sides.short}
     st.dataframe(
-        shown, hide_index=True, height=38 + 35 * len(shown), column_config=number | {"Measure": st.column_config.TextColumn(width=190)}
+        shown,
+        hide_index=True,
+        height=38 + 35 * len(shown),
+        column_config=number | {"Measure": st.column_config.TextColumn(width=190)},
     )
     sizes = [
         f"{letter}: {count(f.queries)} queries, {count(f.candidates)} candidates"
@@ -237,15 +299,24 @@ def figures(table: pd.DataFrame, sides: Sides) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption("; ".join(sizes) + ". Unit rows under each side's variant.")
         st.download_button(
-            "CSV", table.to_csv(index=False), "retrieval-lens-geometry.csv", "text/csv",
-            icon=":material/download:", type="tertiary", on_click="ignore", key="csv-geometry", help="These figures as a table",
-        )  # fmt: skip
+            "CSV",
+            table.to_csv(index=False),
+            "retrieval-lens-geometry.csv",
+            "text/csv",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+            key="csv-geometry",
+            help="These figures as a table",
+        )
 
 
 def reproduce(sides: Sides) -> None:
     """The commands and the lines that give the table."""
     a, b = data.facts(sides.first).name, data.facts(sides.second).name
-    commands = [f'retrieval-lens evaluate {n} --variant "{v}"' for n, v in ((a, sides.variant), (b, sides.other_variant))]
+    commands = [
+        f'retrieval-lens evaluate {n} --variant "{v}"' for n, v in ((a, sides.variant), (b, sides.other_variant))
+    ]
     asked = f'compare.compare(run, open_run("{b}", Store.default()), "{sides.variant}", "{sides.other_variant}").table'
     widgets.reproduce("\n".join(commands), widgets.python("compare", a, asked))
 

@@ -1,14 +1,27 @@
 """Concepts: what each fires on, images and captions together, and what happens without it."""
 
+from math import isnan
 from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, data, edits, listings, state, widgets, words
+from dashboard import data, state, words
+from dashboard.charts import base as charts
+from dashboard.parts import edits, listings, widgets
 from dashboard.words import count
 
 SORTS = ("energy", "modality_score", "bridge", "attribution", "frequency")
-COLUMNS = ("concept", "label", "energy", "modality_score", "bridge", "attribution", "frequency", "energy_image", "energy_text")
+COLUMNS = (
+    "concept",
+    "label",
+    "energy",
+    "modality_score",
+    "bridge",
+    "attribution",
+    "frequency",
+    "energy_image",
+    "energy_text",
+)
 SHOWN = 12
 
 
@@ -16,14 +29,24 @@ def chooser(run: str, facts: Any) -> int:
     """The table of all concepts; returns the chosen one."""
     table = data.ask("concepts.table", run)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        search = state.text("find", "Search", placeholder="fox, snow, 812 …", help=words.LABEL_HELP, icon=":material/search:")
+        search = state.text(
+            "find", "Search", placeholder="fox, snow, 812 …", help=words.LABEL_HELP, icon=":material/search:"
+        )
         sort = state.pick(
-            st.selectbox, "sort", "Order by", SORTS, format_func=lambda s: words.word(s).label, help=words.SORT_HELP, width=200
+            st.selectbox,
+            "sort",
+            "Order by",
+            SORTS,
+            format_func=lambda s: words.word(s).label,
+            help=words.SORT_HELP,
+            width=200,
         )
         dead = state.toggle("dead", "Show dead concepts", help=words.word("alive").help)
     found = listings.filtered(table, search, sort, dead)
     strongest = int(table["energy"].idxmax())
-    chosen = state.within("concept", "concept", 0, len(table) - 1, int(found["concept"].iloc[0]) if len(found) else strongest)
+    chosen = state.within(
+        "concept", "concept", 0, len(table) - 1, int(found["concept"].iloc[0]) if len(found) else strongest
+    )
     if found.empty:
         widgets.empty("No such concept", f"No label or number fits “{search}”.", icon=":material/search_off:")
         return chosen
@@ -31,7 +54,9 @@ def chooser(run: str, facts: Any) -> int:
     n = {name: f"{count(facts.queries + facts.candidates)} items" for name in COLUMNS}
     columns = listings.concept_columns(COLUMNS[2:], n)
     key = f"{run}-{search}-{sort}-{dead}"
-    state.table("concept", listed[list(COLUMNS)], listed["concept"].tolist(), chosen, key, height=300, column_config=columns)
+    state.table(
+        "concept", listed[list(COLUMNS)], listed["concept"].tolist(), chosen, key, height=300, column_config=columns
+    )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         cut = f"; the first {count(len(listed))} are listed" if len(listed) < len(found) else ""
         st.caption(f"{count(len(found))} of {count(len(table))} concepts{cut}. Choose a row; click a header to sort.")
@@ -45,7 +70,9 @@ def chooser(run: str, facts: Any) -> int:
 def headline(card: Any, variant: str, run: str) -> None:
     """Name, buttons, and what the variant does."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(listings.concept_name(card.concept, card.label), anchor=False, width="content", help=words.LABEL_HELP)
+        st.subheader(
+            listings.concept_name(card.concept, card.label), anchor=False, width="content", help=words.LABEL_HELP
+        )
         widgets.html(listings.modality_badge(card.figures["modality_score"]))
     edits.edit_buttons(card.concept, variant, concept=card.concept)
     edits.effect(run, variant)
@@ -56,16 +83,22 @@ def figures(card: Any) -> None:
     n = f"{count(card.n_items)} items"
     names = ("energy", "modality_score", "bridge", "attribution")
     shown = [(name, card.figures[name], n) for name in names]
-    widgets.metrics([*shown, ("frequency", card.figures["frequency"], f"{n}, of which it fires on {count(card.n_firing)}")], minimum=140)
+    widgets.metrics(
+        [*shown, ("frequency", card.figures["frequency"], f"{n}, of which it fires on {count(card.n_firing)}")],
+        minimum=140,
+    )
     ranks = {words.word(name).label: card.figures[f"{name.removesuffix('_score')}_rank"] for name in names}
-    st.caption("Rank among all concepts: " + ", ".join(f"{k.lower()} {count(v)}" for k, v in ranks.items() if v == v) + ".")  # noqa: PLR0124
+    ranked = ", ".join(f"{label.lower()} {count(rank)}" for label, rank in ranks.items() if not isnan(rank))
+    st.caption(f"Rank among all concepts: {ranked}.")
 
 
 @widgets.fragment
 def gallery(run: str, card: Any) -> None:
     """Images and captions that fire most, side by side; on demand, where in them."""
     heat = state.toggle(
-        "heat", "Show where it fires", help=words.word("patch").help + " Loads the model; the six strongest items of each kind."
+        "heat",
+        "Show where it fires",
+        help=words.word("patch").help + " Loads the model; the six strongest items of each kind.",
     )
     if heat:
         st.caption("Colour: from 0 to the strongest patch or token of each item. Hover a word for its value.")
@@ -89,21 +122,33 @@ def inside(run: str, card: Any) -> None:
     with strong:
         if strong.open:
             title = f"It fires on {count(card.n_firing)} of {count(card.n_items)} items"
-            widgets.figure(title, charts.activations(card.histogram), "activations", card.histogram, help=words.explain("activation"))
+            widgets.figure(
+                title,
+                charts.activations(card.histogram),
+                "activations",
+                card.histogram,
+                help=words.explain("activation"),
+            )
     with truth:
         if truth.open:
             listings.truth_table(card.truth)
     with said:
         if said.open:
-            st.caption("Tokens whose row of the output head points the way of this concept.", help=words.word("logit").help)
+            st.caption(
+                "Tokens whose row of the output head points the way of this concept.", help=words.word("logit").help
+            )
             listings.top_tokens(run, card.concept)
 
 
 def co_firing(card: Any) -> None:
-    """Concepts that fire on the same items; buttons, because a link to the page one is on does not reach the address bar."""
+    """Concepts that fire on the same items; buttons, because a link to the page one is on does not reach the address
+    bar."""
     st.markdown("**Fires together with**", help=words.word("jaccard").help)
     for row in card.co_firing.head(8).itertuples():
-        label = f"{listings.concept_name(row.concept, row.label)} — {words.percent(row.jaccard, 0)}, {count(row.together)} items"
+        label = (
+            f"{listings.concept_name(row.concept, row.label)} — {words.percent(row.jaccard, 0)}, {count(row.together)}"
+            " items"
+        )
         if st.button(label, key=f"fellow-{row.concept}", icon=":material/bubble_chart:", type="tertiary"):
             state.put(concept=int(row.concept))
             st.rerun()
@@ -126,7 +171,10 @@ def page() -> None:
         figures(card)
         gallery(run, card)
     else:
-        widgets.empty("It never fires here", "No query or candidate of this run activates this concept; it is dead on this corpus.")
+        widgets.empty(
+            "It never fires here",
+            "No query or candidate of this run activates this concept; it is dead on this corpus.",
+        )
     left, right = st.columns([3, 2], gap="large")
     with left:
         inside(run, card)

@@ -1,4 +1,5 @@
-"""Exhibits: every figure and table of the study on the chosen runs, its claim held against live numbers, and what the study leaves out."""
+"""Exhibits: every figure and table of the study on the chosen runs, its claim held against live numbers, and what the
+study leaves out."""
 
 import re
 from html import escape
@@ -6,9 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts_exhibits, data, state, widgets
-from dashboard import words_exhibits as words
+from dashboard import data, state
+from dashboard.charts import exhibits as charts_exhibits
+from dashboard.parts import widgets
 from dashboard.words import count
+from dashboard.words import exhibits as words
 
 MOST_VERDICTS = 6
 """More that are beside the claim fold away."""
@@ -30,7 +33,9 @@ def choose() -> Any:
     if state.get("exhibit") not in shelf and state.get("exhibit") in {e.name for e in known}:
         state.put(exhibit=None)
     with right:
-        name = state.pick(st.selectbox, "exhibit", "Exhibit", list(shelf), next(iter(shelf)), format_func=lambda n: named(shelf[n]))
+        name = state.pick(
+            st.selectbox, "exhibit", "Exhibit", list(shelf), next(iter(shelf)), format_func=lambda n: named(shelf[n])
+        )
     return shelf[name]
 
 
@@ -44,7 +49,9 @@ def option_widget(option: Any) -> Any:
     name, label = f"x-{option.name}", words.OPTIONS.get(option.name) or words.label(option.name)
     if option.allowed:
         show = {value: words.option(option.name, value) for value in option.allowed}
-        return state.pick(st.selectbox, name, label, list(option.allowed), option.default, format_func=show.get, help=option.help)
+        return state.pick(
+            st.selectbox, name, label, list(option.allowed), option.default, format_func=show.get, help=option.help
+        )
     if isinstance(option.default, bool):
         return state.toggle(name, label, option.default, help=option.help)
     step = 1 if isinstance(option.default, int) else option.low
@@ -58,7 +65,9 @@ def chosen_runs(selection: Any) -> list[str]:
     everything = [choice.key for choice in data.runs() if choice.name != choice.key]  # of runs of one name the newest
     chosen = [key for key in (selection.run, selection.other) if key]
     names = {words.CHOSEN: ", ".join(map(data.name, chosen)), words.ALL_RUNS: f"all {len(everything)} runs"}
-    picked = state.pick(st.selectbox, "which", "Runs", [words.CHOSEN, words.ALL_RUNS], format_func=names.get, help=words.RUNS_HELP)
+    picked = state.pick(
+        st.selectbox, "which", "Runs", [words.CHOSEN, words.ALL_RUNS], format_func=names.get, help=words.RUNS_HELP
+    )
     return chosen if picked == words.CHOSEN else chosen + [key for key in everything if key not in chosen]
 
 
@@ -120,7 +129,8 @@ def shared_facts(found: Any) -> list[str]:
     """As HTML: what each run is and has in all of its rows, and what all rows share."""
     who = ("model", "kind", "task")
     lines = [
-        {run: ", ".join(known[name] for name in who if name in known)} | {words.label(n): text for n, text in known.items() if n not in who}
+        {run: ", ".join(known[name] for name in who if name in known)}
+        | {words.label(n): text for n, text in known.items() if n not in who}
         for run, known in found.by_run.items()
     ]
     lines.append({words.label(name): text for name, text in found.shared.items()})
@@ -137,7 +147,12 @@ def listed(table: Any, found: Any, title: str, help: str, key: str) -> None:
         )  # fmt: skip
     widgets.html("".join(f'<p class="lens-facts">{line}</p>' for line in shared_facts(found)))
     columns = {name: st.column_config.TextColumn(words.label(name)) for name in found.table}
-    st.dataframe(found.table, hide_index=True, column_config=columns, height="content" if len(found.table) <= MOST_ROWS else "auto")
+    st.dataframe(
+        found.table,
+        hide_index=True,
+        column_config=columns,
+        height="content" if len(found.table) <= MOST_ROWS else "auto",
+    )
 
 
 def beside(shown: Any) -> None:
@@ -163,7 +178,9 @@ def fidelity(shown: Any) -> None:
     st.markdown("**How far the SAE can be trusted**", help=words.FIDELITY_HELP)
     for name, rows in shown.fidelity.groupby("run", sort=False):
         figures = rows.set_index("figure")["value"]
-        widgets.facts({name: ""} | {label: words.write("share", figures[figure]) for figure, label in words.FIGURES.items()})
+        widgets.facts(
+            {name: ""} | {label: words.write("share", figures[figure]) for figure, label in words.FIGURES.items()}
+        )
 
 
 def small_print(shown: Any) -> None:

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from dashboard import data, explanations, listings, state, widgets, words
-from dashboard.lesson import STEPS, Class
+from dashboard import data, state, words
+from dashboard.lesson.steps import STEPS, Class
+from dashboard.parts import explanations, listings, widgets
 
 OF_CONCEPTS = ("concepts", "modality", "similarity")
 """Pages whose steps show concepts, and so how far these can be trusted."""
@@ -24,7 +25,9 @@ def turn(at: int) -> None:
         if st.button("Back", icon=":material/arrow_back:", disabled=at == 1, shortcut="Left"):
             state.put(step=at - 1)
             st.rerun()
-        dots = "".join(f'<i class="{"on" if i <= at else ""}" title="{i}. {step.title}"></i>' for i, step in enumerate(STEPS, 1))
+        dots = "".join(
+            f'<i class="{"on" if i <= at else ""}" title="{i}. {step.title}"></i>' for i, step in enumerate(STEPS, 1)
+        )
         widgets.html(f'<div class="lens-steps">{dots}</div>')
         if st.button("Next", icon=":material/arrow_forward:", disabled=at == last, shortcut="Right", type="primary"):
             state.put(step=at + 1)
@@ -76,7 +79,8 @@ def page() -> None:
         listings.fidelity_line(run)
     name = data.facts(run).name
     widgets.reproduce(
-        f"retrieval-lens evaluate {name} --transform center", widgets.python("compare", name, "compare.teaching_queries(run)")
+        f"retrieval-lens evaluate {name} --transform center",
+        widgets.python("compare", name, "compare.teaching_queries(run)"),
     )
 
 

@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-from dashboard import charts, data, state, widgets, words
+from dashboard import data, state, words
+from dashboard.charts import base as charts
+from dashboard.parts import widgets
 from dashboard.words import count
 
 COLOURS = {"modality": "Modality", "group": "Main group", "background": "Background"}
@@ -16,9 +18,13 @@ def waiting(run: str, variant: str, index: int) -> bool:
     with st.container(border=True):
         st.markdown(f"**No map of “{words.variant_name(variant)}” yet**")
         seconds = max(5, round(min(items, 5000) / 120))
-        st.markdown(f"UMAP of {count(min(items, 5000))} items takes about {seconds} seconds on a laptop; the map is kept.")
+        st.markdown(
+            f"UMAP of {count(min(items, 5000))} items takes about {seconds} seconds on a laptop; the map is kept."
+        )
         make = {f"make-map-{index}": variant}
-        st.button("Make this map", key=f"make-{index}", type="primary", icon=":material/map:", on_click=state.put, kwargs=make)
+        st.button(
+            "Make this map", key=f"make-{index}", type="primary", icon=":material/map:", on_click=state.put, kwargs=make
+        )
     return True
 
 
@@ -43,7 +49,9 @@ def item(run: str, part: str, row: int, partners: list[tuple[str, int]]) -> None
     cards = [widgets.card(data.item(run, part, row), [widgets.badge(words.PARTS[part])], hit=True)]
     cards += [widgets.card(data.item(run, p, r), [widgets.badge("relevant", "relevant")]) for p, r in partners[:11]]
     widgets.gallery(cards, cell="11rem")
-    query, candidate = (row, partners[0][1] if partners else 0) if part == "queries" else (partners[0][1] if partners else 0, row)
+    query, candidate = (
+        (row, partners[0][1] if partners else 0) if part == "queries" else (partners[0][1] if partners else 0, row)
+    )
     with st.container(horizontal=True):
         state.link("similarity", "Why are they similar?", icon=":material/balance:", query=query, candidate=candidate)
         state.link("retrieval", "Its rankings", icon=":material/manage_search:", query=query)

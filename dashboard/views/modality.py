@@ -6,11 +6,16 @@ from math import isnan
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, listings, state, widgets, words
+from dashboard import data, state, words
+from dashboard.charts import base as charts
+from dashboard.parts import listings, widgets
 from dashboard.words import count, percent
 
 SHARES = (0.005, 0.01, 0.02, 0.05)
-STUDY_ENERGY = "Study (COCO-Caption): 4.5 and 2.3% in CLIP and SigLIP2, 5.4 and 7.9% in Qwen3-VL and PaliGemma2: every model concentrates."
+STUDY_ENERGY = (
+    "Study (COCO-Caption): 4.5 and 2.3% in CLIP and SigLIP2, 5.4 and 7.9% in Qwen3-VL and PaliGemma2: every model"
+    " concentrates."
+)
 
 
 def opening(runs: Mapping[str, str]) -> str:
@@ -18,7 +23,9 @@ def opening(runs: Mapping[str, str]) -> str:
     told = []
     for name, key in runs.items():
         found = data.ask("modality.scores", key)
-        text, image, one = (percent(s, 0) for s in (found.share_text, found.share_image, found.share_text + found.share_image))
+        text, image, one = (
+            percent(s, 0) for s in (found.share_text, found.share_image, found.share_text + found.share_image)
+        )
         told.append(f"in {name}, {one} of the concepts that fire speak one modality only ({text} text, {image} images)")
     return "I" + "; ".join(told)[1:] + "."
 
@@ -35,14 +42,22 @@ def distributions(runs: Mapping[str, str]) -> None:
     grid = st.grid(len(runs), min_column_width=300, gap="medium")
     for name, scores in found.items():
         n = f"{count(scores.alive)} concepts that fire"
-        text, image = (scores.energy_share_text, scores.energy_share_image) if weighted else (scores.share_text, scores.share_image)
+        text, image = (
+            (scores.energy_share_text, scores.energy_share_image)
+            if weighted
+            else (scores.share_text, scores.share_image)
+        )
         prefix = "energy_" if weighted else ""
         with grid.cell():
             title = f"{name}: {percent(text)} text, {percent(image)} image"
-            widgets.figure(title, charts.modality_histogram(scores.histogram, weighted, top), f"modality-{name}", scores.histogram)
+            widgets.figure(
+                title, charts.modality_histogram(scores.histogram, weighted, top), f"modality-{name}", scores.histogram
+            )
             widgets.metrics([(f"{prefix}share_text", text, n), (f"{prefix}share_image", image, n)], minimum=130)
             silent = f"{count(scores.alive)} concepts fire; {count(scores.dead)} never do here and have no score"
-            st.caption(f"{silent}; {count(scores.undefined)} fire only on items that hold both.", help=words.explain("alive"))
+            st.caption(
+                f"{silent}; {count(scores.undefined)} fire only on items that hold both.", help=words.explain("alive")
+            )
 
 
 @widgets.fragment
@@ -52,7 +67,11 @@ def scatter(runs: Mapping[str, str]) -> None:
     grid = st.grid(len(runs), min_column_width=300, gap="medium")
     for name, key in runs.items():
         table, picked = data.ask("modality.scores", key).by_energy, f"point-{name}"
-        title = f"{name}: strongest is concept {table['concept'].iloc[0]} “{table['label'].iloc[0]}”" if len(table) else name
+        title = (
+            f"{name}: strongest is concept {table['concept'].iloc[0]} “{table['label'].iloc[0]}”"
+            if len(table)
+            else name
+        )
         select = {"on_select": state.clicked(picked, f"energy-{name}"), "selection_mode": "points"}
         with grid.cell():
             help = words.explain("energy", len(table), "concepts")
@@ -65,8 +84,12 @@ def scatter(runs: Mapping[str, str]) -> None:
 def concentration(runs: Mapping[str, str]) -> None:
     """How few concepts hold 99% of the energy."""
     found = {name: data.ask("modality.cumulative_energy", key) for name, key in runs.items()}
-    title = "99% of the energy is in " + ", ".join(f"{percent(c.share_for_99)} of {name}'s concepts" for name, c in found.items())
-    chart = charts.cumulative_energy({n: c.curve for n, c in found.items()}, {n: c.share_for_99 for n, c in found.items()})
+    title = "99% of the energy is in " + ", ".join(
+        f"{percent(c.share_for_99)} of {name}'s concepts" for name, c in found.items()
+    )
+    chart = charts.cumulative_energy(
+        {n: c.curve for n, c in found.items()}, {n: c.share_for_99 for n, c in found.items()}
+    )
     table = pd.concat([c.curve.assign(run=name) for name, c in found.items()])
     widgets.figure(title, chart, "cumulative", table, STUDY_ENERGY, help=words.explain("share_for_99"))
 
@@ -75,12 +98,24 @@ def concentration(runs: Mapping[str, str]) -> None:
 def overlaps(runs: Mapping[str, str]) -> None:
     """Whether the top concepts by energy, attribution and bridge score are the same ones."""
     above, help = st.container(), words.explain("overlap")
-    share = state.pick(st.segmented_control, "top", "Top share of all concepts", SHARES, default=0.01, format_func=percent_of, help=help)
+    share = state.pick(
+        st.segmented_control,
+        "top",
+        "Top share of all concepts",
+        SHARES,
+        default=0.01,
+        format_func=percent_of,
+        help=help,
+    )
     found = {name: data.ask("modality.overlaps", key, share) for name, key in runs.items()}
-    title = "All three top sets share " + ", ".join(f"{percent(float(t['overlap'].iloc[-1]), 0)} in {name}" for name, t in found.items())
+    title = "All three top sets share " + ", ".join(
+        f"{percent(float(t['overlap'].iloc[-1]), 0)} in {name}" for name, t in found.items()
+    )
     reference = words.STUDY_OVERLAPS if share == 0.01 else None
     sizes = ", ".join(f"{count(t['n'].iloc[0])} concepts per set in {name}" for name, t in found.items())
-    note = f"{sizes}. " + ("Marks: the study's models on COCO-Caption (Table 1)." if reference else "The study gives the top 1% only.")
+    note = f"{sizes}. " + (
+        "Marks: the study's models on COCO-Caption (Table 1)." if reference else "The study gives the top 1% only."
+    )
     with above:
         table = pd.concat([t.assign(run=n) for n, t in found.items()])
         widgets.figure(title, charts.overlaps(found, reference), "overlaps", table, note, help=help)
@@ -98,9 +133,14 @@ def page() -> None:
     widgets.heading("modality")
     scored = {name: key for name, key in runs.items() if not isnan(data.ask("modality.scores", key).share_text)}
     for name in runs.keys() - scored.keys():
-        why = "Eq 4 compares items that are only text with items that are only an image, and this run lacks one of the two."
+        why = (
+            "Eq 4 compares items that are only text with items that are only an image, and this run lacks one of the"
+            " two."
+        )
         widgets.empty(
-            f"No modality scores in {name}", f"{why} Its captioned counterpart, such as `demo`, has both.", icon=":material/contrast:"
+            f"No modality scores in {name}",
+            f"{why} Its captioned counterpart, such as `demo`, has both.",
+            icon=":material/contrast:",
         )
     if scored:
         st.markdown(f"**{opening(scored)}**")

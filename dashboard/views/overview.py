@@ -4,7 +4,8 @@ from html import escape
 
 import streamlit as st
 
-from dashboard import claims, data, state, widgets, words
+from dashboard import data, state, words
+from dashboard.parts import claims, widgets
 from dashboard.words import count, percent
 
 
@@ -13,7 +14,9 @@ def opening(run: str, other: str | None) -> None:
     facts, table = data.facts(run), data.ask("retrieval.compare", run, "none", "realign").table.set_index("metric")
     raw, whitened = table.loc["recall@1", "before"], table.loc["recall@1", "after"]
     name = escape(facts.model)
-    told = f"Out of the box, {name} puts a right answer first for <b>{percent(raw)}</b> of {count(facts.queries)} queries"
+    told = (
+        f"Out of the box, {name} puts a right answer first for <b>{percent(raw)}</b> of {count(facts.queries)} queries"
+    )
     if other:
         theirs, their_raw = data.facts(other), data.ask("retrieval.evaluate", other, "none").evaluation.recall[1]
         trained = ", trained to match," if theirs.contrastive else ""
@@ -23,7 +26,10 @@ def opening(run: str, other: str | None) -> None:
     widgets.html(f'<p class="lens-story">{told}</p>')
     ten = table.loc["recall@10"]
     what = f"Recall@1 among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}; Recall@10 goes from"
-    what += f" {percent(ten['before'])} to {percent(ten['after'])}. Why? Four claims of the study, held against live numbers."
+    what += (
+        f" {percent(ten['before'])} to {percent(ten['after'])}. Why? Four claims of the study, held against live"
+        " numbers."
+    )
     st.caption(what, help=words.explain("recall@1"))
 
 
@@ -38,7 +44,8 @@ def claim_card(claim: claims.Claim) -> None:
 
 
 def pooling(run: str) -> None:
-    """What another pooling of the same token states does, where the run stores one that retrieves better beyond chance."""
+    """What another pooling of the same token states does, where the run stores one that retrieves better beyond
+    chance."""
     shown = data.exhibit("table-5", (run,), (("metric", "recall@1"),))
     if shown.table.empty:
         return
@@ -48,11 +55,15 @@ def pooling(run: str) -> None:
         return
     with st.container(border=True):
         st.markdown("**Beside the claims · The pooling**", help=words.explain("recall@1"))
-        change = f"{words.points(best['gain'])}, 95% interval {words.points(best['gain_low'])} to {words.points(best['gain_high'])}"
+        change = (
+            f"{words.points(best['gain'])}, 95% interval {words.points(best['gain_low'])} to"
+            f" {words.points(best['gain_high'])}"
+        )
         st.markdown(
-            f"The same token states, represented by {words.POOLINGS[best['pooling']]} instead of {words.POOLINGS[first['pooling']]}, put a "
-            f"right answer first for **{percent(best['recall@1'])}** of {count(int(best['queries']))} queries ({change}). What retrieval "
-            "needs is in the model; this embedding does not show it."
+            f"The same token states, represented by {words.POOLINGS[best['pooling']]} instead of"
+            f" {words.POOLINGS[first['pooling']]}, put a right answer first for **{percent(best['recall@1'])}** of"
+            f" {count(int(best['queries']))} queries ({change}). What retrieval needs is in the model; this embedding"
+            " does not show it."
         )
         state.link("exhibits", "See all poolings", icon=":material/arrow_forward:", exhibit="table-5")
 
@@ -62,7 +73,9 @@ def pipeline(run: str) -> None:
     facts = data.facts(run)
     widgets.section("What these numbers come from")
     sizes = {"queries": count(facts.queries), "candidates": count(facts.candidates)}
-    widgets.facts({"run": facts.name, "model": facts.model, "task": words.TASKS[facts.task], **sizes, "embedding": facts.view})
+    widgets.facts(
+        {"run": facts.name, "model": facts.model, "task": words.TASKS[facts.task], **sizes, "embedding": facts.view}
+    )
     with widgets.guard():
         found = data.ask("fidelity.fidelity", run)
         items = count(facts.queries + facts.candidates)
@@ -76,8 +89,9 @@ def pipeline(run: str) -> None:
         )
         kept = found.value("recall@1 of the reconstruction")
         st.caption(
-            f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(kept)} "
-            f"(embeddings: {percent(found.value('recall@1 of the embedding'))}). The SAE learned from {found.trained_on}."
+            f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(kept)}"
+            f" (embeddings: {percent(found.value('recall@1 of the embedding'))}). The SAE learned from"
+            f" {found.trained_on}."
         )
 
 

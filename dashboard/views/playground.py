@@ -7,8 +7,10 @@ import streamlit as st
 
 from core.analysis.variants import parse_variant
 from core.config import OWN_MODEL
-from dashboard import asking, charts_concepts, data, edits, explanations, listings, state, widgets, words
-from dashboard.asking import Given
+from dashboard import data, state, words
+from dashboard.charts import concepts as charts_concepts
+from dashboard.parts import asking, edits, explanations, listings, widgets
+from dashboard.parts.asking import Given
 from dashboard.words import count, variant_name
 
 TOP = 10
@@ -84,7 +86,10 @@ def switches(found: Any, after: str) -> None:
 def inside(run: str, asked: Given, after: str) -> None:
     """Which concepts the query lights up, where, and life without one."""
     found = data.ask_live("live.concepts", run, asked.asked, CONCEPTS)
-    note = f"The {len(found)} strongest of {found.attrs['active']} active concepts. A switch changes the variant of all pages."
+    note = (
+        f"The {len(found)} strongest of {found.attrs['active']} active concepts. A switch changes the variant of all"
+        " pages."
+    )
     widgets.section("What lights up", note)
     if found.empty:
         widgets.empty("Nothing fires", "No concept of the SAE is active on this query.", icon=":material/light_off:")
@@ -122,12 +127,16 @@ def glow(run: str, asked: Given, concept: int) -> None:
     own = [t for t in found.tokens if t[1] == "text"]
     if own:
         widgets.tokens(own)
-    st.caption("Colour: from 0 to the strongest patch or word. Hover a word for its value.", help=words.word("patch").help)
+    st.caption(
+        "Colour: from 0 to the strongest patch or word. Hover a word for its value.", help=words.word("patch").help
+    )
 
 
 def why(run: str, asked: Given, lists: Any, after: str) -> None:
     """One candidate's similarity as a sum."""
-    widgets.section("Why this candidate?", "Concepts, offset and the two SAE errors add up to the similarity, to the last digit.")
+    widgets.section(
+        "Why this candidate?", "Concepts, offset and the two SAE errors add up to the similarity, to the last digit."
+    )
     rows = list(dict.fromkeys([*lists.after["row"], *lists.before["row"]]))
     if str(state.get("found")) not in map(str, rows):
         state.put(found=None)  # chosen for another query
@@ -138,17 +147,29 @@ def why(run: str, asked: Given, lists: Any, after: str) -> None:
         )
         row = state.pick(st.selectbox, "found", "Candidate", rows, format_func=lambda r: f"#{ranks[r]} · {names[r]}")
         named = {"variant": variant_name(after), "raw": variant_name("none")}
-        space = state.pick(st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP)
+        space = state.pick(
+            st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP
+        )
     found = data.ask_live("live.explain", run, asked.asked, row, after if space == "variant" else "none", 10)
     left, right = st.columns([5, 2], gap="large")
     with left:
         st.markdown(f"**{explanations.told(found, 'right')}**")
         labels, values, table = explanations.parts_of(found)
         title = f"{len(found.table)} concepts, {count(found.rest_count)} others, offset and SAE errors"
-        widgets.figure(title, charts_concepts.parts(labels, values, "similarity"), "live-parts", table, help=words.explain("contribution"))
+        widgets.figure(
+            title,
+            charts_concepts.parts(labels, values, "similarity"),
+            "live-parts",
+            table,
+            help=words.explain("contribution"),
+        )
         explanations.reconciled(found, "similarity")
     with right:
-        listings.show(data.item(run, "candidates", row), [explanations.similarity(found.similarity)], row in asking.relevant(run, asked))
+        listings.show(
+            data.item(run, "candidates", row),
+            [explanations.similarity(found.similarity)],
+            row in asking.relevant(run, asked),
+        )
 
 
 def reproduce(name: str, asked: Given, after: str) -> None:
@@ -171,13 +192,18 @@ def page() -> None:
         return
     facts = data.facts(run)
     if facts.model == OWN_MODEL:
-        reason = f"Run `{facts.name}` holds own embeddings, so no model can embed a new query. Retrieval shows its stored ones."
+        reason = (
+            f"Run `{facts.name}` holds own embeddings, so no model can embed a new query. Retrieval shows its stored"
+            " ones."
+        )
         widgets.empty("No model to ask", reason + " Give a run a `[model]` to ask it live.", icon=":material/link_off:")
         return
     after = "realign" if selection.variant == "none" else selection.variant
     asked = query(run, facts)
     if asked.empty:
-        widgets.empty("Ask something", "Type a text, drop a picture, or pick one of the run's items.", icon=":material/draw:")
+        widgets.empty(
+            "Ask something", "Type a text, drop a picture, or pick one of the run's items.", icon=":material/draw:"
+        )
         return
     lists = rankings(run, asked, after)
     with widgets.guard():

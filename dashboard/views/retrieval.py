@@ -5,7 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, data, edits, listings, state, widgets, words
+from dashboard import data, state, words
+from dashboard.charts import base as charts
+from dashboard.parts import edits, listings, widgets
 from dashboard.words import count, percent, points, variant_name
 
 STATISTICS = {"per-side": "each side's own", "support": "support split", "shared": "both sides together"}
@@ -18,7 +20,9 @@ def sides(variant: str) -> tuple[str, str]:
     befores, afters = [o for o in options if o != after], [o for o in options if o != "none"]
     left, right = st.columns(2)
     with left:
-        before = state.pick(st.selectbox, "before", "Before", befores, format_func=variant_name, help=words.VARIANT_HELP)
+        before = state.pick(
+            st.selectbox, "before", "Before", befores, format_func=variant_name, help=words.VARIANT_HELP
+        )
     with right:
         at, key = afters.index(after), f"after-{after}"
         chosen = st.selectbox("After", afters, at, format_func=variant_name, key=key, help=words.AFTER_HELP)
@@ -32,7 +36,9 @@ def verdict(found: Any, before: str, after: str) -> None:
     n, hits = len(found.after.ranks), [int((side.ranks == 1).sum()) for side in (found.before, found.after)]
     first = f"{escape(variant_name(after))} puts a right answer first for <b>{count(hits[1])}</b> of {count(n)} queries"
     then = f"<b>{count(len(found.fixed))} fixed</b>, {count(len(found.broken))} broken"
-    widgets.html(f'<p class="lens-story">{first}, {escape(variant_name(before).lower())} for {count(hits[0])}: {then}.</p>')
+    widgets.html(
+        f'<p class="lens-story">{first}, {escape(variant_name(before).lower())} for {count(hits[0])}: {then}.</p>'
+    )
     if missing := found.after.evaluation.queries_without_relevant:
         st.caption(f"{count(missing)} queries have no relevant candidate in the pool; they count as misses.")
     names = variant_name(before), variant_name(after)
@@ -40,7 +46,9 @@ def verdict(found: Any, before: str, after: str) -> None:
     recalls = found.table[found.table["metric"].str.startswith("recall")]
     with left:
         chart = charts.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, names)
-        widgets.figure("Recall, with 95% intervals", chart, "recall", found.table, help=words.explain("recall@1", n, "queries"))
+        widgets.figure(
+            "Recall, with 95% intervals", chart, "recall", found.table, help=words.explain("recall@1", n, "queries")
+        )
     with right:
         st.markdown("**All metrics, paired query by query**", help=words.word("interval").help)
         listings.comparison(found.table, names)
@@ -55,7 +63,11 @@ def gain(run: str) -> None:
     best = table.loc[table["gain"].idxmax()]
     title = f"{best['label'].lstrip('+ ').capitalize()} brings most: {points(best['gain'])} of Recall@1"
     rows = table.iloc[1:].itertuples()
-    each = (f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p {edits.p_value(r.p_value)})" for r in rows)
+    each = (
+        f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p"
+        f" {edits.p_value(r.p_value)})"
+        for r in rows
+    )
     note = f"Each bar adds one thing to the one above: {'; '.join(each)}."
     widgets.figure(title, charts.steps(table), "gain-split", table, note, help=words.word("gain").help)
 
@@ -98,7 +110,10 @@ def rankings(run: str, query: int, before: str, after: str) -> None:
     item, first, second = st.columns([1.2, 2.4, 2.4], gap="medium")
     with item:
         listings.wanted(run, query, before, after)
-    for column, name, variant, ranking in ((first, "Before", before, lists.before), (second, "After", after, lists.after)):
+    for column, name, variant, ranking in (
+        (first, "Before", before, lists.before),
+        (second, "After", after, lists.after),
+    ):
         with column:
             st.markdown(f"**{name}: {variant_name(variant)}**", help=words.word("similarity").help)
             listings.why(run, query, variant)

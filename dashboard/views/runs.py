@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from dashboard import data, state, widgets, words
+from dashboard import data, state, words
+from dashboard.parts import widgets
 from dashboard.words import count, duration, size
 
 
@@ -17,8 +18,21 @@ def all_runs() -> None:
     )
     column = st.column_config
     st.dataframe(
-        shown, hide_index=True,
-        column_order=["name", "model", "corpus", "task", "queries", "candidates", "sae", "size", "time", "created", "key"],
+        shown,
+        hide_index=True,
+        column_order=[
+            "name",
+            "model",
+            "corpus",
+            "task",
+            "queries",
+            "candidates",
+            "sae",
+            "size",
+            "time",
+            "created",
+            "key",
+        ],
         column_config={
             "name": column.TextColumn("Run", pinned=True),
             "model": column.TextColumn("Model"),
@@ -32,7 +46,7 @@ def all_runs() -> None:
             "created": column.TextColumn("Made (UTC)"),
             "key": column.TextColumn("Key", help="Hash of everything that decides the run's numbers."),
         },
-    )  # fmt: skip
+    )
 
 
 def settings(run: str) -> None:
@@ -40,24 +54,36 @@ def settings(run: str) -> None:
     card = data.fresh("cache.card", run)
     made, folders = st.columns(2, gap="medium")
     with made:
-        st.markdown("**Settings**", help="The run's spec with every default filled in; the key is a hash of what decides its numbers.")
+        st.markdown(
+            "**Settings**",
+            help="The run's spec with every default filled in; the key is a hash of what decides its numbers.",
+        )
         st.dataframe(card.settings.replace("None", "–"), hide_index=True, height=360)
     with folders:
         st.markdown("**Folders**", help="Everything the run was made from, and answers computed for it.")
-        shown = card.folders.assign(size=[size(b) for b in card.folders["bytes"]], time=[duration(s) for s in card.folders["seconds"]])
+        shown = card.folders.assign(
+            size=[size(b) for b in card.folders["bytes"]], time=[duration(s) for s in card.folders["seconds"]]
+        )
         st.dataframe(shown, hide_index=True, height=360, column_order=["stage", "folder", "size", "time"])
 
 
 @widgets.fragment
 def integrity(run: str) -> None:
     """Check the checksums on request."""
-    if not st.button("Verify checksums", icon=":material/verified:", help="Reads every file of the run and compares with its manifest."):
+    if not st.button(
+        "Verify checksums",
+        icon=":material/verified:",
+        help="Reads every file of the run and compares with its manifest.",
+    ):
         return
     with st.spinner("Reading every file …"):
         found = data.fresh("cache.verify", run)
     broken = found[~found["ok"]]
     if len(broken):
-        st.error(f"{count(len(broken))} of {count(len(found))} files differ from their manifests. Remove the run and make it again.")
+        st.error(
+            f"{count(len(broken))} of {count(len(found))} files differ from their manifests. Remove the run and make it"
+            " again."
+        )
         st.dataframe(broken, hide_index=True)
     else:
         st.success(f"All {count(len(found))} files match their checksums.", icon=":material/verified:")

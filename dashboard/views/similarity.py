@@ -1,11 +1,15 @@
-"""Similarity: why the wrong candidate outranked the right one, concept by concept, and what removal of the loudest concepts does."""
+"""Similarity: why the wrong candidate outranked the right one, concept by concept, and what removal of the loudest
+concepts does."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, charts_concepts, data, edits, explanations, listings, state, widgets, words
+from dashboard import data, state, words
+from dashboard.charts import base as charts
+from dashboard.charts import concepts as charts_concepts
+from dashboard.parts import edits, explanations, listings, widgets
 from dashboard.words import count, percent
 
 VIEWS = {"margin": "Right against wrong", "right": "Right", "wrong": "Wrong"}
@@ -22,7 +26,8 @@ class Trio:
 
 
 def trio(run: str, facts: Any) -> Trio:
-    """The chosen three; by default the first query that fails raw, its right candidate and the one that stands first."""
+    """The chosen three; by default the first query that fails raw, its right candidate and the one that stands
+    first."""
     failing = data.ask("retrieval.query_list", run, "none", "none", "failing", "", 1)
     query = state.within("query", "query", 0, facts.queries - 1, int(failing["row"].iloc[0]) if len(failing) else 0)
     pair = explanations.duel(run, query, "none")
@@ -39,10 +44,21 @@ def items(run: str, chosen: Trio, variant: str) -> None:
         explanations.query_picker(run, chosen.query, variant)
     for column, name, row in zip(others, ("candidate", "rival"), (chosen.right, chosen.wrong), strict=True):
         place = data.ask("retrieval.place", run, chosen.query, row, variant)
-        title = "Right candidate" if name == "candidate" and place.relevant else "Rival" if place.relevant else "Wrong candidate"
-        badges = [widgets.badge(f"#{count(place.rank)}", "up" if place.rank == 1 else ""), explanations.similarity(place.similarity)]
+        title = (
+            "Right candidate"
+            if name == "candidate" and place.relevant
+            else "Rival"
+            if place.relevant
+            else "Wrong candidate"
+        )
+        badges = [
+            widgets.badge(f"#{count(place.rank)}", "up" if place.rank == 1 else ""),
+            explanations.similarity(place.similarity),
+        ]
         with column:
-            st.markdown(f"**{title}**", help=f"Rank and similarity among all candidates under: {words.variant_name(variant)}.")
+            st.markdown(
+                f"**{title}**", help=f"Rank and similarity among all candidates under: {words.variant_name(variant)}."
+            )
             more = [widgets.badge("relevant", "relevant")] if place.relevant else []
             listings.show(data.item(run, "candidates", row), [*badges, *more], place.relevant)
             explanations.candidate_picker(run, chosen.query, row, variant, name)
@@ -51,11 +67,15 @@ def items(run: str, chosen: Trio, variant: str) -> None:
 def space(variant: str) -> tuple[str, str]:
     """What to explain, and under which variant."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        view = state.pick(st.segmented_control, "view", "Explain", list(VIEWS), format_func=VIEWS.get, help=words.word("margin").help)
+        view = state.pick(
+            st.segmented_control, "view", "Explain", list(VIEWS), format_func=VIEWS.get, help=words.word("margin").help
+        )
         if variant == "none":
             return view, "none"
         named = {"variant": words.variant_name(variant), "raw": words.variant_name("none")}
-        under = state.pick(st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP)
+        under = state.pick(
+            st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP
+        )
         return view, variant if under == "variant" else "none"
 
 
@@ -86,7 +106,9 @@ def concept_beside(run: str, chosen: Trio, found: Any, view: str, variant: str) 
         return
     concept = explanations.contribution_table(found, view, variant, f"{run}-{chosen}-{view}-{found.variant}")
     st.markdown(f"**{explanations.concept_of(run, found, concept)}**", help=words.LABEL_HELP)
-    edits.edit_buttons(concept, variant, query=chosen.query, candidate=chosen.right, rival=chosen.wrong, concept=concept)
+    edits.edit_buttons(
+        concept, variant, query=chosen.query, candidate=chosen.right, rival=chosen.wrong, concept=concept
+    )
     listings.concept_strip(run, concept, 4)
     state.link("concepts", "Open this concept", icon=":material/bubble_chart:", concept=concept)
 
@@ -94,10 +116,17 @@ def concept_beside(run: str, chosen: Trio, found: Any, view: str, variant: str) 
 @widgets.fragment
 def population(run: str) -> None:
     """Which concepts carry the similarity of all matching pairs."""
-    widgets.section("Which concepts carry similarity overall?", "Attribution over all matching pairs of the test split (Eq 6).")
-    table, total = data.ask("concepts.top", run, "attribution", 20), float(data.ask("concepts.table", run)["attribution"].sum())
+    widgets.section(
+        "Which concepts carry similarity overall?", "Attribution over all matching pairs of the test split (Eq 6)."
+    )
+    table, total = (
+        data.ask("concepts.top", run, "attribution", 20),
+        float(data.ask("concepts.table", run)["attribution"].sum()),
+    )
     title = f"The first {len(table)} concepts hold {percent(table['attribution'].sum() / total)} of all attribution"
-    widgets.figure(title, charts_concepts.attribution(table, total), "attribution", table, help=words.explain("attribution"))
+    widgets.figure(
+        title, charts_concepts.attribution(table, total), "attribution", table, help=words.explain("attribution")
+    )
     st.caption("Blue: text concepts, orange: image concepts, green: both. Open one:")
     with st.container(horizontal=True, gap="small"):
         for row in table.head(6).itertuples():
@@ -108,11 +137,17 @@ def population(run: str) -> None:
 def removal(run: str) -> None:
     """Recall without the loudest concepts, beside as many random ones."""
     widgets.section(
-        "What if the loudest concepts were gone?", "Their span is projected out (Eqs 8–10); the control removes random concepts."
+        "What if the loudest concepts were gone?",
+        "Their span is projected out (Eqs 8–10); the control removes random concepts.",
     )
-    then = state.pick(st.segmented_control, "then", "Afterwards", list(THEN), format_func=THEN.get, help=words.THEN_HELP)
+    then = state.pick(
+        st.segmented_control, "then", "Afterwards", list(THEN), format_func=THEN.get, help=words.THEN_HELP
+    )
     table = data.ask("similarity.removal_curve", run, then)
-    shares, more = sorted(table["share"].unique().tolist()), {"help": words.explain("share"), "format_func": lambda s: f"{100 * s:g}%"}
+    shares, more = (
+        sorted(table["share"].unique().tolist()),
+        {"help": words.explain("share"), "format_func": lambda s: f"{100 * s:g}%"},
+    )
     share = state.pick(st.select_slider, "share", "Share of concepts removed", shares, 0.01, **more)
     explanations.removal_figures(table, share)
     title, note = explanations.removal_title(table, share), explanations.removal_note(table, share)
@@ -143,7 +178,9 @@ def page() -> None:
             removal(run)
         listings.fidelity_line(run)
     asked = f'similarity.margin(run, {chosen.query}, {chosen.right}, {chosen.wrong}, "{selection.variant}")'
-    widgets.reproduce(f"retrieval-lens concepts {facts.name} --sort attribution", widgets.python("similarity", facts.name, asked))
+    widgets.reproduce(
+        f"retrieval-lens concepts {facts.name} --sort attribution", widgets.python("similarity", facts.name, asked)
+    )
 
 
 page()

@@ -29,7 +29,7 @@ def one_thread():
 @pytest.fixture
 def world():
     """FitData of 40 queries, 50 candidates, d = 16, c = 60, K = 5, with a support split; h = z D + u + e."""
-    from core.analysis.fitdata import FitData
+    from core.analysis.variants.fitdata import FitData
 
     rng = np.random.default_rng(7)
     dictionary = rng.standard_normal((60, 16)).astype(np.float32)
@@ -38,11 +38,20 @@ def world():
     codes = {name: sparse_codes(rng, n, 60, 5) for name, n in sizes.items()}
     shift = {"q": 1.0, "c": -0.5, "sq": 1.0, "sc": -0.5}
     rows = {
-        name: (z @ dictionary + shift[name] + 0.3 * rng.standard_normal((sizes[name], 16))).astype(np.float32) for name, z in codes.items()
+        name: (z @ dictionary + shift[name] + 0.3 * rng.standard_normal((sizes[name], 16))).astype(np.float32)
+        for name, z in codes.items()
     }
     pairs = np.column_stack([np.repeat(np.arange(40), 2), rng.integers(0, 50, 80)])
     return FitData(
-        queries=rows["q"], candidates=rows["c"], query_codes=codes["q"], candidate_codes=codes["c"], pairs=pairs,
-        dictionary=dictionary, support_queries=rows["sq"], support_candidates=rows["sc"], support_query_codes=codes["sq"],
-        support_candidate_codes=codes["sc"], support_pairs=np.column_stack([np.arange(45), np.arange(45)]),
-    )  # fmt: skip
+        queries=rows["q"],
+        candidates=rows["c"],
+        query_codes=codes["q"],
+        candidate_codes=codes["c"],
+        pairs=pairs,
+        dictionary=dictionary,
+        support_queries=rows["sq"],
+        support_candidates=rows["sc"],
+        support_query_codes=codes["sq"],
+        support_candidate_codes=codes["sc"],
+        support_pairs=np.column_stack([np.arange(45), np.arange(45)]),
+    )

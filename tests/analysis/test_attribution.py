@@ -5,8 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.analysis.attribution import SideState, contributions, margin, project_out, random_concepts, removal_basis
-from core.analysis.concepts import attribution
+from core.analysis.concepts.contributions import (
+    SideState,
+    contributions,
+    margin,
+    project_out,
+    random_concepts,
+    removal_basis,
+)
+from core.analysis.concepts.measures import attribution
 from core.analysis.variants import fit_variant, transform
 from core.errors import UserError
 
@@ -37,7 +44,10 @@ def test_contributions_sum_to_the_cosine_of_the_transformed_rows(world, text, ce
     rows_c = transform(world.candidates, fitted.candidate, world.candidate_codes, world.dictionary, np.float64)
     for i, j in world.pairs[:10]:
         part = contributions(
-            state(world, "query", i, fitted, offset), state(world, "candidate", j, fitted, offset), world.dictionary, centred
+            state(world, "query", i, fitted, offset),
+            state(world, "candidate", j, fitted, offset),
+            world.dictionary,
+            centred,
         )
         assert abs(part.similarity - rows_q[i] @ rows_c[j]) < 1e-9
         assert abs(total(part) - part.similarity) < 1e-9
@@ -49,7 +59,9 @@ def test_each_term_is_the_formula_of_the_study(world):
     fitted = fit_variant("set(3=0.5,9=2)+remove(1,2)+realign", world)
     d, u = world.dictionary.astype(float), np.linspace(-1, 1, 16)
     i, j = 4, 11
-    part = contributions(state(world, "query", i, fitted, u), state(world, "candidate", j, fitted, u), world.dictionary, False)
+    part = contributions(
+        state(world, "query", i, fitted, u), state(world, "candidate", j, fitted, u), world.dictionary, False
+    )
     sides = []
     for h, codes, t in (
         (world.queries[i], world.query_codes, fitted.query),
@@ -75,7 +87,8 @@ def test_each_term_is_the_formula_of_the_study(world):
 
 @pytest.mark.parametrize("statistics", ["per-side", "support", "shared", "candidates"])
 def test_centred_codes_leave_no_offset_where_the_dictionary_is_perfect(world, statistics):
-    """h = z D exactly: the mean is the mean code times D, whatever set it is taken over. Plain codes leave the mean in the offset."""
+    """h = z D exactly: the mean is the mean code times D, whatever set it is taken over. Plain codes leave the mean in
+    the offset."""
     sets = ("queries", "candidates", "support_queries")
     codes = (world.query_codes, world.candidate_codes, world.support_query_codes)
     rows = {name: (z @ world.dictionary).astype(np.float32) for name, z in zip(sets, codes, strict=True)}
@@ -106,7 +119,10 @@ def test_mean_of_contributions_is_the_attribution_of_eq_6(world):
 def test_margin_is_the_difference_term_by_term(world, text):
     fitted = fit_variant(text, world)
     found = margin(
-        state(world, "query", 0, fitted), state(world, "candidate", 3, fitted), state(world, "candidate", 8, fitted), world.dictionary
+        state(world, "query", 0, fitted),
+        state(world, "candidate", 3, fitted),
+        state(world, "candidate", 8, fitted),
+        world.dictionary,
     )
     assert abs(total(found) - found.margin) < 1e-9
     assert found.margin == found.first.similarity - found.second.similarity

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, csr_matrix
 
-from core.analysis import concepts as m
-from core.analysis import fidelity
+from core.analysis.concepts import fidelity
+from core.analysis.concepts import measures as m
 from core.errors import UserError
 
 
 @pytest.fixture
 def dense(world):
-    return world.query_codes.toarray().astype(float), world.candidate_codes.toarray().astype(float), world.dictionary.astype(float)
+    return (
+        world.query_codes.toarray().astype(float),
+        world.candidate_codes.toarray().astype(float),
+        world.dictionary.astype(float),
+    )
 
 
 @pytest.fixture
@@ -58,7 +62,8 @@ def test_offdiagonal_bridge_in_blocks_and_with_silent_concepts(given, monkeypatc
 
 
 def test_offdiagonal_bridge_by_hand():
-    """Concepts 0 and 1 point away from each other: the best partner is the silent concept 2, with 0. Without it, the bad one."""
+    """Concepts 0 and 1 point away from each other: the best partner is the silent concept 2, with 0. Without it, the
+    bad one."""
     q, c = csr_array(np.array([[2.0, 0, 0]])), csr_array(np.array([[0, 3.0, 0]]))
     d, pairs = np.array([[1.0, 0], [-1.0, 0], [0, 1.0]]), np.array([[0, 0]])
     assert m.bridge_max_offdiagonal(q, c, pairs, d).tolist() == [0, 0, 0]
@@ -151,8 +156,12 @@ def test_explained_variance_by_hand_and_in_batches():
     calculator = fidelity.ExplainedVariance(4)
     for part in (slice(0, 7), slice(7, 7), slice(7, 50)):
         calculator.add_batch(x[part], x_hat[part])
-    np.testing.assert_allclose(calculator.compute(), 1 - np.sum((x - x_hat) ** 2) / np.sum((x - x.mean(0)) ** 2), rtol=1e-7)
-    np.testing.assert_allclose(calculator.per_dimension()[2], 1 - np.sum((x - x_hat)[:, 2] ** 2) / (x[:, 2].var() * 50), rtol=1e-7)
+    np.testing.assert_allclose(
+        calculator.compute(), 1 - np.sum((x - x_hat) ** 2) / np.sum((x - x.mean(0)) ** 2), rtol=1e-7
+    )
+    np.testing.assert_allclose(
+        calculator.per_dimension()[2], 1 - np.sum((x - x_hat)[:, 2] ** 2) / (x[:, 2].var() * 50), rtol=1e-7
+    )
     assert np.isnan(fidelity.explained_variance_per_dimension(x[:1], x[:1]))
 
 

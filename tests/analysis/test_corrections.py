@@ -5,22 +5,30 @@ import math
 import numpy as np
 import pytest
 
-from core.analysis.corrections import (
+from core.analysis.retrieval.corrections import (
     CORRECTIONS,
     fit_correction,
     parse_correction,
     rank_relevant_corrected,
     rank_top_k_corrected,
 )
-from core.analysis.ranking import rank_relevant
+from core.analysis.retrieval.ranking import rank_relevant
 from core.errors import ShapeMismatch, UserError, VariantError
 
-EVERY = ["csls", "csls(k=3)", "inverted-softmax", "inverted-softmax(temperature=0.5)", "qb-norm", "qb-norm(temperature=0.2,k=2)"]
+EVERY = [
+    "csls",
+    "csls(k=3)",
+    "inverted-softmax",
+    "inverted-softmax(temperature=0.5)",
+    "qb-norm",
+    "qb-norm(temperature=0.2,k=2)",
+]
 
 
 @pytest.fixture
 def rows():
-    """Unit rows of 25 queries, a bank of 30 and 40 candidates in 6 dimensions, off the centre so that there are hubs; 25 x 2 pairs."""
+    """Unit rows of 25 queries, a bank of 30 and 40 candidates in 6 dimensions, off the centre so that there are hubs;
+    25 x 2 pairs."""
     rng = np.random.default_rng(5)
     q, b, c = (rng.standard_normal((n, 6)) + 0.7 for n in (25, 30, 40))
     q, b, c = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (q, b, c))
@@ -87,7 +95,8 @@ def test_qb_norm_leaves_queries_alone_whose_best_candidate_is_no_hub(rows):
 
 
 def test_three_by_three_by_hand():
-    """Candidate 0 is a hub: the best of every query. Bank = the queries, k = 1: r_c = (0.9, 0.7, 0.8), r_q = (0.9, 0.8, 0.85)."""
+    """Candidate 0 is a hub: the best of every query. Bank = the queries, k = 1: r_c = (0.9, 0.7, 0.8), r_q = (0.9, 0.8,
+    0.85)."""
     scores = np.array([[0.9, 0.7, 0.1], [0.8, 0.2, 0.75], [0.85, 0.1, 0.8]])
     q, c = scores, np.eye(3)
     record = fit_correction("csls(k=1)", q, c, source="test")
@@ -96,8 +105,14 @@ def test_three_by_three_by_hand():
     np.testing.assert_allclose(record.rescore(scores), expected, atol=1e-6)
     assert scores.argmax(1).tolist() == [0, 0, 0]
     softmax = fit_correction("inverted-softmax(temperature=0.01)", q, c, source="test").rescore(scores)
-    np.testing.assert_allclose(softmax - softmax[:, :1], [[0, 0.0001, -0.6999], [0, -0.3999, 0.0501], [0, -0.5499, 0.0500]], atol=1e-4)
-    assert softmax.argmax(1).tolist() == [1, 2, 2], "query 0 has 0.993 of what exp(s / t) gives candidate 0, and all of candidate 1"
+    np.testing.assert_allclose(
+        softmax - softmax[:, :1], [[0, 0.0001, -0.6999], [0, -0.3999, 0.0501], [0, -0.5499, 0.0500]], atol=1e-4
+    )
+    assert softmax.argmax(1).tolist() == [
+        1,
+        2,
+        2,
+    ], "query 0 has 0.993 of what exp(s / t) gives candidate 0, and all of candidate 1"
 
 
 @pytest.mark.parametrize("text", ["csls", "inverted-softmax", "qb-norm"])
@@ -128,9 +143,16 @@ def test_text_round_trips(text):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("cls", "'csls' (nearest)"), ("csls(k=0)", ">= 1"), ("csls(k=1,k=2)", "twice"), ("qb-norm(t=1)", "temperature"), ("csls(", "'csls'"),
-     ("none", "unknown"), ("qb-norm(temperature=0)", ">= 0.001")],
-)  # fmt: skip
+    [
+        ("cls", "'csls' (nearest)"),
+        ("csls(k=0)", ">= 1"),
+        ("csls(k=1,k=2)", "twice"),
+        ("qb-norm(t=1)", "temperature"),
+        ("csls(", "'csls'"),
+        ("none", "unknown"),
+        ("qb-norm(temperature=0)", ">= 0.001"),
+    ],
+)
 def test_bad_text_is_refused_in_one_line(text, says):
     with pytest.raises(VariantError) as error:
         parse_correction(text)
@@ -160,8 +182,11 @@ def test_blocks_change_nothing(rows, monkeypatch):
     q, bank, c, pairs = rows
     whole = fit_correction("inverted-softmax", bank, c, source="support")
     monkeypatch.setattr("core.analysis.arrays.BLOCK_VALUES", 70)
-    monkeypatch.setattr("core.analysis.ranking.CANDIDATE_BLOCK", 7)
-    monkeypatch.setattr("core.analysis.ranking.QUERY_BLOCK", 4)
+    monkeypatch.setattr("core.analysis.retrieval.ranking.CANDIDATE_BLOCK", 7)
+    monkeypatch.setattr("core.analysis.retrieval.ranking.QUERY_BLOCK", 4)
     parts = fit_correction("inverted-softmax", bank, c, source="support")
     np.testing.assert_allclose(parts.penalty, whole.penalty, rtol=1e-12)
-    assert rank_relevant_corrected(parts, q, c, pairs).first.tolist() == rank_relevant_corrected(whole, q, c, pairs).first.tolist()
+    assert (
+        rank_relevant_corrected(parts, q, c, pairs).first.tolist()
+        == rank_relevant_corrected(whole, q, c, pairs).first.tolist()
+    )

@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import lsq_linear
 from sklearn.decomposition import PCA
 
-from core.analysis.dictionaries import DirectionDictionary, fit_directions
-from core.analysis.fidelity import explained_variance_per_dimension
+from core.analysis.concepts.directions import DirectionDictionary, fit_directions
+from core.analysis.concepts.fidelity import explained_variance_per_dimension
 from core.errors import ShapeMismatch, UserError
 
 KINDS = ["pca", "ica", "kmeans"]
@@ -30,7 +30,9 @@ def test_contract_of_a_dictionary(rows, kind):
     assert codes.has_sorted_indices
     np.testing.assert_allclose(np.linalg.norm(fitted.dictionary, axis=1), 1, atol=1e-9)
     np.testing.assert_allclose(fitted.offset, rows.astype(float).mean(0), atol=1e-9)
-    np.testing.assert_allclose(fitted.reconstruct(codes), codes.toarray() @ fitted.dictionary + fitted.offset, atol=1e-9)
+    np.testing.assert_allclose(
+        fitted.reconstruct(codes), codes.toarray() @ fitted.dictionary + fitted.offset, atol=1e-9
+    )
     again = fit_directions(rows, kind, size=20, k=4).encode(rows)
     np.testing.assert_array_equal(again.toarray(), codes.toarray())
 
@@ -43,7 +45,8 @@ def test_all_components_reconstruct_exactly(rows, kind):
 
 @pytest.mark.parametrize("kind", ["pca", "ica"])
 def test_scores_are_coefficients_of_unit_rows(rows, kind):
-    """Not of scikit-learn's unit variance: with as many axes as dimensions the scores times the axes are the centred rows."""
+    """Not of scikit-learn's unit variance: with as many axes as dimensions the scores times the axes are the centred
+    rows."""
     fitted = fit_directions(rows, kind, size=24, k=12)
     scores = (rows - fitted.offset) @ fitted.encoder
     np.testing.assert_allclose(scores[:, :12] @ fitted.dictionary[:12], rows - fitted.offset, atol=1e-4)
@@ -98,7 +101,8 @@ def test_coefficients_are_the_best_non_negative_ones(rows, kind):
 
 
 def test_by_hand():
-    """Two overlapping directions; h - u = (2, 1): the projections 2 and 2.12 add up to far too much, the refit to (1, 1.41)."""
+    """Two overlapping directions; h - u = (2, 1): the projections 2 and 2.12 add up to far too much, the refit to (1,
+    1.41)."""
     rows = np.array([[1.0, 0], [1, 1]]) / np.array([[1.0], [np.sqrt(2)]])
     fitted = DirectionDictionary(rows, np.array([10.0, 10]), rows.T, 2, "kmeans", 9)
     codes = fitted.encode(np.array([[12.0, 11], [10, 10], [9, 10], [10, 11]]))
@@ -107,7 +111,9 @@ def test_by_hand():
 
 def test_twin_directions_do_no_harm(rows):
     d = fit_directions(rows, "kmeans", size=6, k=4)
-    twins = DirectionDictionary(np.repeat(d.dictionary, 2, axis=0), d.offset, np.repeat(d.encoder, 2, axis=1), 8, "kmeans", 400)
+    twins = DirectionDictionary(
+        np.repeat(d.dictionary, 2, axis=0), d.offset, np.repeat(d.encoder, 2, axis=1), 8, "kmeans", 400
+    )
     found, expected = twins.reconstruct(twins.encode(rows)), d.reconstruct(d.encode(rows))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -116,7 +122,9 @@ def test_no_more_axes_than_the_rows_have(rows):
     fitted = fit_directions(rows, "pca", size=100, k=3)
     assert len(fitted.dictionary) == 24
     assert "24 directions instead of 100" in fitted.notes[0]
-    assert len(fit_directions(rows[:5], "pca", size=100, k=3).dictionary) == 8, "five rows lie in four dimensions around their mean"
+    assert len(fit_directions(rows[:5], "pca", size=100, k=3).dictionary) == 8, (
+        "five rows lie in four dimensions around their mean"
+    )
     assert not fit_directions(rows, "pca", size=10, k=3).notes
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.analysis.attribution import SideState, margin
-from core.analysis.failures import SideRows, failing, margin_terms, summarise_failures
-from core.analysis.ranking import rank_relevant
+from core.analysis.concepts.contributions import SideState, margin
+from core.analysis.concepts.failures import SideRows, failing, margin_terms, summarise_failures
+from core.analysis.retrieval.ranking import rank_relevant
 from core.analysis.variants import apply_variant, fit_variant
 from core.errors import UserError
 
@@ -58,7 +58,9 @@ def test_terms_sum_to_margins_that_are_not_positive(world, text):
     np.testing.assert_allclose(total, found.margin, atol=1e-9)
     rows = apply_variant(fitted, world)
     for (q, right, wrong), value in zip(found.failures, found.margin, strict=True):
-        assert value == pytest.approx(float(rows.queries[q] @ (rows.candidates[right] - rows.candidates[wrong])), abs=1e-5)
+        assert value == pytest.approx(
+            float(rows.queries[q] @ (rows.candidates[right] - rows.candidates[wrong])), abs=1e-5
+        )
 
 
 def test_summary_against_a_loop(world):
@@ -86,10 +88,11 @@ def test_summary_against_a_loop(world):
 
 
 def test_a_decided_failure_by_hand():
-    """q = (1, 1); right (1, 0), wrong (1, 1) (all /norm): concept 1 alone makes the wrong one win: without its term the margin is >= 0."""
+    """q = (1, 1); right (1, 0), wrong (1, 1) (all /norm): concept 1 alone makes the wrong one win: without its term the
+    margin is >= 0."""
     from scipy.sparse import csr_array
 
-    from core.analysis.transform import SideTransform
+    from core.analysis.variants.transform import SideTransform
 
     z_q, z_c = np.array([[1.0, 1.0]]), np.array([[1.0, 0.0], [1.0, 1.0]])
     query = SideRows(z_q, csr_array(z_q), SideTransform())

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.analysis import geometry as g
-from core.analysis.moments import moments_of
+from core.analysis.retrieval import geometry as g
+from core.analysis.variants.moments import moments_of
 from core.errors import ShapeMismatch
 
 
@@ -18,7 +18,9 @@ def clouds():
 
 def test_means_against_loops(clouds):
     a, b = clouds
-    assert g.mean_cosine_within(a) == pytest.approx(np.mean([x @ y for i, x in enumerate(a) for j, y in enumerate(a) if i != j]))
+    assert g.mean_cosine_within(a) == pytest.approx(
+        np.mean([x @ y for i, x in enumerate(a) for j, y in enumerate(a) if i != j])
+    )
     assert g.mean_cosine_across(a, b) == pytest.approx(np.mean([x @ y for x in a for y in b]))
     assert g.modality_gap(a, b) == pytest.approx(np.linalg.norm(a.mean(0) - b.mean(0)))
     assert g.modality_gap(a, a) == 0

@@ -1,4 +1,5 @@
-"""Common directions, the gap between the sides, controls of removal: against scikit-learn and the formulas in dense numpy."""
+"""Common directions, the gap between the sides, controls of removal: against scikit-learn and the formulas in dense
+numpy."""
 
 from dataclasses import replace
 
@@ -23,14 +24,28 @@ def test_all_but_top_subtracts_the_components_of_scikit_learn(world, statistics,
     rows = apply_variant(fit_variant(f"all-but-top(components={count},statistics={statistics})", world), world)
     for x, fitted_on, found in ((q, on[0], rows.queries), (c, on[1], rows.candidates)):
         pca = PCA(count, svd_solver="full").fit(fitted_on)
-        np.testing.assert_allclose(found, unit(x - pca.mean_ - pca.inverse_transform(pca.transform(x)) + pca.mean_), atol=1e-6)
+        np.testing.assert_allclose(
+            found, unit(x - pca.mean_ - pca.inverse_transform(pca.transform(x)) + pca.mean_), atol=1e-6
+        )
 
 
 def test_all_but_top_takes_one_component_in_a_hundred_dimensions_and_leaves_some(world):
     wide = np.random.default_rng(0).standard_normal((300, 249)).astype(np.float32)
-    bare = replace(world, queries=wide, candidates=wide[:200], query_codes=None, candidate_codes=None, dictionary=None, pairs=None,
-                   support_queries=None, support_candidates=None, support_query_codes=None, support_candidate_codes=None,
-                   support_pairs=None, memo=type(world.memo)())  # fmt: skip
+    bare = replace(
+        world,
+        queries=wide,
+        candidates=wide[:200],
+        query_codes=None,
+        candidate_codes=None,
+        dictionary=None,
+        pairs=None,
+        support_queries=None,
+        support_candidates=None,
+        support_query_codes=None,
+        support_candidate_codes=None,
+        support_pairs=None,
+        memo=type(world.memo)(),
+    )
     matrix = fit_variant("all-but-top", bare).query.matrix
     assert np.trace(matrix) == pytest.approx(249 - 2), "round(2.49) directions less"
     assert np.trace(fit_variant("all-but-top", world).query.matrix) == pytest.approx(15), "never less than one"
@@ -99,8 +114,15 @@ def test_remove_pca_comes_after_edits(world):
 
 
 def test_directions_need_no_dictionary(world):
-    bare = replace(world, query_codes=None, candidate_codes=None, support_query_codes=None, support_candidate_codes=None, dictionary=None,
-                   memo=type(world.memo)())  # fmt: skip
+    bare = replace(
+        world,
+        query_codes=None,
+        candidate_codes=None,
+        support_query_codes=None,
+        support_candidate_codes=None,
+        dictionary=None,
+        memo=type(world.memo)(),
+    )
     for text in ("remove-pca(rank=2)", "remove-directions(rank=2)"):
         assert not parse_variant(text).needs_concepts
         assert len(fit_variant(text, bare).query.removed_basis) == 2

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.analysis import ranking
 from core.analysis import retrieval as r
+from core.analysis.retrieval import ranking
 from core.errors import ShapeMismatch, UserError
 
 
@@ -42,7 +42,9 @@ def test_top_k_is_a_stable_full_sort(task, block, monkeypatch):
 
 def test_top_k_beyond_the_pool_gives_the_pool(task):
     queries, candidates, _ = task
-    assert np.array_equal(np.sort(r.rank_top_k(queries, candidates, k=999).candidates, axis=1), np.tile(np.arange(130), (80, 1)))
+    assert np.array_equal(
+        np.sort(r.rank_top_k(queries, candidates, k=999).candidates, axis=1), np.tile(np.arange(130), (80, 1))
+    )
     assert r.rank_top_k(queries[:0], candidates).candidates.shape == (0, 10)
 
 
@@ -102,7 +104,9 @@ def test_all_equal_candidates():
 def test_metrics_are_those_of_ir_measures(task):
     queries, candidates, pairs = task
     rng = np.random.default_rng(0)
-    candidates = unit(rng.standard_normal(candidates.shape)).astype(np.float32)  # no ties: ir-measures breaks them its own way
+    candidates = unit(rng.standard_normal(candidates.shape)).astype(
+        np.float32
+    )  # no ties: ir-measures breaks them its own way
     gains = rng.integers(1, 4, len(pairs)).astype(float)
     scores = full_scores(queries, candidates)
     run = [ir_measures.ScoredDoc(f"q{i}", f"d{j}", float(scores[i, j])) for i in range(80) for j in range(130)]
@@ -111,7 +115,13 @@ def test_metrics_are_those_of_ir_measures(task):
     measures = [m.Success @ 1, m.Success @ 5, m.Success @ 10, m.RR, m.nDCG @ 10]
     theirs = {(x.query_id, str(x.measure)): x.value for x in m.iter_calc(measures, qrels, run)}
     ranked = r.rank_relevant(queries, candidates, pairs, gains)
-    names = {"recall@1": "Success@1", "recall@5": "Success@5", "recall@10": "Success@10", "mrr": "RR", "ndcg@10": "nDCG@10"}
+    names = {
+        "recall@1": "Success@1",
+        "recall@5": "Success@5",
+        "recall@10": "Success@10",
+        "mrr": "RR",
+        "ndcg@10": "nDCG@10",
+    }
     for ours, name in names.items():
         values = [theirs[f"q{i}", name] for i in range(78)] + [0.0, 0.0]
         np.testing.assert_allclose(r.per_query(ranked, ours), values, atol=1e-9, err_msg=ours)
@@ -142,14 +152,16 @@ def test_bootstrap_is_seeded_and_near_scipys(task):
     one, same, other = (r.evaluate(ranked, seed=s).ci95 for s in (0, 0, 1))
     assert one == same != other
     values = r.per_query(ranked, "mrr")
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
     np.testing.assert_allclose(one["mrr"], theirs, atol=0.01)
     low, high = one["recall@5"]
     assert low < r.evaluate(ranked).recall[5] < high
 
 
 def test_bootstrap_in_blocks_is_the_same(monkeypatch):
-    from core.analysis import evaluation
+    from core.analysis.retrieval import evaluation
 
     table = np.random.default_rng(0).random((50, 2))
     whole = r.bootstrap_means(table, 300)
@@ -176,8 +188,14 @@ def test_paired_difference_by_hand():
 def test_sign_flip_is_near_scipys_permutation_test():
     rng = np.random.default_rng(2)
     d = rng.normal(0.25, 1, 40)
-    theirs = stats.permutation_test((d, np.zeros(40)), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples",
-                                    n_resamples=9999, vectorized=True, rng=np.random.default_rng(0)).pvalue  # fmt: skip
+    theirs = stats.permutation_test(
+        (d, np.zeros(40)),
+        lambda a, b, axis: np.mean(a - b, axis=axis),
+        permutation_type="samples",
+        n_resamples=9999,
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    ).pvalue
     assert 0.01 < theirs < 0.5
     assert r.sign_flip(d) == pytest.approx(theirs, abs=0.02)
     assert r.sign_flip(np.zeros(5)) == r.mcnemar_exact(0, 0) == 1.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from core.analysis.stability import assign, match, span_overlap
+from core.analysis.concepts.stability import assign, match, span_overlap
 from core.errors import ShapeMismatch, UserError
 
 

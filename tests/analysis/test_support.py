@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.covariance import OAS, LedoitWolf
 
-from core.analysis.fitdata import support_sample
 from core.analysis.retrieval import safe_from
 from core.analysis.variants import apply_variant, fit_variant
+from core.analysis.variants.fitdata import support_sample
 from core.errors import NotAvailable, UserError
 
 
@@ -52,7 +52,13 @@ def test_samples_that_do_not_exist_are_refused(world):
 
 @pytest.mark.parametrize(
     ("low", "expected"),
-    [([0.1, 0.2, 0.3], 10), ([-0.1, 0.2, 0.3], 30), ([0.1, -0.2, 0.3], 100), ([0.1, 0.2, 0.0], None), ([0.1, np.nan, 0.3], 100)],
+    [
+        ([0.1, 0.2, 0.3], 10),
+        ([-0.1, 0.2, 0.3], 30),
+        ([0.1, -0.2, 0.3], 100),
+        ([0.1, 0.2, 0.0], None),
+        ([0.1, np.nan, 0.3], 100),
+    ],
 )
 def test_safe_from_by_hand(low, expected):
     assert safe_from([10, 30, 100], low) == expected
@@ -70,11 +76,16 @@ def test_auto_shrinks_each_side_as_scikit_learn_would(world, method, estimator):
     fitted = fit_variant(f"auto(method={method},eps=0)", world)
     rows = apply_variant(fitted, world)
     betas = []
-    for x, found, side in ((world.queries, rows.queries, fitted.query), (world.candidates, rows.candidates, fitted.candidate)):
+    for x, found, side in (
+        (world.queries, rows.queries, fitted.query),
+        (world.candidates, rows.candidates, fitted.candidate),
+    ):
         u = unit(x.astype(float))
         model = estimator().fit(u)
         values, vectors = np.linalg.eigh(model.covariance_)
-        np.testing.assert_allclose(found, unit((u - model.location_) @ (vectors / np.sqrt(values)) @ vectors.T), atol=1e-5)
+        np.testing.assert_allclose(
+            found, unit((u - model.location_) @ (vectors / np.sqrt(values)) @ vectors.T), atol=1e-5
+        )
         assert side.records[0].beta == pytest.approx(model.shrinkage_)
         betas.append(model.shrinkage_)
     assert betas[0] != betas[1]
@@ -88,4 +99,6 @@ def test_eps_beside_the_shrinkage_floor_is_told_of_the_side_it_matters_on(world)
     floor = 0.1 * np.trace(np.cov(unit(narrow).T)) / 16
     notes = [note for note in fit_variant(f"realign(eps={0.2 * floor:.3g})", data).notes if "acts as shrinkage" in note]
     assert len(notes) == 1 and notes[0].startswith("queries, realign") and "20% of the shrinkage floor" in notes[0]
-    assert not [note for note in fit_variant(f"realign(eps={0.05 * floor:.3g})", data).notes if "acts as shrinkage" in note]
+    assert not [
+        note for note in fit_variant(f"realign(eps={0.05 * floor:.3g})", data).notes if "acts as shrinkage" in note
+    ]

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.analysis.concepts import attribution, top_share
-from core.analysis.removal import removal_basis
+from core.analysis.concepts.measures import attribution, top_share
 from core.analysis.variants import (
     STEPS,
     SideTransform,
@@ -19,17 +18,40 @@ from core.analysis.variants import (
     make_step,
     parse_variant,
     transform,
-)  # fmt: skip
+)
+from core.analysis.variants.removal import removal_basis
 from core.errors import NotAvailable, VariantError
 
 EVERY = [
-    "none", "center", "scale-dims", "zca", "realign(beta=0.3)", "auto", "auto(method=oas)", "pca", "pca(components=5)",
-    "center(statistics=shared)", "realign(statistics=support)", "remove(3,9)+zca", "set(3=0,9=2)", "remove-top(share=0.1)",
-    "remove-random(count=4,seed=1)+center", "remove-directions(rank=3)", "set(1=0.5)+remove(3)+center+realign",
-    "center(statistics=candidates)", "realign(statistics=candidates)", "all-but-top", "all-but-top(components=3,statistics=shared)",
-    "close-gap", "close-gap(statistics=support)+realign", "remove-mean-direction", "remove-mean-direction+center", "remove-pca(rank=3)",
-    "set(1=0.5)+remove-pca(rank=2)+all-but-top(components=2)+zca", "remove-random(rank=7)",
-]  # fmt: skip
+    "none",
+    "center",
+    "scale-dims",
+    "zca",
+    "realign(beta=0.3)",
+    "auto",
+    "auto(method=oas)",
+    "pca",
+    "pca(components=5)",
+    "center(statistics=shared)",
+    "realign(statistics=support)",
+    "remove(3,9)+zca",
+    "set(3=0,9=2)",
+    "remove-top(share=0.1)",
+    "remove-random(count=4,seed=1)+center",
+    "remove-directions(rank=3)",
+    "set(1=0.5)+remove(3)+center+realign",
+    "center(statistics=candidates)",
+    "realign(statistics=candidates)",
+    "all-but-top",
+    "all-but-top(components=3,statistics=shared)",
+    "close-gap",
+    "close-gap(statistics=support)+realign",
+    "remove-mean-direction",
+    "remove-mean-direction+center",
+    "remove-pca(rank=3)",
+    "set(1=0.5)+remove-pca(rank=2)+all-but-top(components=2)+zca",
+    "remove-random(rank=7)",
+]
 
 
 def unit(x):
@@ -61,8 +83,12 @@ def test_text_round_trips(text):
 words = st.one_of(
     st.tuples(st.just("realign"), st.fixed_dictionaries({"beta": st.floats(0, 1), "eps": st.floats(0, 1e3)})),
     st.tuples(st.just("remove-random"), st.fixed_dictionaries({"seed": st.integers(0, 9)})),
-    st.tuples(st.just("set"), st.fixed_dictionaries({"concepts": st.tuples(st.tuples(st.integers(0, 9), st.floats(0, 4)))})),
-    st.tuples(st.just("remove"), st.fixed_dictionaries({"concepts": st.tuples(st.tuples(st.integers(0, 9), st.just(0.0)))})),
+    st.tuples(
+        st.just("set"), st.fixed_dictionaries({"concepts": st.tuples(st.tuples(st.integers(0, 9), st.floats(0, 4)))})
+    ),
+    st.tuples(
+        st.just("remove"), st.fixed_dictionaries({"concepts": st.tuples(st.tuples(st.integers(0, 9), st.just(0.0)))})
+    ),
 )
 
 
@@ -78,13 +104,27 @@ def test_any_chain_round_trips_and_is_canonical(chain):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "empty"), ("zac", "'zca' (nearest)"), ("realign(beta=3)", "from 0 to 1"), ("realign(bta=1)", "'beta' (nearest)"),
-        ("pca(statistics=per-side)", "'shared'"), ("set(3=1,3=2)", "two factors"), ("remove", "remove(12,55)"),
-        ("remove(a)", "option"), ("zca(", "brackets"), ("set(3)", "set(12=0"), ("center(1)", "no concepts"), ("zca()x", "brackets"),
-        ("zca(eps=1,eps=2)", "twice"), ("realign(beta=nan)", "from 0 to 1"), ("set(3=1e)", "set(12=0"), ("zca(eps=inf)", ">= 0"),
-        ("remove(name=3)", "unknown option"), ("remove-random(count=0)", ">= 1"), ("remove-random(count=1.5)", "whole"),
+        ("", "empty"),
+        ("zac", "'zca' (nearest)"),
+        ("realign(beta=3)", "from 0 to 1"),
+        ("realign(bta=1)", "'beta' (nearest)"),
+        ("pca(statistics=per-side)", "'shared'"),
+        ("set(3=1,3=2)", "two factors"),
+        ("remove", "remove(12,55)"),
+        ("remove(a)", "option"),
+        ("zca(", "brackets"),
+        ("set(3)", "set(12=0"),
+        ("center(1)", "no concepts"),
+        ("zca()x", "brackets"),
+        ("zca(eps=1,eps=2)", "twice"),
+        ("realign(beta=nan)", "from 0 to 1"),
+        ("set(3=1e)", "set(12=0"),
+        ("zca(eps=inf)", ">= 0"),
+        ("remove(name=3)", "unknown option"),
+        ("remove-random(count=0)", ">= 1"),
+        ("remove-random(count=1.5)", "whole"),
     ],
-)  # fmt: skip
+)
 def test_bad_text_is_refused_in_one_line(text, says):
     with pytest.raises(VariantError) as error:
         parse_variant(text)
@@ -107,7 +147,8 @@ def test_none_is_the_raw_cosine(world):
 
 
 @pytest.mark.parametrize(
-    ("statistics", "beta"), [("per-side", 0.0), ("per-side", 0.4), ("support", 0.4), ("shared", 0.4), ("candidates", 0.4)]
+    ("statistics", "beta"),
+    [("per-side", 0.0), ("per-side", 0.4), ("support", 0.4), ("shared", 0.4), ("candidates", 0.4)],
 )
 def test_whitening_statistics(world, statistics, beta):
     fitted = fit_variant(f"realign(beta={beta},eps=0.001,statistics={statistics})", world)
@@ -118,8 +159,16 @@ def test_whitening_statistics(world, statistics, beta):
     np.testing.assert_allclose(rows.queries, whitened(q, on_q, beta, 1e-3), atol=1e-6)
     np.testing.assert_allclose(rows.candidates, whitened(c, on_c, beta, 1e-3), atol=1e-6)
     assert (fitted.query.n_samples, fitted.candidate.n_samples) == (len(on_q), len(on_c))
-    source = {"per-side": "transductive", "support": "support split", "shared": "both sides together", "candidates": "the pool"}
-    assert f"realign: {statistics} statistics, {len(on_q)} query-side" in fitted.notes[0] and source[statistics] in fitted.notes[0]
+    source = {
+        "per-side": "transductive",
+        "support": "support split",
+        "shared": "both sides together",
+        "candidates": "the pool",
+    }
+    assert (
+        f"realign: {statistics} statistics, {len(on_q)} query-side" in fitted.notes[0]
+        and source[statistics] in fitted.notes[0]
+    )
 
 
 def test_edit_then_removal_then_norm_then_whitening(world):
@@ -141,8 +190,8 @@ def test_chain_of_affine_steps_is_their_succession(world):
     np.testing.assert_allclose(apply_variant(fitted, world).queries, whitened(scaled, scaled, 0, 0), atol=1e-6)
     with pytest.raises(VariantError, match="single affine map"):
         rng = np.random.default_rng(0)
-        from core.analysis.transform import compose
-        from core.analysis.whiten import AffineRecord
+        from core.analysis.variants.transform import compose
+        from core.analysis.variants.whiten import AffineRecord
 
         compose((AffineRecord(np.zeros(4), np.diag([1.0, 1, 1, 0]), "a", 9), AffineRecord(rng.random(4), None, "b", 9)))
 
@@ -160,9 +209,16 @@ def test_beta_one_is_centring(world):
 def test_scale_and_rotation_invariance(world):
     """Cosines after per-side whitening do not depend on the length of the rows nor on the axes."""
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((16, 16)))[0]
-    moved = replace(world, queries=3 * world.queries @ rotation, candidates=7 * world.candidates @ rotation,
-                    support_queries=None, support_candidates=None, support_query_codes=None, support_candidate_codes=None,
-                    memo=type(world.memo)())  # fmt: skip
+    moved = replace(
+        world,
+        queries=3 * world.queries @ rotation,
+        candidates=7 * world.candidates @ rotation,
+        support_queries=None,
+        support_candidates=None,
+        support_query_codes=None,
+        support_candidate_codes=None,
+        memo=type(world.memo)(),
+    )
     for text in ("none", "center", "zca", "realign", "auto"):
         a, b = apply_variant(fit_variant(text, world), world), apply_variant(fit_variant(text, moved), moved)
         np.testing.assert_allclose(a.queries @ a.candidates.T, b.queries @ b.candidates.T, atol=1e-5)
@@ -170,7 +226,9 @@ def test_scale_and_rotation_invariance(world):
 
 def test_remove_top_uses_support_pairs_else_says_so(world):
     fitted = fit_variant("remove-top(share=0.1)", world)
-    scores = attribution(world.support_query_codes, world.support_candidate_codes, world.support_pairs, world.dictionary)
+    scores = attribution(
+        world.support_query_codes, world.support_candidate_codes, world.support_pairs, world.dictionary
+    )
     assert fitted.removed_concepts == tuple(top_share(scores, 0.1))
     assert "ranked by attribution on support pairs" in " ".join(fitted.notes)
     bare = replace(world, support_pairs=None, memo=type(world.memo)())
@@ -204,9 +262,18 @@ def test_zero_and_constant_rows_stay_zero(world):
 
 
 def test_what_is_missing_is_named(world):
-    bare = replace(world, query_codes=None, candidate_codes=None, support_queries=None, support_candidates=None,
-                   support_query_codes=None, support_candidate_codes=None, dictionary=None, support_pairs=None,
-                   memo=type(world.memo)())  # fmt: skip
+    bare = replace(
+        world,
+        query_codes=None,
+        candidate_codes=None,
+        support_queries=None,
+        support_candidates=None,
+        support_query_codes=None,
+        support_candidate_codes=None,
+        dictionary=None,
+        support_pairs=None,
+        memo=type(world.memo)(),
+    )
     for text in ("remove(1)", "remove-top", "set(1=0)", "zca(statistics=support)"):
         with pytest.raises(NotAvailable):
             fit_variant(text, bare)

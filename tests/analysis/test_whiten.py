@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.covariance import OAS, LedoitWolf, ShrunkCovariance, empirical_covariance
 from sklearn.decomposition import PCA
 
-from core.analysis import whiten
+from core.analysis.variants import whiten
 from core.errors import ShapeMismatch, UserError
 
 
@@ -55,7 +55,9 @@ def test_realign_whitens_the_shrunk_covariance_of_scikit_learn(rows):
     n = len(rows)
     record = whiten.fit_realign(whiten.moments_of(rows), beta=0.2, eps=1e-3)
     shrunk = ShrunkCovariance(shrinkage=0.2).fit(rows).covariance_ * (n / (n - 1))
-    np.testing.assert_allclose(np.linalg.matrix_power(record.matrix, -2), shrunk + 1e-3 * np.eye(12), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        np.linalg.matrix_power(record.matrix, -2), shrunk + 1e-3 * np.eye(12), rtol=1e-8, atol=1e-8
+    )
     assert (record.beta, record.eps, record.n_samples, record.kind) == (0.2, 1e-3, n, "realign")
 
 
@@ -100,7 +102,12 @@ def test_few_rows(rows):
 
 def test_constant_rows_map_to_zero():
     moments = whiten.moments_of(np.full((9, 4), 3.0))
-    for record in (whiten.fit_zca(moments), whiten.fit_realign(moments), whiten.fit_auto(moments), whiten.fit_scale(moments, 0.0)):
+    for record in (
+        whiten.fit_zca(moments),
+        whiten.fit_realign(moments),
+        whiten.fit_auto(moments),
+        whiten.fit_scale(moments, 0.0),
+    ):
         assert np.array_equal(whiten.apply_affine(np.full((2, 4), 3.0), record), np.zeros((2, 4)))
 
 

@@ -44,7 +44,8 @@ def test_tricky_sizes_are_upright(test_data: Path) -> None:
 @pytest.mark.parametrize("kind", ["Landscape", "Portrait"])
 def test_all_exif_examples_show_the_same_scene(kind: str, test_data: Path) -> None:
     first, *others = (
-        np.asarray(load_image(test_data / "tricky" / "exif" / f"{kind}_{n}.jpg").resize((60, 60)), dtype=float) for n in range(1, 9)
+        np.asarray(load_image(test_data / "tricky" / "exif" / f"{kind}_{n}.jpg").resize((60, 60)), dtype=float)
+        for n in range(1, 9)
     )
     assert all(np.abs(first - other).mean() < 2 for other in others)  # a wrong turn differs by 36 and more
 
@@ -66,5 +67,9 @@ def test_study_parquet_row_by_row(task: int, test_data: Path, store: Store) -> N
         rows = pq.read_table(root / f"{name}-00000-of-00001.parquet").to_pylist()
         for row, item in zip(rows, corpus.items(part).items(range(len(rows))), strict=True):
             assert (item.id, item.modality, item.text) == (row["id"], row["modality"], row["text"])
-            assert item.image is None if row["image"] is None else np.array_equal(item.image, load_image(row["image"]["bytes"]))
+            assert (
+                item.image is None
+                if row["image"] is None
+                else np.array_equal(item.image, load_image(row["image"]["bytes"]))
+            )
     assert not corpus.report.bad and len(corpus.qrels()) == 24

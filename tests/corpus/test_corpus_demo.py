@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core import world
 from core.config import CorpusSpec
 from core.corpus import build_corpus, guess_source
 from core.corpus.corpus import Corpus
 from core.corpus.demo import read
-from core.demo import world
 from core.errors import CorpusError
 from core.records import PARTS
 from core.store import Store
@@ -24,7 +24,11 @@ def sizes(corpus: Corpus) -> list[int]:
 
 
 def test_default_sizes() -> None:
-    for task, expected in {4: (1000, 2000, 2000, 2000), 1: (2000, 1000, 2000, 2000), 7: (1000, 2000, 1000, 2000)}.items():
+    for task, expected in {
+        4: (1000, 2000, 2000, 2000),
+        1: (2000, 1000, 2000, 2000),
+        7: (1000, 2000, 1000, 2000),
+    }.items():
         assert tuple(read(CorpusSpec(source="demo", task=task)).sizes[part] for part in PARTS) == expected
 
 
@@ -55,7 +59,9 @@ def test_captions_are_unique_and_belong_to_their_picture(store: Store) -> None:
     for query, candidate in corpus.qrels().pairs:
         truth = corpus.items("queries").truth(query)
         assert truth == corpus.items("candidates").truth(candidate)
-        assert any(word in texts[candidate] for thing in truth["things"] for word in (thing, world.THINGS[thing].plural))
+        assert any(
+            word in texts[candidate] for thing in truth["things"] for word in (thing, world.THINGS[thing].plural)
+        )
 
 
 def test_pictures_are_those_of_the_world(store: Store) -> None:

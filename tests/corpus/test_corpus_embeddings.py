@@ -54,11 +54,19 @@ def test_rows_stay_aligned_when_bad_ones_are_left_out(folder: Path, store: Store
     assert np.array_equal(corpus.own_embeddings("queries"), raw[[0, 1, 3, 4, 6, 7]])
     assert corpus.items("queries").ids == ["q0", "q1", "q3", "q4", "q6", "q7"]
     assert corpus.qrels().pairs[:, 1].tolist() == [0, 1, 3, 4, 6, 7]
-    assert {b.where: b.reason for b in corpus.report.bad} == {"queries.npy row 2": "NaN or infinity in it", "queries.npy row 5": "all zero"}
+    assert {b.where: b.reason for b in corpus.report.bad} == {
+        "queries.npy row 2": "NaN or infinity in it",
+        "queries.npy row 5": "all zero",
+    }
 
 
 def test_parquet_with_texts_and_vectors(folder: Path, store: Store) -> None:
-    table = {"id": ["a", "b"], "modality": ["text", "image"], "text": ["hello", None], "embedding": vectors(3, 2).tolist()}
+    table = {
+        "id": ["a", "b"],
+        "modality": ["text", "image"],
+        "text": ["hello", None],
+        "embedding": vectors(3, 2).tolist(),
+    }
     (folder / "queries.npy").unlink()
     pq.write_table(pa.table(table), folder / "queries.parquet")
     (folder / "qrels.tsv").write_text("a\t3\t1\n")

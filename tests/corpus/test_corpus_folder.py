@@ -38,8 +38,10 @@ FORMS = {
     "captions__jsonl": '{"file": "p0.png", "captions": ["a", "b"]}\n\n{"file": "p1.png", "captions": ["c, d"]}\n',
     "captions__csv": 'Image,Caption\np0.png,a\np1.png,"c, d"\np0.png,b\n',
     "captions__tsv": "filename\ttext\np0.png\ta\np0.png\tb\np1.png\tc, d\n",
-    "metadata__jsonl": '{"file_name": "p0.png", "text": "a"}\n{"file_name": "p1.png", "text": "c, d"}\n'
-    '{"file_name": "p0.png", "text": "b"}',
+    "metadata__jsonl": (
+        '{"file_name": "p0.png", "text": "a"}\n{"file_name": "p1.png", "text": "c, d"}\n'
+        '{"file_name": "p0.png", "text": "b"}'
+    ),
 }
 
 
@@ -111,7 +113,10 @@ def test_bad_rows_have_a_place_and_a_reason(photos: Photos) -> None:
 
 
 def test_a_repeated_id_never_lends_its_captions_to_the_first(photos: Photos, store: Store) -> None:
-    lines = [{"id": "x", "file": "p0.png", "captions": ["of p0"]}, {"id": "x", "file": "p1.png", "captions": ["of p1", "of p1 too"]}]
+    lines = [
+        {"id": "x", "file": "p0.png", "captions": ["of p0"]},
+        {"id": "x", "file": "p1.png", "captions": ["of p1", "of p1 too"]},
+    ]
     root = photos(2, captions__jsonl="\n".join(map(json.dumps, lines)))
     corpus = build_corpus(spec(root, max_bad_share=1.0), store)
     assert corpus.report.bad == (BadRow("captions.jsonl:2", "duplicate id 'x'"),)
@@ -125,7 +130,9 @@ def test_unpaired_surrogates_are_bad_not_fatal(photos: Photos, store: Store) -> 
 
 
 @pytest.mark.parametrize(("images", "broken", "usable"), [(20, 1, True), (19, 1, False)])
-def test_the_allowed_share_is_five_percent_of_the_worst_table(images: int, broken: int, usable: bool, photos: Photos, store: Store) -> None:
+def test_the_allowed_share_is_five_percent_of_the_worst_table(
+    images: int, broken: int, usable: bool, photos: Photos, store: Store
+) -> None:
     lines = [json.dumps({"file": f"p{n}.png", "captions": [f"{n} {k}" for k in range(5)]}) for n in range(images)]
     root = photos(images, captions__jsonl="\n".join(lines))
     for n in range(broken):
@@ -168,7 +175,10 @@ def test_a_limit_counts_queries(task: int, counts: tuple[int, int], photos: Phot
 
 
 def test_composed_queries(photos: Photos, store: Store) -> None:
-    rows = "query_image,query_text,target_image\np0.png,but red,p1.png\np1.png,but blue,p2.png\np9.png,x,p0.png\np0.png,y,p9.png\n"
+    rows = (
+        "query_image,query_text,target_image\np0.png,but red,p1.png\np1.png,but"
+        " blue,p2.png\np9.png,x,p0.png\np0.png,y,p9.png\n"
+    )
     root = photos(3, queries__csv=rows)
     assert guess_source(str(root)).task == 7
     corpus = build_corpus(spec(root, 7, max_bad_share=0.5), store)
@@ -176,7 +186,10 @@ def test_composed_queries(photos: Photos, store: Store) -> None:
     item = corpus.items("queries").item(0)
     assert (item.modality, item.text, item.task, item.side) == ("image,text", "but red", 7, "query")
     assert np.array_equal(item.image, picture(0))
-    assert bad(corpus.report) == {"queries.csv:4 (p9.png)": "no such file", "queries.csv:5": "names unknown candidate 'p9.png'"}
+    assert bad(corpus.report) == {
+        "queries.csv:4 (p9.png)": "no such file",
+        "queries.csv:5": "names unknown candidate 'p9.png'",
+    }
 
 
 def test_nested_folders_and_hidden_files(photos: Photos) -> None:

@@ -17,7 +17,10 @@ from core.errors import CorpusError
 
 def test_names() -> None:
     assert hub.repositories("hf:lmms-lab/COCO-Caption") == ["lmms-lab/COCO-Caption"]
-    assert hub.short_name("mbeir:mscoco_task4") == "mscoco_task4" and hub.short_name("hf:lmms-lab/COCO-Caption") == "COCO-Caption"
+    assert (
+        hub.short_name("mbeir:mscoco_task4") == "mscoco_task4"
+        and hub.short_name("hf:lmms-lab/COCO-Caption") == "COCO-Caption"
+    )
     assert guess_source("mbeir:cirr_task7") == CorpusSpec(source="mbeir", path="mbeir:cirr_task7", task=7)
     assert not hub.is_hub("/data/mbeir")
 
@@ -65,7 +68,9 @@ def test_names_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     assert hub.locate("mbeir:mscoco_task4").name == "mbeir_mscoco_task4"
     there.clear()
-    with pytest.raises(CorpusError, match="no such data set on the hub; got MRBench/mbeir_mscoco_task3, .*hf auth login"):
+    with pytest.raises(
+        CorpusError, match="no such data set on the hub; got MRBench/mbeir_mscoco_task3, .*hf auth login"
+    ):
         hub.locate("mbeir:mscoco_task4")
 
 

@@ -33,7 +33,9 @@ def write_items(path: Path, rows: list[dict[str, Any]], group: int = 2) -> None:
 
 def write_qrels(path: Path, pairs: list[tuple[str, str, int]]) -> None:
     names = ("query-id", "Q0", "corpus-id", "score")
-    pq.write_table(pa.table(dict(zip(names, zip(*((q, "0", c, s) for q, c, s in pairs), strict=True), strict=True))), path)
+    pq.write_table(
+        pa.table(dict(zip(names, zip(*((q, "0", c, s) for q, c, s in pairs), strict=True), strict=True))), path
+    )
 
 
 def mbeir(root: Path, query: str = "image,text", candidate: str = "image", number: int = 5) -> Path:
@@ -56,7 +58,9 @@ def test_all_eight_tasks(kinds: tuple[str, str], task: int, tmp_path: Path, stor
     assert guess_source(str(root)) == spec(root, task)
     corpus = build_corpus(spec(root, task), store)
     queries, candidates = corpus.items("queries"), corpus.items("candidates")
-    assert [(queries.ids[q], candidates.ids[c]) for q, c in corpus.qrels().pairs] == [(f"q{n}", f"c{n}") for n in range(5)]
+    assert [(queries.ids[q], candidates.ids[c]) for q, c in corpus.qrels().pairs] == [
+        (f"q{n}", f"c{n}") for n in range(5)
+    ]
     for table, prefix, seed in ((queries, "q", 0), (candidates, "c", 100)):
         for n in (4, 0, 3, 1):
             found = table.item(table.row_of(f"{prefix}{n}"))
@@ -79,7 +83,10 @@ def test_content_depends_on_the_task_only_where_the_prompt_does(tmp_path: Path, 
     eight, seven = build_corpus(spec(fused, 8), store), build_corpus(spec(tmp_path / "c", 7), store)
     assert eight.items("queries").content != seven.items("queries").content
     assert eight.items("queries").content != eight.items("candidates").content
-    two, other = build_corpus(spec(pure, 2), store), build_corpus(spec(mbeir(tmp_path / "d", "text", "image"), 1), store)
+    two, other = (
+        build_corpus(spec(pure, 2), store),
+        build_corpus(spec(mbeir(tmp_path / "d", "text", "image"), 1), store),
+    )
     assert two.items("queries").content == other.items("queries").content
 
 
@@ -164,11 +171,17 @@ def coco(root: Path, number: int = 4) -> Path:
     schema = pa.schema([("file_name", pa.string()), ("image", IMAGE), ("answer", pa.list_(pa.string()))])
     for k in range(2):
         rows = [
-            {"file_name": f"i{n}.jpg", "image": {"bytes": encoded(picture(n)), "path": None}, "answer": [f"{n}a", f"{n}b "]}
+            {
+                "file_name": f"i{n}.jpg",
+                "image": {"bytes": encoded(picture(n)), "path": None},
+                "answer": [f"{n}a", f"{n}b "],
+            }
             for n in range(number)
             if n % 2 == k
         ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), root / f"val-0000{k}-of-00002.parquet", row_group_size=1)
+        pq.write_table(
+            pa.Table.from_pylist(rows, schema=schema), root / f"val-0000{k}-of-00002.parquet", row_group_size=1
+        )
     return root
 
 
@@ -195,7 +208,9 @@ def test_coco_limit(tmp_path: Path) -> None:
     assert counts == {4: (3, 6), 1: (3, 2)}
 
 
-@pytest.mark.parametrize("pattern", ["{}/test-00000-of-00001.parquet", "data/{}-00000.parquet", "{}.parquet", "test-{}-0.parquet"])
+@pytest.mark.parametrize(
+    "pattern", ["{}/test-00000-of-00001.parquet", "data/{}-00000.parquet", "{}.parquet", "test-{}-0.parquet"]
+)
 def test_other_layouts(pattern: str, tmp_path: Path, store: Store) -> None:
     root = tmp_path / "data"
     for name, modality in (("query", "image"), ("corpus", "text")):
@@ -211,9 +226,13 @@ def test_other_layouts(pattern: str, tmp_path: Path, store: Store) -> None:
 def test_the_layout_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: Store) -> None:
     """Configurations `query` and `qrels` with splits, `corpus` with a split of its own name, in shards."""
     for split in ("test", "train"):
-        write_items(tmp_path / "query" / f"{split}-00000-of-00001.parquet", [item(f"{split}{n}", "image", n) for n in range(3)])
+        write_items(
+            tmp_path / "query" / f"{split}-00000-of-00001.parquet", [item(f"{split}{n}", "image", n) for n in range(3)]
+        )
         (tmp_path / "qrels").mkdir(exist_ok=True)
-        write_qrels(tmp_path / "qrels" / f"{split}-00000-of-00001.parquet", [(f"{split}{n}", f"c{n}", 1) for n in range(3)])
+        write_qrels(
+            tmp_path / "qrels" / f"{split}-00000-of-00001.parquet", [(f"{split}{n}", f"c{n}", 1) for n in range(3)]
+        )
     for shard in range(2):
         rows = [item(f"c{n}", "text", n) for n in range(3 * shard, 3 * shard + 3)]
         write_items(tmp_path / "corpus" / f"corpus-{shard:05d}-of-00002.parquet", rows)

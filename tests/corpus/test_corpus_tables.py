@@ -42,7 +42,11 @@ def test_built_once_then_found(photos: Photos, store: Store, monkeypatch: pytest
 
 def test_the_key_follows_the_files(photos: Photos, store: Store) -> None:
     spec = captioned(photos)
-    keys = {build_corpus(spec, store).key, build_corpus(replace(spec, limit=2), store).key, build_corpus(replace(spec, task=1), store).key}
+    keys = {
+        build_corpus(spec, store).key,
+        build_corpus(replace(spec, limit=2), store).key,
+        build_corpus(replace(spec, task=1), store).key,
+    }
     root = Path(spec.path or "")
     (root / "p0.png").write_bytes(encoded(picture(99)))
     os.utime(root / "p0.png", (1, 1))
@@ -74,7 +78,9 @@ def test_thumbnails_outlive_the_source_and_images_do_not(photos: Photos, store: 
     (root / "p1.png").unlink()
     (root / "p2.png").write_bytes(encoded(picture(77)))
     assert np.array_equal(table.thumbnail(1), picture(1)) and np.array_equal(table.thumbnail(2), picture(2))
-    with pytest.raises(CorpusError, match=r"image of 'p1.png' cannot be read again: no such file; got .*p1.png; next: put it back"):
+    with pytest.raises(
+        CorpusError, match=r"image of 'p1.png' cannot be read again: no such file; got .*p1.png; next: put it back"
+    ):
         table.item(1)
     with pytest.raises(CorpusError, match="has changed since the corpus was read"):
         table.item(2)
@@ -114,7 +120,9 @@ def test_pictures_with_the_same_bytes_share_content_whatever_they_are_called(tmp
         (tmp_path / folder).mkdir()
         for n, name in enumerate(names):
             (tmp_path / folder / f"{name}.png").write_bytes(encoded(picture(n)))
-        contents.add(build_corpus(CorpusSpec(source="folder", path=str(tmp_path / folder)), store).items("queries").content)
+        contents.add(
+            build_corpus(CorpusSpec(source="folder", path=str(tmp_path / folder)), store).items("queries").content
+        )
     assert len(contents) == 1
 
 
@@ -136,7 +144,9 @@ def test_golden_content() -> None:
     assert counter.close().content == "1af32e3a9d295fca5c63c205db3762631aefd28d9cefb7ab4454cde597db637e"
 
 
-def test_an_interrupted_reading_leaves_nothing_that_counts(store: Store, photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_reading_leaves_nothing_that_counts(
+    store: Store, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = captioned(photos)
     whole = inspect_corpus(spec)
     real = corpus.open_source(spec)

@@ -1,4 +1,5 @@
-"""The real command in a real browser: every page renders, links go both ways, charts are not blank, nothing is said on the console."""
+"""The real command in a real browser: every page renders, links go both ways, charts are not blank, nothing is said on
+the console."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ def browser() -> Iterator[object]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        opened = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
         yield opened
         opened.close()
 
@@ -113,14 +116,18 @@ class Tab:
         """Wait until the page of that name has finished."""
         self.page.get_by_role("heading", name=words.PAGES[page][0], level=1, exact=True).wait_for()
         self.page.wait_for_function("document.querySelector('.stApp').dataset.testScriptState === 'notRunning'")
-        self.page.wait_for_function("document.querySelectorAll('[data-testid=stMain] [data-testid=stSkeleton]').length === 0")
+        self.page.wait_for_function(
+            "document.querySelectorAll('[data-testid=stMain] [data-testid=stSkeleton]').length === 0"
+        )
         return self
 
     def text(self) -> str:
         return self.page.get_by_test_id("stMain").inner_text()
 
     def link(self) -> dict[str, str]:
-        return {name: values[0] for name, values in parse_qs(urlsplit(self.page.evaluate("location.href")).query).items()}
+        return {
+            name: values[0] for name, values in parse_qs(urlsplit(self.page.evaluate("location.href")).query).items()
+        }
 
     def wait_for_link(self, **wanted: str) -> None:
         for _ in range(100):
@@ -163,7 +170,9 @@ def test_charts_are_not_blank(tab: Tab) -> None:
 
 def test_click_changes_the_link_and_the_link_gives_the_same_view(tab: Tab, browser: object, server: str) -> None:
     tab.open("modality", run="demo")
-    tab.page.get_by_role("radio", name="by its energy").or_(tab.page.get_by_role("button", name="by its energy")).first.click()
+    tab.page.get_by_role("radio", name="by its energy").or_(
+        tab.page.get_by_role("button", name="by its energy")
+    ).first.click()
     tab.wait_for_link(weight="by its energy")
     tab.page.get_by_text("Energy in text concepts").first.wait_for()
     shown = tab.settle("modality").page.get_by_test_id("stMetricValue").all_inner_texts()

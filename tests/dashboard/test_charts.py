@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import charts
+from dashboard.charts import base as charts
 
 
 def histogram(counts: list[int]) -> pd.DataFrame:
     edges = np.linspace(0, 1, len(counts) + 1)
-    return pd.DataFrame({"left": edges[:-1], "right": edges[1:], "concepts": counts, "energy": [2.0 * c for c in counts]})
+    return pd.DataFrame(
+        {"left": edges[:-1], "right": edges[1:], "concepts": counts, "energy": [2.0 * c for c in counts]}
+    )
 
 
 def test_modality_histogram_shows_shares_in_the_colours_of_the_modalities() -> None:
@@ -60,7 +62,14 @@ def test_removal_curve_has_the_range_of_the_random_control() -> None:
 
 
 def test_energy_scatter_leaves_out_what_never_fires() -> None:
-    table = pd.DataFrame({"concept": [0, 1, 2], "label": ["a", "b", ""], "energy": [1.0, 2.0, 0.0], "modality_score": [1.0, 0.05, np.nan]})
+    table = pd.DataFrame(
+        {
+            "concept": [0, 1, 2],
+            "label": ["a", "b", ""],
+            "energy": [1.0, 2.0, 0.0],
+            "modality_score": [1.0, 0.05, np.nan],
+        }
+    )
     figure = charts.energy_by_modality(table)
     assert sum(len(trace.x) for trace in figure.data) == 2
 

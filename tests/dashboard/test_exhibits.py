@@ -1,4 +1,5 @@
-"""The Exhibits page shows what the command prints; every chart draws its table's own numbers; choices stand in the URL."""
+"""The Exhibits page shows what the command prints; every chart draws its table's own numbers; choices stand in the
+URL."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
-from core.cli import app as command_line
+from core.commands.cli import app as command_line
 from core.exhibits import EXHIBITS, show_exhibit
 from core.run import open_run
 from core.store import Store
-from dashboard import charts_exhibits, charts_panels, words_exhibits
-from dashboard.charts_exhibits import Drawing
+from dashboard.charts import exhibits as charts_exhibits
+from dashboard.charts import panels as charts_panels
+from dashboard.charts.exhibits import Drawing
+from dashboard.words import exhibits as words_exhibits
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 STUDY = [name for name, exhibit in EXHIBITS.items() if exhibit.group == "study"]
@@ -44,7 +47,9 @@ def test_the_page_shows_the_rows_and_verdicts_that_the_command_prints(name: str,
     shown = app.dataframe[0].value
     assert len(shown) == len(told["rows"])
     for cells, row in zip(shown["recall@5"], told["rows"], strict=True):
-        assert cells == f"{100 * row['recall@5']:.1f}% [{100 * row['recall@5_low']:.1f}, {100 * row['recall@5_high']:.1f}]"
+        assert (
+            cells == f"{100 * row['recall@5']:.1f}% [{100 * row['recall@5_low']:.1f}, {100 * row['recall@5_high']:.1f}]"
+        )
     text = written(app)
     for verdict in told["verdicts"]:
         assert verdict["outcome"] in text
@@ -69,7 +74,14 @@ def test_choices_come_from_the_address_and_stand_in_the_command(demo_store: Stor
 @pytest.mark.demo
 def test_all_runs_of_the_cache_are_shown_where_asked(demo_store: Store) -> None:
     app = page(exhibit="figure-1", which="all")
-    assert set(app.dataframe[0].value["run"]) >= {"demo", "demo-clip", "demo-task1", "demo-clip-task1", "demo-task7", "demo-clip-task7"}
+    assert set(app.dataframe[0].value["run"]) >= {
+        "demo",
+        "demo-clip",
+        "demo-task1",
+        "demo-clip-task1",
+        "demo-task7",
+        "demo-clip-task7",
+    }
 
 
 @pytest.mark.demo
@@ -105,7 +117,9 @@ def test_charts_are_of_exhibits_there_are() -> None:
 def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = Drawing(kind="bars", title="{metric} by run", x="run", y="recall@5")
     monkeypatch.setitem(charts_exhibits.CHARTS, "t", (drawing,))
-    table = pd.DataFrame({"run": ["a", "b"], "recall@5": [0.5, 0.7], "recall@5_low": [0.4, 0.65], "recall@5_high": [0.65, 0.8]})
+    table = pd.DataFrame(
+        {"run": ["a", "b"], "recall@5": [0.5, 0.7], "recall@5_low": [0.4, 0.65], "recall@5_high": [0.65, 0.8]}
+    )
     (drawn,) = charts_exhibits.draw("t", table)
     bars = [trace for trace in drawn.figure.data if trace.type == "bar"]
     assert drawn.title == "Recall@5 by run"
@@ -116,7 +130,9 @@ def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(charts_exhibits.CHARTS, "t", (Drawing(kind="dots", title="", x="label", y="gain"),))
-    table = pd.DataFrame({"run": "a", "label": ["x", "y"], "gain": [-0.5, 0.02], "gain_low": [-0.6, -0.1], "gain_high": [-0.4, 0.14]})
+    table = pd.DataFrame(
+        {"run": "a", "label": ["x", "y"], "gain": [-0.5, 0.02], "gain_low": [-0.6, -0.1], "gain_high": [-0.4, 0.14]}
+    )
     figure = charts_exhibits.draw("t", table)[0].figure
     (texts,) = [trace for trace in figure.data if trace.mode == "text"]
     assert [text.strip() for text in texts.text] == ["−50.0", "+2.0"]
@@ -126,7 +142,9 @@ def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.Monke
 
 
 def test_the_largest_stands_first_within_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(charts_exhibits.CHARTS, "t", (Drawing(kind="dots", title="", x="remedy", y="gain", series="kind", sort=True),))
+    monkeypatch.setitem(
+        charts_exhibits.CHARTS, "t", (Drawing(kind="dots", title="", x="remedy", y="gain", series="kind", sort=True),)
+    )
     table = pd.DataFrame({"remedy": list("abcd"), "kind": ["t", "s", "t", "s"], "gain": [0.1, 0.9, 0.2, 0.8]})
     figure = charts_exhibits.draw("t", table)[0].figure
     assert list(figure.layout.yaxis.ticktext) == ["c", "a", "b", "d"]
@@ -139,7 +157,13 @@ def test_marks_of_a_category_are_neighbours_and_nothing_keeps_a_place_that_is_no
 
 def test_a_figure_for_each_value_of_a_column_and_a_level_for_what_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     drawing = Drawing(
-        kind="lines", title="after {value}", x="amount", y="recall@1", series="removal", apart="then", level={"removal": ["no"]}
+        kind="lines",
+        title="after {value}",
+        x="amount",
+        y="recall@1",
+        series="removal",
+        apart="then",
+        level={"removal": ["no"]},
     )
     monkeypatch.setitem(charts_exhibits.CHARTS, "t", (drawing,))
     rows = [("none", 0, "no", 0.5), ("none", 1, "top", 0.6), ("center", 0, "no", 0.7), ("center", 1, "top", 0.4)]

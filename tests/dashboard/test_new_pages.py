@@ -1,4 +1,5 @@
-"""Playground, Compare and Lesson: what is shown is what core says, every choice is a link, and what is missing is said."""
+"""Playground, Compare and Lesson: what is shown is what core says, every choice is a link, and what is missing is
+said."""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ from core.progress import NoProgress
 from core.questions import compare, live, retrieval
 from core.run import Run, open_run
 from core.store import Store
-from dashboard import charts_compare, charts_lesson, data, lesson, lesson_first, words
+from dashboard import data, words
+from dashboard.charts import compare as charts_compare
+from dashboard.charts import lesson as charts_lesson
+from dashboard.lesson import first as lesson_first
+from dashboard.lesson import steps as lesson
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(600)]
 
@@ -124,7 +129,9 @@ def test_nothing_asked_is_a_designed_state(demo_store: Store) -> None:
     assert "Ask something" in texts(app)
 
 
-@pytest.mark.parametrize("bad", [{"start": "queries:99999"}, {"start": "loud"}, {"picture": "upload:beef"}, {"picture": "queries:x"}])
+@pytest.mark.parametrize(
+    "bad", [{"start": "queries:99999"}, {"start": "loud"}, {"picture": "upload:beef"}, {"picture": "queries:x"}]
+)
 def test_impossible_starts_and_pictures_are_replaced_and_said(bad: dict[str, str], demo_store: Store) -> None:
     app = show("playground", run="demo", **bad)
     healthy(app, "playground")
@@ -153,9 +160,15 @@ def test_own_embeddings_say_that_there_is_no_model(tmp_path: Path, run: Run, mon
     folder.mkdir()
     np.save(folder / "queries.npy", rng.normal(size=(6, 8)).astype(np.float32))
     np.save(folder / "candidates.npy", rng.normal(size=(6, 8)).astype(np.float32))
-    pd.DataFrame({"query-id": range(6), "corpus-id": range(6), "score": 1}).astype(str).to_csv(folder / "qrels.tsv", sep="\t", index=False)
+    pd.DataFrame({"query-id": range(6), "corpus-id": range(6), "score": 1}).astype(str).to_csv(
+        folder / "qrels.tsv", sep="\t", index=False
+    )
     monkeypatch.setenv("RETRIEVAL_LENS_CACHE", str(tmp_path / "cache"))
-    spec = {"name": "own", "corpus": {"source": "embeddings", "path": str(folder), "task": 4}, "sae": {"source": "none"}}
+    spec = {
+        "name": "own",
+        "corpus": {"source": "embeddings", "path": str(folder), "task": 4},
+        "sae": {"source": "none"},
+    }
     make_run(parse_spec(spec), Store(tmp_path / "cache"), NoProgress())
     st.cache_data.clear()
     app = show("playground", run="own")
@@ -181,7 +194,10 @@ def test_compare_shows_cores_table_and_counts(run: Run, clip: Run) -> None:
     assert words.percent(found.loc["recall@1", "second"]) in story(app)
     assert words.points(abs(found.loc["recall@1", "difference"])).lstrip("+") in story(app)
     counts = compare.outcomes(run, clip, "center", "none").set_index("kind")["queries"]
-    assert f"{words.count(counts['only first'])} queries only A gets right, {words.count(counts['only second'])} only B" in shown
+    assert (
+        f"{words.count(counts['only first'])} queries only A gets right, {words.count(counts['only second'])} only B"
+        in shown
+    )
     table = next(d.value for d in app.dataframe if "What it says" in d.value.columns)
     assert len(table) == len(compare.SHOWN_MEASURES) == len(words.GEOMETRY)
 
@@ -303,7 +319,9 @@ def test_switch_of_the_common_part_changes_rank_and_recall(run: Run) -> None:
         (0.01, 0.001, 0.03, 0.06, "not clear"),
     ],
 )
-def test_a_difference_is_clear_or_called_not_clear(difference: float, low: float, high: float, p: float, wanted: str) -> None:
+def test_a_difference_is_clear_or_called_not_clear(
+    difference: float, low: float, high: float, p: float, wanted: str
+) -> None:
     row = {"difference": difference, "difference_low": low, "difference_high": high, "p_value": p}
     assert lesson_first.clearly(row) == wanted
 
@@ -326,7 +344,12 @@ def test_next_and_back_turn_the_page(demo_store: Store) -> None:
 
 def test_bars_of_a_pair_point_to_their_side() -> None:
     table = pd.DataFrame(
-        {"name": ["a", "b"], "query_activation": [2.0, 0.0], "candidate_activation": [1.0, 3.0], "modality_score": [0.5, 1]}
+        {
+            "name": ["a", "b"],
+            "query_activation": [2.0, 0.0],
+            "candidate_activation": [1.0, 3.0],
+            "modality_score": [0.5, 1],
+        }
     )
     left, right = charts_lesson.two_sides(table, ("query", "answer")).data
     assert list(left.x) == [-2.0, 0.0]
@@ -388,7 +411,9 @@ def test_item_is_picked_changed_and_emptied_each_a_link(tab: Tab, demo_store: St
 @pytest.mark.browser
 def test_another_top_counts_anew_and_is_in_the_link(tab: Tab, run: Run, clip: Run) -> None:  # noqa: F811
     tab.open("compare", run="demo", other="demo-clip")
-    tab.page.get_by_role("radio", name="5", exact=True).or_(tab.page.get_by_role("button", name="5", exact=True)).first.click()
+    tab.page.get_by_role("radio", name="5", exact=True).or_(
+        tab.page.get_by_role("button", name="5", exact=True)
+    ).first.click()
     tab.wait_for_link(**{"top-k": "5"})
     only = compare.outcomes(run, clip, k=5).set_index("kind")["queries"]["only second"]
     tab.page.get_by_text(f"{only} only B").first.wait_for()

@@ -31,7 +31,17 @@ def show(page: str, **link: str) -> AppTest:
 
 def texts(app: AppTest) -> str:
     """Everything written, as one string."""
-    kinds = (app.markdown, app.caption, app.warning, app.info, app.error, app.code, app.title, app.subheader, app.get("html"))
+    kinds = (
+        app.markdown,
+        app.caption,
+        app.warning,
+        app.info,
+        app.error,
+        app.code,
+        app.title,
+        app.subheader,
+        app.get("html"),
+    )
     return "\n".join(str(getattr(e, "value", None) or getattr(e.proto, "body", "")) for kind in kinds for e in kind)
 
 
@@ -99,7 +109,9 @@ def test_impossible_link_is_replaced_and_said(page: str, demo_store: Store) -> N
 @pytest.mark.parametrize("page", ["concepts", "similarity", "retrieval"])
 def test_last_row_is_allowed_and_one_beyond_is_not(page: str, demo_store: Store) -> None:
     run = open_run("demo", demo_store)
-    name, last = ("concept", run.need_sae().width - 1) if page == "concepts" else ("query", len(run.corpus.items("queries")) - 1)
+    name, last = (
+        ("concept", run.need_sae().width - 1) if page == "concepts" else ("query", len(run.corpus.items("queries")) - 1)
+    )
     assert not show(page, run="demo", **{name: str(last)}).warning
     assert str(last + 1) in "\n".join(w.value for w in show(page, run="demo", **{name: str(last + 1)}).warning)
 
@@ -120,7 +132,10 @@ def test_overview_numbers_are_cores(demo_store: Store) -> None:
 @pytest.mark.demo
 def test_overview_names_a_better_pooling_where_there_is_one(demo_store: Store) -> None:
     run = open_run("demo", demo_store)
-    q, c = (np.asarray(run.embeddings(part, EmbeddingView(-1, "last", "all")), np.float64) for part in ("queries", "candidates"))
+    q, c = (
+        np.asarray(run.embeddings(part, EmbeddingView(-1, "last", "all")), np.float64)
+        for part in ("queries", "candidates")
+    )
     best = (q / np.linalg.norm(q, axis=1, keepdims=True) @ (c / np.linalg.norm(c, axis=1, keepdims=True)).T).argmax(1)
     relevant = {(int(a), int(b)) for a, b in run.qrels("test").pairs}
     hits = np.mean([(row, int(column)) in relevant for row, column in enumerate(best)])

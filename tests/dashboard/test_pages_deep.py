@@ -1,4 +1,5 @@
-"""Concepts, Similarity and Retrieval: numbers are core's, parts add up, the path from a failing query to a repaired ranking works."""
+"""Concepts, Similarity and Retrieval: numbers are core's, parts add up, the path from a failing query to a repaired
+ranking works."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from core.pipeline import run as make_run
 from core.questions import concepts, retrieval, similarity
 from core.run import Run, open_run
 from core.store import Store
-from dashboard import explanations, words
+from dashboard import words
+from dashboard.parts import explanations
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(600)]
 

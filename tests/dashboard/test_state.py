@@ -1,4 +1,5 @@
-"""Link -> choice for every kind of widget, choice -> link where AppTest can see it, and what replaces the impossible."""
+"""Link -> choice for every kind of widget, choice -> link where AppTest can see it, and what replaces the
+impossible."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from dashboard import widgets
 from dashboard.data import ItemView, data_uri
+from dashboard.parts import widgets
 
 
 def test_text_from_data_is_escaped() -> None:
@@ -41,7 +41,7 @@ def test_thumbnails_become_data_uris() -> None:
 
 def broken_app() -> None:
     from core.errors import NotAvailable, VariantError
-    from dashboard import widgets
+    from dashboard.parts import widgets
 
     with widgets.guard():
         raise NotAvailable("no SAE", got="none", todo="run `retrieval-lens run X`")

@@ -12,7 +12,14 @@ from dashboard import words
 
 @pytest.mark.parametrize(
     ("ratio", "written"),
-    [(0.1234, "12.3%"), (0.0, "0.0%"), (1.0, "100.0%"), (0.05949, "5.9%"), (None, "undefined"), (math.nan, "undefined")],
+    [
+        (0.1234, "12.3%"),
+        (0.0, "0.0%"),
+        (1.0, "100.0%"),
+        (0.05949, "5.9%"),
+        (None, "undefined"),
+        (math.nan, "undefined"),
+    ],
 )
 def test_percent(ratio: float | None, written: str) -> None:
     assert words.percent(ratio) == written
@@ -25,7 +32,8 @@ def test_difference_is_in_points_and_signed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "written"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 * 1024**2, "3.0 MiB"), (5e12, "4656.6 GiB")]
+    ("number", "written"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 * 1024**2, "3.0 MiB"), (5e12, "4656.6 GiB")],
 )
 def test_size(number: float, written: str) -> None:
     assert words.size(number) == written

@@ -48,7 +48,12 @@ CENTRED: Transform = lambda x: unit(x) - unit(x).mean(axis=0)  # noqa: E731
 
 
 def run_hits(run: Run, k: int, change: Transform = RAW, **view: object) -> np.ndarray:
-    """`hits` of a run's test pairs, both sides changed alike; `view` picks a stored embedding by layer, pooling or mask."""
-    chosen = next(v for v in run.views if all(getattr(v, name) == value for name, value in view.items())) if view else run.view
+    """`hits` of a run's test pairs, both sides changed alike; `view` picks a stored embedding by layer, pooling or
+    mask."""
+    chosen = (
+        next(v for v in run.views if all(getattr(v, name) == value for name, value in view.items()))
+        if view
+        else run.view
+    )
     queries, candidates = (np.asarray(run.embeddings(part, chosen)) for part in ("queries", "candidates"))  # type: ignore[arg-type]
     return hits(change(queries), change(candidates), run.qrels("test").pairs, k)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.evaluation import paired_difference
-from core.analysis.ranking import Ranked
+from core.analysis.retrieval.evaluation import paired_difference
+from core.analysis.retrieval.ranking import Ranked
 from core.exhibits import verdicts
 from core.exhibits.agreement import beyond_draws, by_direction, by_sameness, direction, same
 
@@ -37,7 +37,13 @@ def test_four_changed_queries_settle_nothing() -> None:
     found = paired_difference(*ranked)
     assert found.high < 0
     assert found.p_value == pytest.approx(2 * 0.5**4)
-    row = {"gain": found.difference, "gain_low": found.low, "gain_high": found.high, "gain_p": found.p_value, "queries": 1000}
+    row = {
+        "gain": found.difference,
+        "gain_low": found.low,
+        "gain_high": found.high,
+        "gain_p": found.p_value,
+        "queries": 1000,
+    }
     verdict = by_direction("r", "recall@1", row, +1)
     assert verdict.outcome == "not clear"
     assert verdict.why.endswith("too few queries change: p is not below 0.05")
@@ -45,7 +51,13 @@ def test_four_changed_queries_settle_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "outcome"),
-    [(-0.01, 0.01, "agrees"), (-0.02, 0.02, "agrees"), (0.03, 0.05, "disagrees"), (-0.09, -0.03, "disagrees"), (-0.03, 0.01, "not clear")],
+    [
+        (-0.01, 0.01, "agrees"),
+        (-0.02, 0.02, "agrees"),
+        (0.03, 0.05, "disagrees"),
+        (-0.09, -0.03, "disagrees"),
+        (-0.03, 0.01, "not clear"),
+    ],
 )
 def test_same_within_two_points(low: float, high: float, outcome: str) -> None:
     assert same(low, high, 0.02) == outcome
@@ -54,7 +66,14 @@ def test_same_within_two_points(low: float, high: float, outcome: str) -> None:
 def test_a_verdict_holds_the_numbers_it_rests_on() -> None:
     row = {"gain": 0.05, "gain_low": 0.01, "gain_high": 0.09, "gain_p": 0.0312, "queries": 1234}
     found = by_direction("r", "recall", row, +1)
-    assert (found.outcome, found.difference, found.low, found.high, found.p_value, found.n) == ("agrees", 0.05, 0.01, 0.09, 0.0312, 1234)
+    assert (found.outcome, found.difference, found.low, found.high, found.p_value, found.n) == (
+        "agrees",
+        0.05,
+        0.01,
+        0.09,
+        0.0312,
+        1234,
+    )
     assert found.why == "recall: +5.0 points (95% interval +1.0 to +9.0, p 0.0312, n = 1,234 queries)"
     assert "crosses the edge of ±2 points" in by_sameness("r", "recall", row, 0.02).why
 
@@ -68,7 +87,9 @@ def test_what_a_draw_does_as_well_is_not_clear() -> None:
     assert unsure.why.endswith("not beyond every draw, these range from 60.0% to 80.0%")
 
 
-def view_row(run: str, name: str, value: object, gain: float, low: float, high: float, variant: str = "none") -> dict[str, object]:
+def view_row(
+    run: str, name: str, value: object, gain: float, low: float, high: float, variant: str = "none"
+) -> dict[str, object]:
     values = {"gain": gain, "gain_low": low, "gain_high": high, "gain_p": 0.01, "queries": 100, "metric": "recall@5"}
     return {"run": run, "kind": "multimodal LLM", name: value, "variant": variant, **values}
 
@@ -103,11 +124,21 @@ def sweep(lows: list[float], highs: list[float], p: float = 0.001) -> pd.DataFra
     rows = zip(betas, lows, highs, strict=True)
     return pd.DataFrame(
         [
-            {"run": "a", "kind": "multimodal LLM", "variant": "realign", "beta": b, "gain": (lo + hi) / 2, "gain_low": lo, "gain_high": hi,
-             "gain_p": p, "metric": "recall@5", "queries": 10}
+            {
+                "run": "a",
+                "kind": "multimodal LLM",
+                "variant": "realign",
+                "beta": b,
+                "gain": (lo + hi) / 2,
+                "gain_low": lo,
+                "gain_high": hi,
+                "gain_p": p,
+                "metric": "recall@5",
+                "queries": 10,
+            }
             for b, lo, hi in rows
         ]
-    )  # fmt: skip
+    )
 
 
 def test_a_sweep_agrees_only_where_every_beta_in_range_is_above() -> None:
@@ -142,7 +173,14 @@ def test_the_kind_of_model_says_which_share_of_concepts_is_judged() -> None:
 
 
 def test_cost_is_clear_only_where_no_repeat_crosses_one() -> None:
-    row = {"run": "a", "shapes": "the run's", "realign_seconds": 1.0, "similarity_seconds": 2.0, "ratio": 0.5, "repeats": 5}
+    row = {
+        "run": "a",
+        "shapes": "the run's",
+        "realign_seconds": 1.0,
+        "similarity_seconds": 2.0,
+        "ratio": 0.5,
+        "repeats": 5,
+    }
     sizes = {"queries": 10, "candidates": 20, "dimensions": 3}
     for (low, high), outcome in (((0.4, 0.6), "agrees"), ((0.4, 1.2), "not clear"), ((2.0, 3.0), "disagrees")):
         (found,) = verdicts.cost(pd.DataFrame([row | sizes | {"ratio_low": low, "ratio_high": high}]))

@@ -1,4 +1,5 @@
-"""`retrieval-lens exhibit` on a run of own embeddings: hand-worked numbers, reasons for what does not apply, mistakes in one line."""
+"""`retrieval-lens exhibit` on a run of own embeddings: hand-worked numbers, reasons for what does not apply, mistakes
+in one line."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from core.cli import app
+from core.commands.cli import app
 from core.exhibits import EXHIBITS
 
 
@@ -19,7 +20,8 @@ def cli(*words: object) -> Result:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A run named "own": 6 queries, 12 candidates in 3 dimensions, candidate n answers query n; queries 0-3 find it first."""
+    """A run named "own": 6 queries, 12 candidates in 3 dimensions, candidate n answers query n; queries 0-3 find it
+    first."""
     monkeypatch.setenv("RETRIEVAL_LENS_CACHE", str(tmp_path / "cache"))
     rng, folder = np.random.default_rng(0), tmp_path / "vectors"
     folder.mkdir()

@@ -80,12 +80,17 @@ def test_redrawn_measures_are_the_measures_of_redrawn_rows(runs: dict[str, Run])
     run = runs["demo-clip"]
     rng, codes = np.random.default_rng(0), np.vstack([run.codes(p).toarray() for p in ("queries", "candidates")])
     drawn = rng.integers(len(codes), size=len(codes))
-    np.testing.assert_allclose(resampled.energies(run, draws=1)[0], codes[drawn].mean(axis=0, dtype=np.float64), atol=1e-9)
+    np.testing.assert_allclose(
+        resampled.energies(run, draws=1)[0], codes[drawn].mean(axis=0, dtype=np.float64), atol=1e-9
+    )
     attributed, bridged = resampled.per_pair(run)
     d = np.asarray(run.need_sae().dictionary, dtype=np.float64)
     for at in (0, 700):
         left, right = run.qrels("test").pairs[at]
-        q, c = (run.codes(part)[[row]].toarray()[0].astype(float) for part, row in (("queries", left), ("candidates", right)))
+        q, c = (
+            run.codes(part)[[row]].toarray()[0].astype(float)
+            for part, row in (("queries", left), ("candidates", right))
+        )
         gram = d @ d.T
         np.testing.assert_allclose(attributed[[at]].toarray()[0], q * (gram @ c) + c * (gram @ q), atol=1e-8)
         np.testing.assert_allclose(bridged[[at]].toarray()[0], q * c * np.diag(gram), atol=1e-8)

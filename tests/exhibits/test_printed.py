@@ -20,7 +20,9 @@ BASE = EmbeddingView(layer=-1, pooling="mean", mask="all")
 def run(model: str = "qwen2-vl-7b", path: str = "mbeir:mscoco_task4", task: int = 4, **more: Any) -> Any:
     """A run as far as printed numbers ask: spec, model and first view."""
     corpus = CorpusSpec(source=more.get("source", "mbeir"), path=path, task=task, limit=more.get("limit"))
-    spec = RunSpec(corpus=corpus, model=ModelSpec(name=model, preset=more.get("preset", "study")), embedding=EmbeddingSpec())
+    spec = RunSpec(
+        corpus=corpus, model=ModelSpec(name=model, preset=more.get("preset", "study")), embedding=EmbeddingSpec()
+    )
     return SimpleNamespace(name="r", model_name=model, spec=spec, view=more.get("view", BASE), preset=spec.model.preset)
 
 
@@ -48,11 +50,16 @@ def test_unlike_runs_stand_apart_with_the_reason(other: Any, why: str) -> None:
 
 
 def live(value: float, low: float, high: float) -> pd.DataFrame:
-    return pd.DataFrame([("r", "base", "recall@1", value, low, high)], columns=["run", "setting", "metric", "value", "low", "high"])
+    return pd.DataFrame(
+        [("r", "base", "recall@1", value, low, high)], columns=["run", "setting", "metric", "value", "low", "high"]
+    )
 
 
 def test_the_difference_is_live_minus_printed_and_the_interval_decides() -> None:
-    near, far = printed.beside("Table 2", [run()], live(6.0, 5.0, 7.0)), printed.beside("Table 2", [run()], live(9.0, 8.0, 10.0))
+    near, far = (
+        printed.beside("Table 2", [run()], live(6.0, 5.0, 7.0)),
+        printed.beside("Table 2", [run()], live(9.0, 8.0, 10.0)),
+    )
     assert list(near["difference"]) == pytest.approx([0.4])
     assert list(near["inside"]) == [True]
     assert [printed.verdicts("Table 2", [run()], t)[0].outcome for t in (near, far)] == ["agrees", "disagrees"]
@@ -72,7 +79,14 @@ def test_runs_without_printed_numbers_share_one_verdict() -> None:
 def test_settings_and_metrics_are_those_of_the_printed_rows() -> None:
     """Every exhibit with a way into the study's terms meets printed rows of its title."""
     recall = {f"recall@{k}{end}": 0.5 for k in (1, 5, 10) for end in ("", "_low", "_high")}
-    first = {"run": "r", "kind": "multimodal LLM", "variant": "realign", "then": "none", "measures": "all three", **recall}
+    first = {
+        "run": "r",
+        "kind": "multimodal LLM",
+        "variant": "realign",
+        "then": "none",
+        "measures": "all three",
+        **recall,
+    }
     more = {
         "overlap": 0.5,
         "overlap_low": 0.4,
@@ -84,9 +98,20 @@ def test_settings_and_metrics_are_those_of_the_printed_rows() -> None:
     }
     rows = [
         {**first, **more, "beta": 0.1, "removal": "top attribution"},
-        {**first, **more, "variant": "none", "mask": "all", "layer": -1, "pooling": "mean", "removal": "none", "beta": 0.5},
+        {
+            **first,
+            **more,
+            "variant": "none",
+            "mask": "all",
+            "layer": -1,
+            "pooling": "mean",
+            "removal": "none",
+            "beta": 0.5,
+        },
     ]
-    cost = {f"{s}_{u}": 1.0 for s in ("realign", "similarity") for u in ("seconds", "seconds_low", "seconds_high", "mib")}
+    cost = {
+        f"{s}_{u}": 1.0 for s in ("realign", "similarity") for u in ("seconds", "seconds_low", "seconds_high", "mib")
+    }
     table = pd.DataFrame([row | cost | {"shapes": "the run's", "dimensions": 3584} for row in rows])
     for exhibit in EXHIBITS.values():
         if exhibit.group == "study" and exhibit.measured:
@@ -98,22 +123,30 @@ def test_settings_and_metrics_are_those_of_the_printed_rows() -> None:
 
 
 def test_recalls_become_per_cent() -> None:
-    table = pd.DataFrame([{"run": "r", "variant": "none"} | {f"recall@{k}{e}": 0.25 for k in (1, 5, 10) for e in ("", "_low", "_high")}])
+    table = pd.DataFrame(
+        [{"run": "r", "variant": "none"} | {f"recall@{k}{e}": 0.25 for k in (1, 5, 10) for e in ("", "_low", "_high")}]
+    )
     found = measured.recalls_of(table, "variant", {"none": "base"})
     assert set(found["value"]) == {25.0}
     assert list(found["metric"]) == ["recall@1", "recall@5", "recall@10"]
 
 
 @pytest.mark.demo
-@pytest.mark.parametrize(("name", "setting"), [("table-2", "removal"), ("table-5", "last token pooling"), ("figure-6", "beta=0.5")])
-def test_printed_numbers_stand_beside_live_ones(name: str, setting: str, demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "setting"), [("table-2", "removal"), ("table-5", "last token pooling"), ("figure-6", "beta=0.5")]
+)
+def test_printed_numbers_stand_beside_live_ones(
+    name: str, setting: str, demo_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The demo run taken for a run of Qwen2-VL on MSCOCO."""
     monkeypatch.setattr(printed, "printed_model", lambda run: "Qwen2-VL-7B")
     monkeypatch.setattr(printed, "data_set", lambda run: "MSCOCO")
     shown = show_exhibit(name, [open_run("demo", demo_store)])
     rows = shown.printed.set_index(["setting", "metric"])
     theirs = reported(shown.exhibit.title)
-    theirs = theirs[(theirs["model"] == "Qwen2-VL-7B") & (theirs["dataset"] == "MSCOCO")].set_index(["setting", "metric"])["value"]
+    theirs = theirs[(theirs["model"] == "Qwen2-VL-7B") & (theirs["dataset"] == "MSCOCO")].set_index(
+        ["setting", "metric"]
+    )["value"]
     assert rows.loc[(setting, "recall@1"), "printed"] == theirs[setting, "recall@1"]
     assert len(rows) == len(theirs)
     for row in rows.itertuples():

@@ -23,7 +23,9 @@ def made(**more: object) -> Exhibit:
         calls.append([run.name for run in runs])
         if any(run.name == "demo-clip" for run in runs) and more.get("refuse"):
             raise NotAvailable("no luck", todo="try again")
-        table = pd.DataFrame([{"value": factor * len(run.name), "run": run.name, "model": "m", "task": 4} for run in runs])
+        table = pd.DataFrame(
+            [{"value": factor * len(run.name), "run": run.name, "model": "m", "task": 4} for run in runs]
+        )
         table.attrs = {"notes": ["the same", f"only {runs[0].name}"]}
         return table
 
@@ -113,7 +115,14 @@ def test_every_exhibit_of_the_study_is_there_and_says_what_it_is() -> None:
 
 def test_cells_hold_their_interval_and_shared_columns_are_said_once() -> None:
     table = pd.DataFrame(
-        {"run": ["a", "a"], "task": [4, 4], "recall": [0.5, nan], "recall_low": [0.25, nan], "recall_high": [0.75, nan], "n": [1, 2]}
+        {
+            "run": ["a", "a"],
+            "task": [4, 4],
+            "recall": [0.5, nan],
+            "recall_low": [0.25, nan],
+            "recall_high": [0.75, nan],
+            "n": [1, 2],
+        }
     )
     found = readable(table)
     assert found.shared == {"task": "4"}
@@ -121,14 +130,18 @@ def test_cells_hold_their_interval_and_shared_columns_are_said_once() -> None:
 
 
 def test_what_a_run_is_and_has_in_all_its_rows_is_said_once_per_run() -> None:
-    table = pd.DataFrame({"run": ["a", "a", "b", "b"], "n": [1, 2, 3, 4], "model": ["m", "m", "k", "k"], "width": [9, 9, 8, 8]})
+    table = pd.DataFrame(
+        {"run": ["a", "a", "b", "b"], "n": [1, 2, 3, 4], "model": ["m", "m", "k", "k"], "width": [9, 9, 8, 8]}
+    )
     found = readable(table)
     assert found.by_run == {"a": {"model": "m", "width": "9"}, "b": {"model": "k", "width": "8"}}
     assert list(found.table) == ["run", "n"]
 
 
 def test_what_explains_a_row_stands_last() -> None:
-    table = pd.DataFrame({"run": ["a", "b"], "variant": ["pca(eps=1)", "none"], "fitted_on": ["x", "y"], "recall": [0.5, 0.25]})
+    table = pd.DataFrame(
+        {"run": ["a", "b"], "variant": ["pca(eps=1)", "none"], "fitted_on": ["x", "y"], "recall": [0.5, 0.25]}
+    )
     assert list(readable(table).table) == ["run", "recall", "variant", "fitted_on"]
 
 

@@ -19,7 +19,11 @@ def dense_measures(run: Run) -> dict[str, np.ndarray]:
     d, pairs = np.asarray(run.need_sae().dictionary, dtype=np.float64), run.qrels("test").pairs
     gram, left, right = d @ d.T, q[pairs[:, 0]], c[pairs[:, 1]]
     attribution = (left * (right @ gram) + right * (left @ gram)).mean(axis=0)
-    return {"energy": np.vstack([q, c]).mean(axis=0), "attribution": attribution, "bridge": (left * right).mean(axis=0) * np.diag(gram)}
+    return {
+        "energy": np.vstack([q, c]).mean(axis=0),
+        "attribution": attribution,
+        "bridge": (left * right).mean(axis=0) * np.diag(gram),
+    }
 
 
 def overlap(*sets: np.ndarray) -> float:
@@ -46,17 +50,27 @@ def test_table_2_projects_out_and_compares_with_random_removals(runs: dict[str, 
     run = runs["demo"]
     shown = show_exhibit("table-2", [run], draws=2)
     rows = shown.table.set_index("removal")
-    assert list(rows.index) == ["none", "top attribution", "random concepts, draw 1", "random concepts, draw 2", "mean of 2 random draws"]
+    assert list(rows.index) == [
+        "none",
+        "top attribution",
+        "random concepts, draw 1",
+        "random concepts, draw 2",
+        "mean of 2 random draws",
+    ]
     d = np.asarray(run.need_sae().dictionary, dtype=np.float64)
     top = np.argsort(-support_attribution(run), kind="stable")[: round(0.01 * len(d))]
     _, sizes, directions = np.linalg.svd(d[top], full_matrices=False)
     held = np.cumsum(sizes**2) / np.sum(sizes**2)
     basis = directions[: int(np.searchsorted(held, 0.99 * (1 - 1e-12))) + 1]
-    found = run_hits(run, 5, lambda x: np.asarray(x, dtype=np.float64) - np.asarray(x, dtype=np.float64) @ basis.T @ basis)
+    found = run_hits(
+        run, 5, lambda x: np.asarray(x, dtype=np.float64) - np.asarray(x, dtype=np.float64) @ basis.T @ basis
+    )
     assert rows.loc["top attribution", "recall@5"] == pytest.approx(found.mean(), abs=0.0015)
     random = rows.loc[["random concepts, draw 1", "random concepts, draw 2"], "recall@5"].mean()
     assert rows.loc["mean of 2 random draws", "recall@5"] == pytest.approx(random)
-    assert rows.loc["top attribution", "beyond_random"] == pytest.approx(rows.loc["top attribution", "recall@5"] - random)
+    assert rows.loc["top attribution", "beyond_random"] == pytest.approx(
+        rows.loc["top attribution", "recall@5"] - random
+    )
     assert any("support" in note for note in shown.notes)
 
 
@@ -72,7 +86,9 @@ def test_table_3_compares_raw_centred_and_realigned_query_by_query(runs: dict[st
     run = runs["demo"]
     rows = show_exhibit("table-3", [run]).table.set_index("variant")
     raw, centred = run_hits(run, 5, RAW), run_hits(run, 5, CENTRED)
-    realigned = hits(*(whitened(run.embeddings(part), 0.1) for part in ("queries", "candidates")), run.qrels("test").pairs, 5)
+    realigned = hits(
+        *(whitened(run.embeddings(part), 0.1) for part in ("queries", "candidates")), run.qrels("test").pairs, 5
+    )
     assert rows.loc["center", "gain"] == pytest.approx((centred - raw).mean(), abs=0.0015)
     assert rows.loc["realign", "gain"] == pytest.approx((realigned - raw).mean(), abs=0.0015)
     assert rows.loc["realign", "beyond_centring"] == pytest.approx((realigned - centred).mean(), abs=0.0025)
@@ -86,12 +102,17 @@ def test_table_3_says_where_statistics_come_from(runs: dict[str, Run]) -> None:
 
 def test_queries_that_share_an_answer_are_named_where_there_are_tests(runs: dict[str, Run]) -> None:
     """Two captions of one picture in demo-task1, one picture per query in demo."""
-    owners = [set(runs["demo-task1"].qrels("test").query_rows[runs["demo-task1"].qrels("test").candidate_rows == c]) for c in range(1000)]
+    owners = [
+        set(runs["demo-task1"].qrels("test").query_rows[runs["demo-task1"].qrels("test").candidate_rows == c])
+        for c in range(1000)
+    ]
     n = sum(len(queries) for queries in owners if len(queries) > 1)
     notes = show_exhibit("table-3", [runs["demo"], runs["demo-task1"]]).notes
     (told,) = [note for note in notes if "share a relevant candidate" in note]
     assert told.startswith(f"demo-task1: {n:,} queries")
-    assert not any("share a relevant candidate" in note for note in show_exhibit("figure-3", [runs["demo-task1"]]).notes)
+    assert not any(
+        "share a relevant candidate" in note for note in show_exhibit("figure-3", [runs["demo-task1"]]).notes
+    )
 
 
 def test_table_4_shows_what_there_is_and_names_what_is_missing(runs: dict[str, Run]) -> None:

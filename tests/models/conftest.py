@@ -19,7 +19,11 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|model|>{% endif %}"
 )
 SPECIAL = ["<pad>", "<s>", "</s>", "<image>", "<|user|>", "<|end|>", "<|model|>"]
-SENTENCES = ["A red fox sleeps under the old bridge.", "Two boats on a lake at night.", "Summarize the above sentence in one word: "]
+SENTENCES = [
+    "A red fox sleeps under the old bridge.",
+    "Two boats on a lake at night.",
+    "Summarize the above sentence in one word: ",
+]
 
 
 def tokenizer(clip: bool = False):  # noqa: ANN201 - transformers is imported late
@@ -30,11 +34,17 @@ def tokenizer(clip: bool = False):  # noqa: ANN201 - transformers is imported la
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = [*SPECIAL[:2], *SPECIAL[3:], "</s>"] if clip else SPECIAL  # an end token of id 2 selects transformers' legacy pooling
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    special = (
+        [*SPECIAL[:2], *SPECIAL[3:], "</s>"] if clip else SPECIAL
+    )  # an end token of id 2 selects transformers' legacy pooling
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
     bpe.train_from_iterator(SENTENCES * 3, trainer)
     if clip:
-        bpe.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 6)])
+        bpe.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 6)]
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         pad_token="<pad>",
@@ -74,19 +84,34 @@ def llava_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder, words = tmp_path_factory.mktemp("models") / "tiny-llava", tokenizer()
     text = LlamaConfig(
-        hidden_size=32, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=3, vocab_size=len(words),
-        pad_token_id=0, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
+        hidden_size=32,
+        intermediate_size=64,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_hidden_layers=3,
+        vocab_size=len(words),
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
     torch.manual_seed(0)
     config = LlavaConfig(
-        vision_config=CLIPVisionConfig(**VISION), text_config=text, image_token_index=3, image_seq_length=16,
-        vision_feature_layer=-1, vision_feature_select_strategy="default",
-    )  # fmt: skip
+        vision_config=CLIPVisionConfig(**VISION),
+        text_config=text,
+        image_token_index=3,
+        image_seq_length=16,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+    )
     _scaled(LlavaForConditionalGeneration(config)).save_pretrained(folder)
     LlavaProcessor(
-        image_processor(), words, patch_size=8, vision_feature_select_strategy="default", chat_template=CHAT_TEMPLATE,
+        image_processor(),
+        words,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=CHAT_TEMPLATE,
         num_additional_image_tokens=1,
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
     return folder
 
 
@@ -98,7 +123,13 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder, words = tmp_path_factory.mktemp("models") / "tiny-clip", tokenizer(clip=True)
     text = {k: v for k, v in VISION.items() if k not in ("image_size", "patch_size")}
-    text |= {"vocab_size": len(words), "max_position_embeddings": 24, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 6}
+    text |= {
+        "vocab_size": len(words),
+        "max_position_embeddings": 24,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 6,
+    }
     torch.manual_seed(1)
     config = CLIPConfig(text_config=text, vision_config=VISION, projection_dim=20)
     _scaled(CLIPModel(config)).save_pretrained(folder)

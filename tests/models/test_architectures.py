@@ -1,7 +1,8 @@
-"""Every generating architecture as a local checkpoint, against transformers called as its documentation says, one item at a time.
+"""Every generating architecture as a local checkpoint, against transformers called as its documentation says, one item
+at a time.
 
-The reference goes through `processor.apply_chat_template(tokenize=True)` and `model(output_hidden_states=True)`; it shares no code with the
-adapters. The prompts are written out here.
+The reference goes through `processor.apply_chat_template(tokenize=True)` and `model(output_hidden_states=True)`; it
+shares no code with the adapters. The prompts are written out here.
 """
 
 from __future__ import annotations
@@ -55,12 +56,19 @@ class Tiny:
         content = [*own, answer] if answer else own if bare else parts(item)
         if self.name in WITHOUT_TEMPLATE:
             return self._plain(item, "".join(part or "" for part in content), as_trained=bool(answer) or bare)
-        turn = [{"type": "image", "image": item.image} if part is None else {"type": "text", "text": part} for part in content]
+        turn = [
+            {"type": "image", "image": item.image} if part is None else {"type": "text", "text": part}
+            for part in content
+        ]
         more = {"date_string": "26 Jul 2024"} if self.name == "mllama" else {}
         return self.processor.apply_chat_template(
-            [{"role": "user", "content": turn}], tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=bool(answer),
+            [{"role": "user", "content": turn}],
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            add_generation_prompt=bool(answer),
             **more,
-        )  # fmt: skip
+        )
 
     def _plain(self, item: Item, words: str, as_trained: bool) -> Any:
         from PIL import Image
@@ -79,11 +87,15 @@ class Tiny:
     def states(self, item: Item) -> tuple[list[int], list[torch.Tensor]]:
         """Token ids and all hidden states (t, d)."""
         inputs, raw = self.inputs(item), []
-        handle = self.model.get_decoder().layers[2].register_forward_hook(lambda _module, _args, output: raw.append(output))
+        handle = (
+            self.model.get_decoder().layers[2].register_forward_hook(lambda _module, _args, output: raw.append(output))
+        )
         with torch.inference_mode():
             found = [h[0] for h in self.model(**inputs, output_hidden_states=True).hidden_states]
         handle.remove()
-        if self.name == "mllama" and item.modality == "text":  # layers 1 and 3 read pictures: passed over, what went in comes out
+        if (
+            self.name == "mllama" and item.modality == "text"
+        ):  # layers 1 and 3 read pictures: passed over, what went in comes out
             found = [found[0], found[1], found[1], raw[0][0], found[2]]
         return inputs["input_ids"][0].tolist(), found
 
@@ -100,7 +112,9 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def pooled(states: torch.Tensor, pooling: str) -> np.ndarray:
-    found = {"mean": states.mean(0), "last": states[-1], "max": states.max(0).values, "min": states.min(0).values}[pooling]
+    found = {"mean": states.mean(0), "last": states[-1], "max": states.max(0).values, "min": states.min(0).values}[
+        pooling
+    ]
     return found.numpy()
 
 
@@ -113,7 +127,11 @@ def test_every_layer_and_pooling_equals_the_plain_loop_in_any_batch(tiny: Tiny, 
     views = [EmbeddingView(layer, pooling) for layer, pooling in product([*layers, -1], POOLINGS)]
     states = [tiny.states(item)[1] for item in mixed]
     assert len(states[1]) == len(layers)
-    batches = tiny.adapter.embed(mixed, views), tiny.adapter.embed(mixed[::-1], views), [tiny.adapter.embed([i], views) for i in mixed]
+    batches = (
+        tiny.adapter.embed(mixed, views),
+        tiny.adapter.embed(mixed[::-1], views),
+        [tiny.adapter.embed([i], views) for i in mixed],
+    )
     for view in views:
         expected = np.stack([pooled(one[view.layer], view.pooling) for one in states])
         alone = np.concatenate([one[view] for one in batches[2]])
@@ -141,7 +159,9 @@ def spelled(tiny: Tiny, ids: list[int]) -> list[bytes]:
 
     table, special = {c: b for b, c in bytes_to_unicode().items()}, set(tiny.adapter.tokenizer.all_special_tokens)
     tokens = tiny.adapter.tokenizer.convert_ids_to_tokens(ids)
-    return [t.encode() if t in special or any(c not in table for c in t) else bytes(table[c] for c in t) for t in tokens]
+    return [
+        t.encode() if t in special or any(c not in table for c in t) else bytes(table[c] for c in t) for t in tokens
+    ]
 
 
 def by_hand(tiny: Tiny, item: Item, ids: list[int]) -> list[str]:
@@ -166,7 +186,8 @@ def by_hand(tiny: Tiny, item: Item, ids: list[int]) -> list[str]:
 
 
 def test_roles_and_masks_are_those_of_the_token_strings(tiny: Tiny, mixed: list[Item]) -> None:
-    """White space between the parts may count to either neighbour; every visible token has the role worked out by hand."""
+    """White space between the parts may count to either neighbour; every visible token has the role worked out by
+    hand."""
     found = tiny.adapter.token_states(mixed)
     for row, item in enumerate(mixed):
         ids, states = tiny.states(item)
@@ -174,12 +195,24 @@ def test_roles_and_masks_are_those_of_the_token_strings(tiny: Tiny, mixed: list[
         roles = [role for role, own in zip(found.role, mine, strict=True) if own]
         visible = np.array([bool(piece.strip()) for piece in spelled(tiny, ids)])
         expected = by_hand(tiny, item, ids)
-        assert [r for r, v in zip(roles, visible, strict=True) if v] == [r for r, v in zip(expected, visible, strict=True) if v], item.id
+        assert [r for r, v in zip(roles, visible, strict=True) if v] == [
+            r for r, v in zip(expected, visible, strict=True) if v
+        ], item.id
         assert {"text", "prompt"} & set(expected) == ({"prompt"} if item.modality == "image" else {"text", "prompt"})
-        assert ("image" in expected) == (tiny.name == "paligemma" or (item.modality != "text" and tiny.name != "mllama"))
+        assert ("image" in expected) == (
+            tiny.name == "paligemma" or (item.modality != "text" and tiny.name != "mllama")
+        )
         assert np.abs(found.states[mine] - states[-1].numpy()).max() < 2e-3 * float(states[-1].abs().max())
-        masks = {"no-image": {"text", "prompt", "template"}, "no-prompt": {"image", "text", "template"}, "text": {"text"}}
-        views = [EmbeddingView(1, p, mask) for p, mask in product(POOLINGS, masks) if (mask, item.modality) != ("text", "image")]
+        masks = {
+            "no-image": {"text", "prompt", "template"},
+            "no-prompt": {"image", "text", "template"},
+            "text": {"text"},
+        }
+        views = [
+            EmbeddingView(1, p, mask)
+            for p, mask in product(POOLINGS, masks)
+            if (mask, item.modality) != ("text", "image")
+        ]
         for view, values in tiny.adapter.embed([item], views).items():
             own = torch.tensor([role in masks[view.mask] for role in roles])
             assert cosine(values, pooled(states[1][own], view.pooling)[None]).min() >= 0.99999, view
@@ -192,7 +225,10 @@ def test_image_tokens_have_a_grid_where_they_are_one(tiny: Tiny, mixed: list[Ite
     found = tiny.adapter.token_states(mixed)
     grids = [grid for grid in found.grids if grid]
     for row, item in enumerate(mixed):
-        grid, images = found.grids[row], sum(r == "image" for r, at in zip(found.role, found.item, strict=True) if at == row)
+        grid, images = (
+            found.grids[row],
+            sum(r == "image" for r, at in zip(found.role, found.item, strict=True) if at == row),
+        )
         assert grid is None or (item.modality != "text" and grid[0] * grid[1] == images)
     tiles = {"internvl": 2, "mllama": 4} | dict.fromkeys(
         TILED, 4
@@ -208,24 +244,34 @@ def test_generation_equals_transformers(tiny: Tiny, mixed: list[Item]) -> None:
     for item in (mixed[0], mixed[2]):
         inputs = tiny.inputs(item, answer="What is it?")
         ids = tiny.model.generate(**inputs, max_new_tokens=5, do_sample=False)[0, inputs["input_ids"].shape[1] :]
-        assert tiny.adapter.generate(item, "What is it?", 5) == tiny.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        assert (
+            tiny.adapter.generate(item, "What is it?", 5)
+            == tiny.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        )
 
 
 def test_the_chat_preset_is_the_bare_item_in_the_models_own_turn(tiny: Tiny, mixed: list[Item]) -> None:
     chat, view = load_model(ModelSpec(name=tiny.adapter.facts.source, dtype="float32", preset="chat")), EmbeddingView()
     with torch.inference_mode():
-        expected = [tiny.model(**tiny.inputs(i, bare=True), output_hidden_states=True).hidden_states[-1][0].mean(0) for i in mixed]
+        expected = [
+            tiny.model(**tiny.inputs(i, bare=True), output_hidden_states=True).hidden_states[-1][0].mean(0)
+            for i in mixed
+        ]
     assert cosine(chat.embed(mixed, [view])[view], torch.stack(expected).numpy()).min() >= 0.99999
     found = chat.token_states(mixed)
     for row, item in enumerate(mixed):
-        words = "".join(t for t, r, at in zip(found.text, found.role, found.item, strict=True) if at == row and r == "text")
+        words = "".join(
+            t for t, r, at in zip(found.text, found.role, found.item, strict=True) if at == row and r == "text"
+        )
         assert words.strip() == (item.text or "").strip()
     assert "prompt" not in found.role
 
 
 def test_a_text_that_spells_a_placeholder_is_still_a_text(tiny: Tiny) -> None:
     names = ("image_token", "video_token")
-    spelled_out = " ".join({t for owner in (tiny.processor, tiny.processor.tokenizer) for n in names if (t := getattr(owner, n, None))})
+    spelled_out = " ".join(
+        {t for owner in (tiny.processor, tiny.processor.tokenizer) for n in names if (t := getattr(owner, n, None))}
+    )
     found = tiny.adapter.token_states([Item("t", "text", f"an {spelled_out} of a fox")])
     assert spelled_out
     assert ("image" in found.role) == (tiny.name == "paligemma")

@@ -23,7 +23,9 @@ LAYERS, POOLINGS = (0, 1, -2, 3, -1), ("mean", "last", "max", "min")
 
 def written(item: Item) -> str:
     """The study's turn, spelled out by hand."""
-    ask = {"text": TEXT, "image": IMAGE, "image,text": BOTH_SENTENCE if item.task == 3 else BOTH_QUESTION}[item.modality]
+    ask = {"text": TEXT, "image": IMAGE, "image,text": BOTH_SENTENCE if item.task == 3 else BOTH_QUESTION}[
+        item.modality
+    ]
     return f"<|user|>{'' if item.modality == 'text' else '<image>'}{item.text or ''}{ask}<|end|>"
 
 
@@ -45,7 +47,9 @@ def independent(llava_folder: Path):  # noqa: ANN201
 
 
 def pooled(states: torch.Tensor, pooling: str) -> torch.Tensor:
-    return {"mean": states.mean(0), "last": states[-1], "max": states.max(0).values, "min": states.min(0).values}[pooling]
+    return {"mean": states.mean(0), "last": states[-1], "max": states.max(0).values, "min": states.min(0).values}[
+        pooling
+    ]
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -156,7 +160,10 @@ def test_top_tokens_are_the_largest_products_with_the_output_head(llava: Adapter
 def test_generation_is_greedy_and_equals_transformers(llava: Adapter, llava_folder: Path, mixed: list[Item]) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model, processor = AutoModelForImageTextToText.from_pretrained(llava_folder), AutoProcessor.from_pretrained(llava_folder)
+    model, processor = (
+        AutoModelForImageTextToText.from_pretrained(llava_folder),
+        AutoProcessor.from_pretrained(llava_folder),
+    )
     item = mixed[1]
     inputs = processor(text=["<|user|><image>What is it?<|end|><|model|>"], images=[item.image], return_tensors="pt")
     ids = model.generate(**inputs, max_new_tokens=6, do_sample=False)[0, inputs["input_ids"].shape[1] :]
@@ -177,13 +184,17 @@ def test_threads_share_one_model(llava: Adapter, mixed: list[Item]) -> None:
     assert all(np.array_equal(found[view], expected[view]) for view in views)
 
 
-def test_layers_moved_out_of_memory_change_nothing(llava: Adapter, llava_folder: Path, mixed: list[Item], tmp_path: Path) -> None:
+def test_layers_moved_out_of_memory_change_nothing(
+    llava: Adapter, llava_folder: Path, mixed: list[Item], tmp_path: Path
+) -> None:
     from accelerate import disk_offload
 
     spread = load_model(ModelSpec(name=str(llava_folder)))
     disk_offload(spread.model, str(tmp_path), execution_device=torch.device("cpu"))
     assert {parameter.device.type for parameter in spread.model.parameters()} == {"meta"}
-    views = [EmbeddingView(layer, "mean", mask) for layer, mask in product((0, 2, -1), ("all", "no-prompt", "no-outliers"))]
+    views = [
+        EmbeddingView(layer, "mean", mask) for layer, mask in product((0, 2, -1), ("all", "no-prompt", "no-outliers"))
+    ]
     found, expected = spread.embed(mixed, views), llava.embed(mixed, views)
     assert all(np.array_equal(found[view], expected[view]) for view in views)
     directions = np.random.default_rng(1).normal(size=(2, 32))
@@ -197,11 +208,16 @@ def test_layers_moved_out_of_memory_change_nothing(llava: Adapter, llava_folder:
         ({"is_encoder_decoder": True}, "reads its input with an encoder; got tiny; allowed: a decoder-only model"),
         ({"image_token_id": None}, "the processor names no image token; got SimpleNamespace"),
         ({"layers": None}, "the decoder's layers were not found; got SimpleNamespace"),
-        ({"is_fast": False}, "the tokenizer gives no character offsets; got SimpleNamespace; allowed: a fast tokenizer"),
+        (
+            {"is_fast": False},
+            "the tokenizer gives no character offsets; got SimpleNamespace; allowed: a fast tokenizer",
+        ),
     ],
 )
 def test_architectures_that_cannot_be_pooled_are_refused(change: dict[str, object], message: str) -> None:
-    config = SimpleNamespace(is_encoder_decoder=False, image_token_id=3, model_type="tiny", get_text_config=SimpleNamespace)
+    config = SimpleNamespace(
+        is_encoder_decoder=False, image_token_id=3, model_type="tiny", get_text_config=SimpleNamespace
+    )
     config.__dict__.update(change)
     decoder = SimpleNamespace() if "layers" in change else SimpleNamespace(layers=[])
     model = SimpleNamespace(config=config, base_model=None, get_decoder=lambda: decoder)

@@ -19,13 +19,21 @@ def by_hand(folder: Path, item: Item, siglip: bool) -> tuple[np.ndarray | None, 
 
     model, processor = AutoModel.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
     text = image = None
-    padding = {"padding": "max_length", "max_length": 32, "truncation": True} if siglip else {"truncation": True, "max_length": 24}
+    padding = (
+        {"padding": "max_length", "max_length": 32, "truncation": True}
+        if siglip
+        else {"truncation": True, "max_length": 24}
+    )
     with torch.inference_mode():
         if item.text is not None:
             ids = processor.tokenizer(item.text, return_tensors="pt", **padding)["input_ids"]
             text = model.get_text_features(input_ids=ids).pooler_output[0].numpy()
         if item.image is not None:
-            image = model.get_image_features(**processor.image_processor(item.image, return_tensors="pt")).pooler_output[0].numpy()
+            image = (
+                model.get_image_features(**processor.image_processor(item.image, return_tensors="pt"))
+                .pooler_output[0]
+                .numpy()
+            )
     return text, image
 
 
@@ -69,7 +77,9 @@ def test_a_single_patch_of_siglip_goes_through_the_pooling_head(siglip: Adapter,
 
 def test_images_of_any_shape_have_grids_of_their_shape(siglip2: Adapter, mixed: list[Item]) -> None:
     states = siglip2.token_states(mixed)
-    shapes = siglip2.processor.image_processor([item.image for item in mixed if item.image], return_tensors="pt")["spatial_shapes"]
+    shapes = siglip2.processor.image_processor([item.image for item in mixed if item.image], return_tensors="pt")[
+        "spatial_shapes"
+    ]
     assert [grid for grid in states.grids if grid] == [tuple(shape) for shape in shapes.tolist()]
     assert len({grid for grid in states.grids if grid}) > 1
     for row, item in enumerate(mixed):
@@ -81,8 +91,13 @@ def test_images_of_any_shape_have_grids_of_their_shape(siglip2: Adapter, mixed: 
 
 
 def test_lengths_count_words_and_patches(clip: Adapter, mixed: list[Item]) -> None:
-    words = [len(clip.tokenizer(item.text, truncation=True, max_length=24)["input_ids"]) if item.text else 0 for item in mixed]
-    assert clip.lengths(mixed) == [n + (0 if item.modality == "text" else 17) for n, item in zip(words, mixed, strict=True)]
+    words = [
+        len(clip.tokenizer(item.text, truncation=True, max_length=24)["input_ids"]) if item.text else 0
+        for item in mixed
+    ]
+    assert clip.lengths(mixed) == [
+        n + (0 if item.modality == "text" else 17) for n, item in zip(words, mixed, strict=True)
+    ]
 
 
 def test_what_a_dual_encoder_lacks_is_named(clip: Adapter, mixed: list[Item]) -> None:

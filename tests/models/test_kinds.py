@@ -1,4 +1,5 @@
-"""Kinds of checkpoints that are not in the table: which architectures are taken as what, and dual encoders beside CLIP and SigLIP."""
+"""Kinds of checkpoints that are not in the table: which architectures are taken as what, and dual encoders beside CLIP
+and SigLIP."""
 
 from __future__ import annotations
 
@@ -37,13 +38,32 @@ def test_a_dual_encoder_is_one_whose_class_projects_both_modalities() -> None:
 def test_chat_and_plain_are_image_text_to_text_models() -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-    assert {kind_of(name) for name in PLAIN_TYPES} == {"plain"} and set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES) >= PLAIN_TYPES
-    for name in ("llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen3_vl", "smolvlm", "idefics3", "gemma3", "internvl", "mllama"):
+    assert {kind_of(name) for name in PLAIN_TYPES} == {"plain"} and set(
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    ) >= PLAIN_TYPES
+    for name in (
+        "llava",
+        "llava_next",
+        "llava_onevision",
+        "qwen2_vl",
+        "qwen3_vl",
+        "smolvlm",
+        "idefics3",
+        "gemma3",
+        "internvl",
+        "mllama",
+    ):
         assert kind_of(name) == "chat" and name in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
 def text(words: Any) -> dict[str, Any]:
-    return zoo.VISION | {"vocab_size": len(words), "max_position_embeddings": 40, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    return zoo.VISION | {
+        "vocab_size": len(words),
+        "max_position_embeddings": 40,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
 
 
 def metaclip_2(words: Any) -> tuple[Any, Any]:
@@ -58,7 +78,9 @@ def altclip(words: Any) -> tuple[Any, Any]:
     import transformers
 
     pictures = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE, **zoo.HALF)
-    config = transformers.AltCLIPConfig(text_config=text(words) | {"project_dim": 24}, vision_config=VISION, projection_dim=20)
+    config = transformers.AltCLIPConfig(
+        text_config=text(words) | {"project_dim": 24}, vision_config=VISION, projection_dim=20
+    )
     return transformers.AltCLIPModel(config), transformers.AltCLIPProcessor(pictures, words)
 
 
@@ -73,7 +95,9 @@ def chinese_clip(words: Any) -> tuple[Any, Any]:
 def blip(words: Any) -> tuple[Any, Any]:
     import transformers
 
-    config = transformers.BlipConfig(text_config=text(words) | {"encoder_hidden_size": 24}, vision_config=VISION, projection_dim=20)
+    config = transformers.BlipConfig(
+        text_config=text(words) | {"encoder_hidden_size": 24}, vision_config=VISION, projection_dim=20
+    )
     pictures = transformers.BlipImageProcessor(size=SQUARE, **zoo.HALF)
     return transformers.BlipModel(config), transformers.BlipProcessor(pictures, words)
 
@@ -82,7 +106,9 @@ def blip(words: Any) -> tuple[Any, Any]:
 def test_embeddings_are_the_two_projections(build: Callable[[Any], tuple[Any, Any]], tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, processor = build(zoo.tokenizer([]))
-    adapter = load_model(ModelSpec(name=str(zoo.save(model, processor, tmp_path / build.__name__, 2.0)), dtype="float32"))
+    adapter = load_model(
+        ModelSpec(name=str(zoo.save(model, processor, tmp_path / build.__name__, 2.0)), dtype="float32")
+    )
     items = [Item("t", "text", "A red fox sleeps"), Item("u", "text", "x"), Item("i", "image", None, PICTURE)]
     found = adapter.embed(items, [PROJECTED])[PROJECTED]
     assert adapter.facts.kind == "dual" and adapter.hidden_size == 20 == found.shape[1]
@@ -97,12 +123,16 @@ def test_embeddings_are_the_two_projections(build: Callable[[Any], tuple[Any, An
         assert np.abs(found[2] - expected[0].numpy()).max() < 1e-4 * float(expected.abs().max())
 
 
-def test_a_captioner_of_the_same_architecture_has_no_projections(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_captioner_of_the_same_architecture_has_no_projections(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """BLIP's captioning checkpoints say "blip" too; their class would get random projections."""
     import transformers
 
     _, processor = blip(words := zoo.tokenizer([]))
-    config = transformers.BlipConfig(text_config=text(words) | {"encoder_hidden_size": 24}, vision_config=VISION, projection_dim=20)
+    config = transformers.BlipConfig(
+        text_config=text(words) | {"encoder_hidden_size": 24}, vision_config=VISION, projection_dim=20
+    )
     zoo.save(transformers.BlipForConditionalGeneration(config), processor, tmp_path / "captioner")
     with pytest.raises(ModelError, match="captioner lacks weights, which would be random"):
         load_model(ModelSpec(name=str(tmp_path / "captioner")))

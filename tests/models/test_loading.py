@@ -25,7 +25,13 @@ def copy(llava_folder: Path, tmp_path: Path) -> Path:
 
 def test_facts_of_a_folder(llava_folder: Path, clip_folder: Path) -> None:
     facts = describe(ModelSpec(name=str(llava_folder), dtype="float32"))
-    assert (facts.name, facts.kind, facts.hidden_size, facts.layers, facts.preset) == ("tiny-llava", "chat", 32, 3, "study")
+    assert (facts.name, facts.kind, facts.hidden_size, facts.layers, facts.preset) == (
+        "tiny-llava",
+        "chat",
+        32,
+        3,
+        "study",
+    )
     facts = describe(ModelSpec(name=str(clip_folder), dtype="float32"))
     assert (facts.name, facts.kind, facts.hidden_size, facts.layers, facts.preset) == ("tiny-clip", "dual", 20, 0, "")
 
@@ -121,7 +127,12 @@ def test_too_little_memory_is_said_first(copy: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_table_holds_the_models_of_the_study() -> None:
     names = {row["hub_id"] for row in known_models()}
-    assert {"Qwen/Qwen2-VL-7B-Instruct", "Qwen/Qwen3-VL-8B-Instruct", "google/paligemma2-3b-mix-224", "facebook/chameleon-7b"} <= names
+    assert {
+        "Qwen/Qwen2-VL-7B-Instruct",
+        "Qwen/Qwen3-VL-8B-Instruct",
+        "google/paligemma2-3b-mix-224",
+        "facebook/chameleon-7b",
+    } <= names
     assert [KNOWN[name].kind for name in ("demo-mllm", "demo-clip", "paligemma2-3b", "siglip2-b16-512")] == [
         "chat",
         "dual",
@@ -145,13 +156,18 @@ def test_without_cross_each_view_differs_from_the_first_in_one_field(llava_folde
     facts = describe(ModelSpec(name=str(llava_folder)))
     spec = EmbeddingSpec(layers=(-1, 2), poolings=("mean", "last"), masks=("all", "no-image"), cross=False)
     assert [str(v) for v in resolve_views(spec, facts)] == [
-        str(EmbeddingView(*v)) for v in [(-1, "mean", "all"), (-1, "mean", "no-image"), (-1, "last", "all"), (2, "mean", "all")]
+        str(EmbeddingView(*v))
+        for v in [(-1, "mean", "all"), (-1, "mean", "no-image"), (-1, "last", "all"), (2, "mean", "all")]
     ]
 
 
 def test_views_of_a_dual_encoder(clip_folder: Path) -> None:
     facts = describe(ModelSpec(name=str(clip_folder)))
-    assert resolve_views(EmbeddingSpec(), facts) == resolve_views(EmbeddingSpec(poolings=("projected",)), facts) == (PROJECTED,)
+    assert (
+        resolve_views(EmbeddingSpec(), facts)
+        == resolve_views(EmbeddingSpec(poolings=("projected",)), facts)
+        == (PROJECTED,)
+    )
     for wrong in ({"layers": (-2,)}, {"poolings": ("last",)}, {"masks": ("text",)}):
         with pytest.raises(SpecError, match="dual encoder"):
             resolve_views(EmbeddingSpec(**wrong), facts)

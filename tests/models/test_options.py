@@ -1,4 +1,5 @@
-"""Loading options, code of repositories, and everything a checkpoint may lack, each said in one line before weights are fetched."""
+"""Loading options, code of repositories, and everything a checkpoint may lack, each said in one line before weights are
+fetched."""
 
 from __future__ import annotations
 
@@ -39,11 +40,14 @@ def error(name: str) -> Exception:
     return kind("refused")
 
 
-# Options -----------------------------------------------------------------------------------------------------------------
+# Options
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_the_attention_kernel_reaches_the_model(llava_folder: Path, llava: Adapter, mixed: list[Item], attention: str) -> None:
+def test_the_attention_kernel_reaches_the_model(
+    llava_folder: Path, llava: Adapter, mixed: list[Item], attention: str
+) -> None:
     adapter: Any = load_model(ModelSpec(name=str(llava_folder), attention=attention))
     assert adapter.model.config.get_text_config()._attn_implementation == attention
     found, expected = adapter.embed(mixed, [MEAN])[MEAN], llava.embed(mixed, [MEAN])[MEAN]
@@ -87,7 +91,9 @@ def test_a_device_map_changes_no_embedding(llava_folder: Path, llava: Adapter, m
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_layers_kept_outside_the_device_still_get_their_inputs(llava_folder: Path, llava: Adapter, mixed: list[Item]) -> None:
+def test_layers_kept_outside_the_device_still_get_their_inputs(
+    llava_folder: Path, llava: Adapter, mixed: list[Item]
+) -> None:
     """accelerate's offloading leaves parameters on "meta"; inputs belong where the layers are computed."""
     from accelerate import cpu_offload
 
@@ -106,7 +112,8 @@ def test_the_key_follows_what_changes_an_embedding(llava_folder: Path) -> None:
     assert len({key, *(describe(other).key for other in others)}) == 4
 
 
-# Memory ------------------------------------------------------------------------------------------------------------------
+# Memory
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def test_parameters_are_counted_from_the_files(llava_folder: Path, copy: Path) -> None:
@@ -114,14 +121,20 @@ def test_parameters_are_counted_from_the_files(llava_folder: Path, copy: Path) -
 
     expected = sum(array.size for array in load_file(llava_folder / "model.safetensors").values()) / 1e9
     assert stored_parameters(llava_folder) == pytest.approx(expected)
-    (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model.safetensors", "b": "gone.safetensors"}}))
+    (copy / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model.safetensors", "b": "gone.safetensors"}})
+    )
     assert stored_parameters(copy) is None
 
 
-def test_too_little_memory_says_how_much_and_what_would_fit(llava_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_says_how_much_and_what_would_fit(
+    llava_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("core.models.memory.free_gib", lambda spread: 64.0 if spread else 16.0)
     facts = replace(describe(ModelSpec(name=str(llava_folder))), name="qwen2-vl-7b", dtype="bfloat16")
-    with pytest.raises(ModelError, match=r'16\.0 GiB free.*18\.5 GiB or more.*"4bit" \(6\.9 GiB\).*device_map') as caught:
+    with pytest.raises(
+        ModelError, match=r'16\.0 GiB free.*18\.5 GiB or more.*"4bit" \(6\.9 GiB\).*device_map'
+    ) as caught:
         check_memory(facts, 8.29, "none", spread=False)
     assert "\n" not in str(caught.value)
     check_memory(facts, 8.29, "none", spread=True)
@@ -131,7 +144,10 @@ def test_too_little_memory_says_how_much_and_what_would_fit(llava_folder: Path, 
 
 def test_memory_of_a_hub_model_comes_from_the_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.list_repo_files", lambda *_, **__: ["config.json", "model.safetensors"])
-    monkeypatch.setattr("huggingface_hub.get_safetensors_metadata", lambda *_, **__: SimpleNamespace(parameter_count={"BF16": 9 * 10**12}))
+    monkeypatch.setattr(
+        "huggingface_hub.get_safetensors_metadata",
+        lambda *_, **__: SimpleNamespace(parameter_count={"BF16": 9 * 10**12}),
+    )
     with pytest.raises(ModelError, match="9000.00 billion parameters"):
         check_model(ModelSpec(name="someone/model"))
     monkeypatch.setattr("huggingface_hub.get_safetensors_metadata", raising(error("OfflineModeIsEnabled")))
@@ -139,7 +155,8 @@ def test_memory_of_a_hub_model_comes_from_the_hub(hub: Path, monkeypatch: pytest
     assert check_model(ModelSpec(name="someone/model")).model_type == "llava"
 
 
-# The hub -----------------------------------------------------------------------------------------------------------------
+# The hub
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def raising(reason: Exception) -> Any:
@@ -185,7 +202,10 @@ def test_without_a_network_the_hub_is_asked_once_and_nothing_is_fetched(monkeypa
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", raising(HTTPError("Name or service not known")))
     monkeypatch.setattr("huggingface_hub.hf_hub_download", raising(AssertionError("fetched")))
-    with pytest.raises(ModelError, match="the hub cannot be reached and the model is not in its cache; got someone/model; next: connect"):
+    with pytest.raises(
+        ModelError,
+        match="the hub cannot be reached and the model is not in its cache; got someone/model; next: connect",
+    ):
         check_model(ModelSpec(name="someone/model"))
 
 
@@ -203,10 +223,14 @@ def test_without_a_network_what_is_in_the_cache_is_used_without_asking_again(
     assert constants.HF_HUB_OFFLINE
 
 
-def test_a_hub_model_without_safetensors_is_refused_before_it_is_fetched(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_model_without_safetensors_is_refused_before_it_is_fetched(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = ["config.json", "pytorch_model-00001-of-00002.bin", "adapter_model.safetensors", "onnx/model.safetensors"]
     monkeypatch.setattr("huggingface_hub.list_repo_files", lambda *_, **__: names)
-    with pytest.raises(ModelError, match="someone/model holds no safetensors weights; got pytorch_model-00001-of-00002.bin"):
+    with pytest.raises(
+        ModelError, match="someone/model holds no safetensors weights; got pytorch_model-00001-of-00002.bin"
+    ):
         check_model(ModelSpec(name="someone/model"))
 
 
@@ -230,7 +254,8 @@ def test_the_pinned_revision_is_what_is_asked_for(hub: Path, monkeypatch: pytest
     assert asked == ["f9a1119d21a0b3b68c86f01a641a541989caa7a4", "main", "main"]
 
 
-# What a checkpoint lacks -------------------------------------------------------------------------------------------------
+# What a checkpoint lacks
+# -------------------------------------------------------------------------------------------------
 
 
 def change_config(folder: Path, **changes: object) -> None:
@@ -286,7 +311,10 @@ def made_up(copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path
     classes = {"AutoConfig": "made.MadeConfig", "AutoModelForImageTextToText": "made.MadeModel"}
     change_config(copy, model_type="made-up", auto_map=classes, architectures=["MadeModel"])
     path = copy / "processor_config.json"
-    config = json.loads(path.read_text()) | {"processor_class": "MadeProcessor", "auto_map": {"AutoProcessor": "made.MadeProcessor"}}
+    config = json.loads(path.read_text()) | {
+        "processor_class": "MadeProcessor",
+        "auto_map": {"AutoProcessor": "made.MadeProcessor"},
+    }
     path.write_text(json.dumps(config))
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     return copy
@@ -309,7 +337,12 @@ def test_code_of_a_repository_runs_only_where_it_was_named(made_up: Path, llava:
 
 def test_only_the_model_of_the_spec_can_be_trusted() -> None:
     assert trusted_source(ModelSpec(name="qwen2-vl-7b"), "Qwen/Qwen2-VL-7B-Instruct") == "Qwen/Qwen2-VL-7B-Instruct"
-    for spec, name in (("qwen2-vl-7b", "qwen2-vl-7b"), ("a/model", "a/model-2"), ("a/model", "A/model"), ("demo-mllm", "demo-mllm")):
+    for spec, name in (
+        ("qwen2-vl-7b", "qwen2-vl-7b"),
+        ("a/model", "a/model-2"),
+        ("a/model", "A/model"),
+        ("demo-mllm", "demo-mllm"),
+    ):
         with pytest.raises(ModelError, match="this is not the model of the spec"):
             trusted_source(ModelSpec(name=spec), name)
     assert not is_trusted("a/model")

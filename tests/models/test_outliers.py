@@ -40,7 +40,10 @@ def reduced(states: np.ndarray, pooling: str) -> np.ndarray:
 
 
 def test_the_mask_leaves_out_what_the_definition_does(sunk: Adapter, mixed: list[Item]) -> None:
-    views = [EmbeddingView(layer, pooling, "no-outliers") for layer, pooling in product(LAYERS, ("mean", "last", "max", "min"))]
+    views = [
+        EmbeddingView(layer, pooling, "no-outliers")
+        for layer, pooling in product(LAYERS, ("mean", "last", "max", "min"))
+    ]
     found = sunk.embed(mixed, views)
     left_out: dict[int, list[int]] = {}
     for layer in LAYERS:

@@ -40,13 +40,17 @@ def _image(stored: dict[str, bytes] | None) -> Image.Image | None:
 
 
 @pytest.mark.parametrize("batch", [1, 8])
-def test_embeddings_of_all_tasks_equal_the_released_code(model: tuple[str, Adapter], test_data: Path, batch: int) -> None:
+def test_embeddings_of_all_tasks_equal_the_released_code(
+    model: tuple[str, Adapter], test_data: Path, batch: int
+) -> None:
     name, adapter = model
     expected = np.load(test_data / "study_parity" / f"expected_{name}.npz")
     for task in range(1, 9):
         for side, (_, key) in FILES.items():
             items = read(test_data, task, side)
-            rows = np.concatenate([adapter.embed(items[i : i + batch], [VIEW])[VIEW] for i in range(0, len(items), batch)])
+            rows = np.concatenate(
+                [adapter.embed(items[i : i + batch], [VIEW])[VIEW] for i in range(0, len(items), batch)]
+            )
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
             assert np.abs(rows - expected[f"task{task}_{key}"]).max() < 2e-5, (task, side)
 

@@ -30,7 +30,9 @@ def test_parts(modality: Modality, task: int, side: Side, parts: tuple[str | Non
     assert prompt.has_image == (modality != "text")
     bare = prompt_of(item, "chat")
     assert bare.instruction == ""
-    assert bare.parts == tuple(p for p in ((None,) if modality != "text" else ()) + (("a fox",) if modality != "image" else ()))
+    assert bare.parts == tuple(
+        p for p in ((None,) if modality != "text" else ()) + (("a fox",) if modality != "image" else ())
+    )
 
 
 def test_labels_of_hand_made_tokens() -> None:
@@ -44,7 +46,12 @@ def test_labels_of_hand_made_tokens() -> None:
     labels = label(ids, plain, offsets, rendered, prompt, frozenset({9}), tail=3)
     assert (
         labels.roles
-        == ["template"] * 4 + ["image"] * 3 + ["template"] + ["text"] * 7 + ["prompt"] * len(prompt.instruction) + ["template"] * 3
+        == ["template"] * 4
+        + ["image"] * 3
+        + ["template"]
+        + ["text"] * 7
+        + ["prompt"] * len(prompt.instruction)
+        + ["template"] * 3
     )
     assert labels.texts[4:7] == ["", "", ""]
     assert "".join(labels.texts) == rendered.replace("§", "")

@@ -1,4 +1,5 @@
-"""The prompts of the fine-tuned retrievers against what each documents, written out here, on tiny models of their architectures.
+"""The prompts of the fine-tuned retrievers against what each documents, written out here, on tiny models of their
+architectures.
 
 The reference is transformers called by hand with the documented string; it shares no code with the adapters.
 """
@@ -40,11 +41,11 @@ def chatml(content: str) -> str:
     return (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
         f"<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n"
-    )  # fmt: skip
+    )
 
 
 def llama3(content: str) -> str:
-    return f"<|start_header_id|>user<|end_header_id|>\n\n{content}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"
+    return f"<|start_header_id|>user<|end_header_id|>\n\n{content}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n"  # noqa: E501
 
 
 DOCUMENTED: dict[str, dict[str, str]] = {
@@ -78,7 +79,8 @@ CASES = [(style, name) for style, strings in DOCUMENTED.items() for name in stri
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Qwen2-VL; and LLaVA-NeXT as E5-V is published: no chat template, and a processor that does not know its patch size."""
+    """Qwen2-VL; and LLaVA-NeXT as E5-V is published: no chat template, and a processor that does not know its patch
+    size."""
     root = tmp_path_factory.mktemp("retrievers")
     torch.manual_seed(0)
     qwen, llava = zoo.qwen2_vl(root / "qwen"), zoo.llava_next(root / "llava")
@@ -86,13 +88,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         path.unlink()
     path = llava / "processor_config.json"
     config = json.loads(path.read_text())
-    path.write_text(json.dumps({k: v for k, v in config.items() if k in {"image_processor", "processor_class", "image_token"}}))
+    path.write_text(
+        json.dumps({k: v for k, v in config.items() if k in {"image_processor", "processor_class", "image_token"}})
+    )
     return {"gme": qwen, "lamra": qwen, "vlm2vec": qwen, "e5-v": llava}
 
 
 @pytest.fixture(scope="module")
 def adapters(folders: dict[str, Path]) -> dict[str, Any]:
-    return {style: load_model(ModelSpec(name=str(folder), preset=style, dtype="float32")) for style, folder in folders.items()}
+    return {
+        style: load_model(ModelSpec(name=str(folder), preset=style, dtype="float32"))
+        for style, folder in folders.items()
+    }
 
 
 @lru_cache
@@ -107,7 +114,11 @@ def reference(folder: Path) -> tuple[Any, Any]:
 def by_hand(folder: Path, string: str, item: Item, pixels: tuple[int, int] | None = None) -> torch.Tensor:
     """Last hidden states (t, d) of the documented string."""
     model, processor = reference(folder)
-    more = {"images_kwargs": {"size": {"shortest_edge": pixels[0], "longest_edge": pixels[1]}}} if pixels and item.image else {}
+    more = (
+        {"images_kwargs": {"size": {"shortest_edge": pixels[0], "longest_edge": pixels[1]}}}
+        if pixels and item.image
+        else {}
+    )
     inputs = processor(text=[string], images=[item.image] if item.image else None, return_tensors="pt", **more)
     with torch.inference_mode():
         return model(**inputs, output_hidden_states=True).hidden_states[-1][0]
@@ -142,7 +153,10 @@ def test_lamra_is_the_state_before_its_emb_token(adapters: dict[str, Any], folde
 def test_roles_spell_words_and_instruction(adapters: dict[str, Any], style: str, name: str) -> None:
     item = ITEMS[name]
     states = adapters[style].token_states([item])
-    said = {role: "".join(t for t, r in zip(states.text, states.role, strict=True) if r == role) for role in ("text", "prompt")}
+    said = {
+        role: "".join(t for t, r in zip(states.text, states.role, strict=True) if r == role)
+        for role in ("text", "prompt")
+    }
     prompt = prompt_of(item, style)
     assert said["text"].strip() == (item.text or "")
     assert said["prompt"].replace(" ", "") == (prompt.lead + prompt.instruction).replace(" ", "")
@@ -160,7 +174,9 @@ def test_gme_gives_a_small_picture_256_tokens(adapters: dict[str, Any]) -> None:
 def test_the_pooling_and_the_key_follow_the_style(folders: dict[str, Path]) -> None:
     spec = ModelSpec(name=str(folders["gme"]))
     assert (describe(spec).preset, describe(spec).pooling) == ("study", "mean")
-    found = [describe(ModelSpec(name=spec.name, preset=style)) for style in ("study", "chat", "gme", "vlm2vec", "lamra")]
+    found = [
+        describe(ModelSpec(name=spec.name, preset=style)) for style in ("study", "chat", "gme", "vlm2vec", "lamra")
+    ]
     assert [facts.pooling for facts in found] == ["mean", "mean", "last", "last", "last"]
     assert len({facts.key for facts in found}) == len(found)
 
@@ -170,7 +186,9 @@ def test_own_prompts_of_an_unknown_model_are_refused(folders: dict[str, Path]) -
         describe(ModelSpec(name=str(folders["gme"]), preset="own"))
 
 
-def test_a_model_without_chat_template_needs_prompts_with_their_own_frame(folders: dict[str, Path], adapters: dict[str, Any]) -> None:
+def test_a_model_without_chat_template_needs_prompts_with_their_own_frame(
+    folders: dict[str, Path], adapters: dict[str, Any]
+) -> None:
     with pytest.raises(ModelError, match="no chat template"):
         load_model(ModelSpec(name=str(folders["e5-v"]), preset="chat"))
     with pytest.raises(NotAvailable, match="no chat template"):

@@ -1,7 +1,7 @@
 """The `study` preset on tiny models of the study's four architectures, all eight task types.
 
-Every prompt of docs/study.md section 2 is written out here; one item at a time goes straight through transformers, mean over all tokens of
-the last hidden states; against the adapters, alone and in batches.
+Every prompt of docs/study.md section 2 is written out here; one item at a time goes straight through transformers, mean
+over all tokens of the last hidden states; against the adapters, alone and in batches.
 """
 
 from __future__ import annotations
@@ -53,11 +53,15 @@ def items_of(task: int) -> list[Item]:
     sides: tuple[Side, Side] = ("query", "candidate")
     return [
         Item(
-            f"{side}{n}", modality := TURNS[task, side][0], None if modality == "image" else WORDS[n % 4] + " Why?" * (n // 4),
-            None if modality == "text" else picture(10 * task + n), task, side,
+            f"{side}{n}",
+            modality := TURNS[task, side][0],
+            None if modality == "image" else WORDS[n % 4] + " Why?" * (n // 4),
+            None if modality == "text" else picture(10 * task + n),
+            task,
+            side,
         )
         for n, side in enumerate(sides[n // 4] for n in range(8))
-    ]  # fmt: skip
+    ]
 
 
 def qwen(processor: Any, turn: str, item: Item) -> Any:
@@ -100,7 +104,9 @@ def test_all_eight_tasks_equal_the_prompts_written_out(name: str, tmp_path: Path
 
     def reference(item: Item) -> np.ndarray:
         with torch.inference_mode():
-            states = model(**CALLS[name](processor, TURNS[item.task, item.side][1], item), output_hidden_states=True).hidden_states[-1]
+            states = model(
+                **CALLS[name](processor, TURNS[item.task, item.side][1], item), output_hidden_states=True
+            ).hidden_states[-1]
         return states[0].mean(0).numpy()
 
     for task in range(1, 9):

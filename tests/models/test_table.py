@@ -15,7 +15,13 @@ STUDY = {
     "Qwen/Qwen2-VL-7B-Instruct", "Qwen/Qwen3-VL-8B-Instruct", "google/paligemma2-3b-mix-224", "facebook/chameleon-7b",
     "openai/clip-vit-base-patch32", "google/siglip2-base-patch16-512",
 }  # fmt: skip
-RETRIEVERS = {"gme-qwen2-vl-2b": "gme", "gme-qwen2-vl-7b": "gme", "vlm2vec-qwen2-vl-7b": "vlm2vec", "e5-v": "e5-v", "lamra-ret": "lamra"}
+RETRIEVERS = {
+    "gme-qwen2-vl-2b": "gme",
+    "gme-qwen2-vl-7b": "gme",
+    "vlm2vec-qwen2-vl-7b": "vlm2vec",
+    "e5-v": "e5-v",
+    "lamra-ret": "lamra",
+}
 
 
 def test_every_model_of_the_study_has_a_row_and_a_spec_file() -> None:
@@ -29,9 +35,9 @@ def test_spec_files_ask_for_the_prompts_and_pooling_of_their_row() -> None:
         spec = load_spec(path.name)
         row = KNOWN[spec.model.name]
         if row.kind != "dual" and row.hub_id:
-            assert spec.model.preset == resolve_style("auto", row.prompts, row.name) and spec.embedding.poolings == (row.pooling,), (
-                path.name
-            )
+            assert spec.model.preset == resolve_style("auto", row.prompts, row.name) and spec.embedding.poolings == (
+                row.pooling,
+            ), path.name
 
 
 def test_rows_are_found_by_name_and_by_hub_id() -> None:
@@ -43,7 +49,9 @@ def test_rows_are_found_by_name_and_by_hub_id() -> None:
 
 def test_a_pinned_revision_is_a_whole_commit() -> None:
     for row in KNOWN.values():
-        assert row.revision is None or (len(row.revision) == 40 and set(row.revision) <= set("0123456789abcdef")), row.name
+        assert row.revision is None or (len(row.revision) == 40 and set(row.revision) <= set("0123456789abcdef")), (
+            row.name
+        )
 
 
 def test_retrievers_default_to_their_own_prompts_and_the_last_token() -> None:

@@ -71,7 +71,10 @@ def test_table_is_the_two_evaluations_and_their_paired_test(mllm: Run, clip: Run
 
 
 def test_swapped_sides_swap_the_table(mllm: Run, clip: Run) -> None:
-    there, back = compare.compare(mllm, clip, "center", "none").table, compare.compare(clip, mllm, "none", "center").table
+    there, back = (
+        compare.compare(mllm, clip, "center", "none").table,
+        compare.compare(clip, mllm, "none", "center").table,
+    )
     np.testing.assert_allclose(there["difference"], -back["difference"])
     np.testing.assert_allclose(there["first"], back["second"])
     np.testing.assert_allclose(there["p_value"], back["p_value"], atol=0.02)
@@ -151,7 +154,9 @@ def test_shape_is_measured_on_each_side_by_itself(mllm: Run, clip: Run) -> None:
         assert found.loc["mean cosine within queries", column] == pytest.approx(within, abs=1e-5)
 
 
-def test_teaching_query_is_missed_raw_found_centred_and_found_by_the_other(mllm: Run, clip: Run, other_task: Run) -> None:
+def test_teaching_query_is_missed_raw_found_centred_and_found_by_the_other(
+    mllm: Run, clip: Run, other_task: Run
+) -> None:
     row = compare.teaching_query(mllm, clip)
     assert retrieval.evaluate(mllm, "none").ranks[row] > 1
     assert retrieval.evaluate(mllm, "center").ranks[row] == 1

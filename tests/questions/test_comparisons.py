@@ -43,13 +43,15 @@ def test_several_draws_are_averaged_query_by_query() -> None:
 
 
 def test_holm_by_hand() -> None:
-    """Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1 = 0.04, 0.06, 0.06, 0.04; running maximum 0.04, 0.06, 0.06, 0.06."""
+    """Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1 = 0.04, 0.06, 0.06, 0.04; running maximum 0.04, 0.06, 0.06,
+    0.06."""
     assert holm([0.04, 0.01, np.nan, 0.03, 0.02]) == pytest.approx([0.06, 0.04, np.nan, 0.06, 0.06], nan_ok=True)
     assert holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
 
 
 def test_holm_rejects_what_the_step_down_procedure_rejects() -> None:
-    """Slow definition: walk up the sorted p-values, reject while p_(i) <= alpha / (m - i + 1), stop at the first that is not."""
+    """Slow definition: walk up the sorted p-values, reject while p_(i) <= alpha / (m - i + 1), stop at the first that
+    is not."""
     p = np.random.default_rng(3).beta(0.3, 3, 25)
     for alpha in (0.01, 0.05, 0.2):
         rejected = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.analysis.removal import random_concepts
+from core.analysis.variants.removal import random_concepts
 from core.errors import NotAvailable
 from core.questions import controls
 from core.run import Run, open_run
@@ -54,7 +54,9 @@ def test_each_kind_is_what_numpy_computes(run: Run, then: str) -> None:
     assert table.attrs["fitted_on"] == "support"
     rows = table[(table["metric"] == "recall@1") & (table["curve"] != "rank")].set_index("kind")
     d = run.sae.dictionary.astype(np.float64)
-    alive = np.flatnonzero((run.codes("support_queries").toarray() > 0).any(0) | (run.codes("support_candidates").toarray() > 0).any(0))
+    alive = np.flatnonzero(
+        (run.codes("support_queries").toarray() > 0).any(0) | (run.codes("support_candidates").toarray() > 0).any(0)
+    )
     count, empty = round(0.01 * len(d)), np.zeros((0, d.shape[1]))
     none = hits(run, empty, then == "center")
     top = hits(run, d[np.argsort(-attribution(run))[:count]], then == "center")
@@ -76,7 +78,9 @@ def test_controls_match_number_and_rank(run: Run) -> None:
         assert equal.nunique() == 1 and (curve != "rank" or (by_kind["rank"] == 4).all())
     draws = table[table["kind"].str.startswith("random")]
     assert (
-        (draws["draws"] == 2).all() and (draws["draw_lowest"] <= draws["value"]).all() and (draws["value"] <= draws["draw_highest"]).all()
+        (draws["draws"] == 2).all()
+        and (draws["draw_lowest"] <= draws["value"]).all()
+        and (draws["value"] <= draws["draw_highest"]).all()
     )
 
 

@@ -33,7 +33,9 @@ def rows(runs: dict[str, Run]) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("variant", ["none", "realign", "remove-top(share=0.01)+center", "set(3=0,17=2)+realign"])
 @pytest.mark.parametrize("name", NAMES)
-def test_stored_query_ranks_live_as_it_is_stored(name: str, variant: str, runs: dict[str, Run], rows: dict[str, np.ndarray]) -> None:
+def test_stored_query_ranks_live_as_it_is_stored(
+    name: str, variant: str, runs: dict[str, Run], rows: dict[str, np.ndarray]
+) -> None:
     run = runs[name]
     if variant.startswith("set"):
         fired = run.codes("queries")[[0]].indices[:2]
@@ -65,7 +67,9 @@ def test_rank_other_is_the_rank_on_the_other_side(runs: dict[str, Run], rows: di
 
 
 @pytest.mark.parametrize("variant", ["none", "realign"])
-def test_contributions_of_a_live_query_sum_and_are_the_stored_ones(variant: str, runs: dict[str, Run], rows: dict[str, np.ndarray]) -> None:
+def test_contributions_of_a_live_query_sum_and_are_the_stored_ones(
+    variant: str, runs: dict[str, Run], rows: dict[str, np.ndarray]
+) -> None:
     run, row = runs["demo"], rows["demo"]
     found, stored = live.explain(run, row, 7, variant), similarity.pair(run, 0, 7, variant)
     parts = found.table["contribution"].sum() + found.rest + found.offset + found.query_error + found.candidate_error
@@ -83,7 +87,9 @@ def test_concepts_are_the_stored_codes(runs: dict[str, Run], rows: dict[str, np.
     assert found.attrs["active"] == int((stored > 0).sum())
 
 
-def test_heat_of_a_live_item_is_the_pre_activation_of_its_tokens(runs: dict[str, Run], rows: dict[str, np.ndarray]) -> None:
+def test_heat_of_a_live_item_is_the_pre_activation_of_its_tokens(
+    runs: dict[str, Run], rows: dict[str, np.ndarray]
+) -> None:
     """Their mean is the pooled item's pre-activation: where the concept fires, its code."""
     run = runs["demo"]
     strongest = live.concepts(run, rows["demo"], 1).iloc[0]
@@ -139,7 +145,10 @@ def test_nothing_and_too_much_are_refused(runs: dict[str, Run]) -> None:
 
 def test_own_embeddings_have_no_model_to_ask(runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     run = runs["demo"]
-    own = replace(run, folder=replace(run.folder, manifest=run.folder.manifest | {"facts": run.folder.facts | {"model": OWN_MODEL}}))
+    own = replace(
+        run,
+        folder=replace(run.folder, manifest=run.folder.manifest | {"facts": run.folder.facts | {"model": OWN_MODEL}}),
+    )
     assert own.model_name == OWN_MODEL
     with pytest.raises(NotAvailable, match="without a model"):
         live.embed(own, live.item(run, "a fox"))
@@ -171,7 +180,11 @@ def test_search_looks_through_texts_ids_and_partners(runs: dict[str, Run]) -> No
     run = runs["demo"]
     found = live.find(run, "queries", "FOX", 1000)
     texts = run.corpus.items("candidates").texts
-    wanted = [q for q in range(len(run.corpus.items("queries"))) if any("fox" in texts[c] for c in run.qrels("test").relevant(q))]
+    wanted = [
+        q
+        for q in range(len(run.corpus.items("queries")))
+        if any("fox" in texts[c] for c in run.qrels("test").relevant(q))
+    ]
     assert found["row"].tolist() == wanted
     assert live.find(run, "candidates", "", 3).attrs["total"] == len(texts)
 
@@ -194,7 +207,10 @@ def test_queries_whose_picture_is_described_wholly_come_first(runs: dict[str, Ru
     run, rows = runs["demo"], list(range(12))
     whole = []
     for row in rows:
-        said, things = live.say(run, live.stored_item(run, "queries", row)), run.corpus.items("queries").truth(row)["things"]
+        said, things = (
+            live.say(run, live.stored_item(run, "queries", row)),
+            run.corpus.items("queries").truth(row)["things"],
+        )
         whole.append(set(live.named(said, things)) == set(things))
     wanted = [r for r in rows if whole[r]] + [r for r in rows if not whole[r]]
     assert live.well_described_first(run, rows) == wanted

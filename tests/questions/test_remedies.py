@@ -61,7 +61,11 @@ def test_gap_closing_is_a_shift_to_the_common_mean(run: Run) -> None:
 def test_layers_poolings_and_masks_are_other_stored_embeddings(run: Run) -> None:
     table = remedies.remedies(run)
     by_setting = table.set_index("setting")["recall@1"]
-    for view in (EmbeddingView(3, "mean", "all"), EmbeddingView(-1, "last", "all"), EmbeddingView(-1, "mean", "no-image")):
+    for view in (
+        EmbeddingView(3, "mean", "all"),
+        EmbeddingView(-1, "last", "all"),
+        EmbeddingView(-1, "mean", "no-image"),
+    ):
         q, c = side(run, "queries", view), side(run, "candidates", view)
         assert by_setting[f"{view} / none"] == pytest.approx(recall(run, q @ c.T), abs=0.0011)
     assert set(table["kind"]) == {"baseline", "transform", "score correction", "layer", "pooling", "token mask"}

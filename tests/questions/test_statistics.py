@@ -75,7 +75,10 @@ def test_support_size_is_a_centring_by_the_drawn_rows(run: Run, monkeypatch: pyt
         drawn = np.random.default_rng(seed).permutation(len(support))[:20]
         found.append(recall(run, q - support[drawn].mean(0), c - c.mean(0)))
     assert table.loc[20, "recall@1"] == pytest.approx(np.mean(found), abs=0.0011)
-    assert table.loc[len(support), "recall@1"] == retrieval.evaluate(run, "center(statistics=support)").evaluation.recall[1]
+    assert (
+        table.loc[len(support), "recall@1"]
+        == retrieval.evaluate(run, "center(statistics=support)").evaluation.recall[1]
+    )
     assert table.loc[20, "gain_worst"] <= table.loc[20, "gain"]
     assert fit_data(run).rows("support")[0].shape == support.shape
 

@@ -123,7 +123,9 @@ def test_another_width_is_refused_with_both_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("input_", ["raw", "normalised"])
 @pytest.mark.parametrize("conventions", CONVENTIONS[:3], ids=["default", "rescaled", "no-input-bias"])
-def test_concept_values_are_the_codes_where_a_concept_is_kept(tmp_path: Path, conventions: dict[str, object], input_: str) -> None:
+def test_concept_values_are_the_codes_where_a_concept_is_kept(
+    tmp_path: Path, conventions: dict[str, object], input_: str
+) -> None:
     sae, x = sae_stage(Store(tmp_path / "cache"), make_sae(tmp_path / "sae", **conventions), input_), rows()
     codes = SaeEncoder(sae.path, input_).encode(x).codes.toarray()
     k = int(codes.sum(0).argmax())
@@ -137,7 +139,9 @@ def test_fidelity_by_hand(tmp_path: Path) -> None:
     encoder, x = SaeEncoder(make_sae(tmp_path), "raw"), rows()
     found = fidelity(encoder, x)
     error = x.astype(np.float64) - encoder.reconstruct(x)
-    assert found.explained_variance == pytest.approx(1 - (error**2).sum() / (x.astype(np.float64).var(0) * N).sum(), abs=1e-9)
+    assert found.explained_variance == pytest.approx(
+        1 - (error**2).sum() / (x.astype(np.float64).var(0) * N).sum(), abs=1e-9
+    )
     codes = encoder.encode(x).codes
     assert found.l0 == codes.nnz / N
     assert found.dead_share == (codes.toarray() == 0).all(0).mean()

@@ -1,4 +1,5 @@
-"""SAEs of the hub and of sae-lens's list, with stand-ins for both: what is asked of them, and one line for whatever goes wrong."""
+"""SAEs of the hub and of sae-lens's list, with stand-ins for both: what is asked of them, and one line for whatever
+goes wrong."""
 
 from __future__ import annotations
 
@@ -48,7 +49,11 @@ def example(**conventions: Any) -> Any:
 
 def checkpoint(path: Path, size: int = D) -> Path:
     """As the study releases them."""
-    names = {"encoder.final_block.0.weight": (C, size), "encoder.final_block.0.bias": (C,), "dictionary._weights": (C, size)}
+    names = {
+        "encoder.final_block.0.weight": (C, size),
+        "encoder.final_block.0.bias": (C,),
+        "dictionary._weights": (C, size),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"model_state": {name: torch.randn(shape) for name, shape in names.items()}}, path)
     return path
@@ -80,7 +85,11 @@ def get(spec: SaeSpec, store: Store) -> Folder:
 def test_a_checkpoint_of_the_study_by_its_address(hub: Path, tmp_path: Path) -> None:
     checkpoint(hub / "qwen2" / "sae.pt")
     folder = get(SaeSpec(source=f"hf:{OWNER}/qwen2/sae.pt", k=K), Store(tmp_path / "cache"))
-    assert (folder.facts["k"], folder.facts["hidden_size"], folder.facts["source"]) == (K, D, f"hf:{OWNER}/qwen2/sae.pt")
+    assert (folder.facts["k"], folder.facts["hidden_size"], folder.facts["source"]) == (
+        K,
+        D,
+        f"hf:{OWNER}/qwen2/sae.pt",
+    )
 
 
 @pytest.mark.parametrize("place", ["deep/inside", "."])
@@ -101,7 +110,12 @@ def test_a_repository_without_a_file_is_answered_with_the_saes_there_are(hub: Pa
 
 def test_files_of_a_repository_that_are_saes() -> None:
     whole = [f"a/{CONFIG}", f"a/{WEIGHTS}", CONFIG, WEIGHTS, "x/y.pth", "z.pt"]
-    assert sae_files([*whole, f"half/{CONFIG}", f"other/{WEIGHTS}", "model.safetensors"]) == [".", "a", "x/y.pth", "z.pt"]
+    assert sae_files([*whole, f"half/{CONFIG}", f"other/{WEIGHTS}", "model.safetensors"]) == [
+        ".",
+        "a",
+        "x/y.pth",
+        "z.pt",
+    ]
 
 
 def _response(status: int) -> Any:
@@ -109,14 +123,20 @@ def _response(status: int) -> Any:
 
 
 FAILURES = [
-    (lambda: errors.GatedRepoError("401\nmore", response=_response(401)), "is gated.*huggingface.co/someone/saes.*hf auth login"),
+    (
+        lambda: errors.GatedRepoError("401\nmore", response=_response(401)),
+        "is gated.*huggingface.co/someone/saes.*hf auth login",
+    ),
     (lambda: errors.RepositoryNotFoundError("404\nmore", response=_response(404)), "no such repository"),
     (lambda: errors.LocalEntryNotFoundError("offline\nmore"), "cannot be reached.*hf download someone/saes"),
     (lambda: errors.OfflineModeIsEnabled("HF_HUB_OFFLINE=1"), "cannot be reached"),
     (lambda: client.ConnectError("no route"), "cannot be reached"),
     (lambda: errors.RemoteEntryNotFoundError("404\nmore", response=_response(404)), "holds no such SAE"),
     (lambda: errors.HFValidationError("bad\nmore"), "not a hub address"),
-    (lambda: errors.HfHubHTTPError("500 Server Error\nmore", response=_response(500)), "cannot be fetched.*500 Server Error"),
+    (
+        lambda: errors.HfHubHTTPError("500 Server Error\nmore", response=_response(500)),
+        "cannot be fetched.*500 Server Error",
+    ),
     (lambda: OSError("disk full\nmore"), "cannot be fetched.*disk full"),
 ]
 
@@ -197,7 +217,9 @@ def test_unknown_releases_are_answered_with_the_nearest(address: str, words: str
 
 def test_a_release_goes_through_the_loader_of_sae_lens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, sae = [], example(rescale_acts_by_decoder_norm=True)
-    monkeypatch.setattr("sae_lens.loading.pretrained_sae_loaders.load_sae_config_from_huggingface", lambda *names: sae.cfg.to_dict())
+    monkeypatch.setattr(
+        "sae_lens.loading.pretrained_sae_loaders.load_sae_config_from_huggingface", lambda *names: sae.cfg.to_dict()
+    )
     monkeypatch.setattr(sae_lens.SAE, "from_pretrained", lambda *names, **_: asked.append(names) or sae)
     spec, store = SaeSpec(source=f"sae-lens:{LISTED}/{LISTED_ID}"), Store(tmp_path)
     folder = get(spec, store)
@@ -224,13 +246,19 @@ def test_a_release_that_does_not_fit_is_refused_before_its_weights_are_fetched(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], words: str
 ) -> None:
     config = example().cfg.to_dict() | change
-    monkeypatch.setattr("sae_lens.loading.pretrained_sae_loaders.load_sae_config_from_huggingface", lambda *names: config)
+    monkeypatch.setattr(
+        "sae_lens.loading.pretrained_sae_loaders.load_sae_config_from_huggingface", lambda *names: config
+    )
     with pytest.raises((SaeError, ShapeMismatch), match=words):
         check_source(SaeSpec(source=f"sae-lens:{LISTED}/{LISTED_ID}"), FACTS)
 
 
-@pytest.mark.parametrize(("error", "words"), [FAILURES[0], FAILURES[2], (lambda: ValueError("odd\nmore"), "cannot be fetched.*odd")])
-def test_each_failure_of_a_release_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], words: str) -> None:
+@pytest.mark.parametrize(
+    ("error", "words"), [FAILURES[0], FAILURES[2], (lambda: ValueError("odd\nmore"), "cannot be fetched.*odd")]
+)
+def test_each_failure_of_a_release_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], words: str
+) -> None:
     monkeypatch.setattr("sae_lens.loading.pretrained_sae_loaders.load_sae_config_from_huggingface", _raise(error))
     with pytest.raises(SaeError, match=words.replace(OWNER, "jbloom/GPT2-Small-SAEs-Reformatted")) as caught:
         source_width(Release(LISTED, LISTED_ID))
@@ -238,7 +266,9 @@ def test_each_failure_of_a_release_is_one_line(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("kind", ["folder", "checkpoint", "hub"])
-def test_a_dictionary_of_another_width_is_refused_before_anything_is_encoded(hub: Path, tmp_path: Path, kind: str) -> None:
+def test_a_dictionary_of_another_width_is_refused_before_anything_is_encoded(
+    hub: Path, tmp_path: Path, kind: str
+) -> None:
     path = checkpoint(hub / "sae.pt", D + 4)
     if kind == "folder":
         sae = sae_lens.TopKSAE(sae_lens.TopKSAEConfig(d_in=D + 4, d_sae=C, k=K))
@@ -272,7 +302,9 @@ def test_a_pipeline_says_so_before_it_reads_the_corpus(tmp_path: Path) -> None:
     from core.config import CorpusSpec, ModelSpec, RunSpec
 
     example().save_model(tmp_path / "given")
-    spec = RunSpec(corpus=CorpusSpec(source="demo"), model=ModelSpec(name="demo-clip"), sae=SaeSpec(source=str(tmp_path / "given")))
+    spec = RunSpec(
+        corpus=CorpusSpec(source="demo"), model=ModelSpec(name="demo-clip"), sae=SaeSpec(source=str(tmp_path / "given"))
+    )
     with pytest.raises(ShapeMismatch, match=f"d = {D}.*d = 128 of demo-clip"):
         pipeline.run(spec, Store(tmp_path / "cache"))
     assert not (tmp_path / "cache").exists()

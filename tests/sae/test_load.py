@@ -94,6 +94,9 @@ def test_training_on_the_embeddings_of_a_dual_encoder(tmp_path: Path) -> None:
 
 
 def test_importing_the_packages_imports_nothing_heavy() -> None:
-    code = "import sys, core.models, core.encode, core.sae; print([m for m in ('torch', 'transformers', 'sae_lens') if m in sys.modules])"
+    code = (
+        "import sys, core.models, core.encode, core.sae; print([m for m in ('torch', 'transformers', 'sae_lens') if m"
+        " in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

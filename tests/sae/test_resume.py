@@ -35,7 +35,10 @@ class Words:
 
     def token_states(self, items: list[Item], layer: int = -1) -> TokenStates:
         self.calls += 1
-        found = [np.random.default_rng(int(item.id)).normal(size=(int(item.id) % 3 + 1, D)).astype(np.float32) for item in items]
+        found = [
+            np.random.default_rng(int(item.id)).normal(size=(int(item.id) % 3 + 1, D)).astype(np.float32)
+            for item in items
+        ]
         return TokenStates(np.concatenate(found), np.arange(0), [], [], [])
 
 
@@ -86,7 +89,8 @@ def break_off(folder: Path, plan: TrainingPlan, after: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "preset"), [("topk", "sae-lens"), ("topk", "study"), ("batchtopk", "sae-lens"), ("matryoshka", "sae-lens")]
+    ("architecture", "preset"),
+    [("topk", "sae-lens"), ("topk", "study"), ("batchtopk", "sae-lens"), ("matryoshka", "sae-lens")],
 )
 def test_interrupted_and_resumed_is_as_if_never_interrupted(tmp_path: Path, architecture: str, preset: str) -> None:
     plan = replace(PLAN, architecture=architecture, preset=preset)
@@ -176,7 +180,7 @@ t.training.train({Path(sys.argv[1]): t.PLAN}, t.mixture(), t.NoProgress(), Path(
 
 
 def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[2]
     command, env = [sys.executable, "-c", KILLED, str(tmp_path / "a")], os.environ | {"PYTHONPATH": str(root)}
     child = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env=env)
     assert child.stdout and child.stdout.readline() == "there\n"

@@ -1,4 +1,5 @@
-"""Kinds of SAE: each that is taken gives codes whose reconstruction is sae-lens's own; the others are refused in one line."""
+"""Kinds of SAE: each that is taken gives codes whose reconstruction is sae-lens's own; the others are refused in one
+line."""
 
 from __future__ import annotations
 
@@ -62,11 +63,17 @@ CONVENTIONS: tuple[dict[str, Any], ...] = (
     {"normalize_activations": "constant_norm_rescale"},
     {"normalize_activations": "layer_norm"},
 )
-CASES = [(architecture, conventions) for architecture in ("topk", "jumprelu", "standard", "gated") for conventions in CONVENTIONS]
+CASES = [
+    (architecture, conventions)
+    for architecture in ("topk", "jumprelu", "standard", "gated")
+    for conventions in CONVENTIONS
+]
 
 
 @pytest.mark.parametrize("input_", ["raw", "normalised"])
-@pytest.mark.parametrize(("architecture", "conventions"), CASES, ids=lambda c: c if isinstance(c, str) else "-".join(map(str, c.values())))
+@pytest.mark.parametrize(
+    ("architecture", "conventions"), CASES, ids=lambda c: c if isinstance(c, str) else "-".join(map(str, c.values()))
+)
 def test_codes_times_dictionary_plus_offset_is_what_sae_lens_decodes(
     tmp_path: Path, architecture: str, conventions: dict[str, Any], input_: str
 ) -> None:
@@ -96,7 +103,8 @@ def test_concept_values_are_the_codes_where_a_concept_is_kept(tmp_path: Path, ar
 
 @pytest.mark.parametrize("architecture", ["batchtopk", "matryoshka"])
 def test_a_trained_threshold_keeps_what_training_would_keep(tmp_path: Path, architecture: str) -> None:
-    """Nearly K concepts per item, as in training, and the values that the encoder's matrix gives above the threshold."""
+    """Nearly K concepts per item, as in training, and the values that the encoder's matrix gives above the
+    threshold."""
     order, x = Order(600, 0), np.random.default_rng(3).normal(size=(600, D)).astype(np.float32)
     plan = TrainingPlan(D, C, K, 300, batch=64, architecture=architecture)  # type: ignore[arg-type]
     stream = Stream(lambda: pooled_rows([x], 64, order), (order,), D, 64, normalise=False)
@@ -155,11 +163,20 @@ def test_a_training_checkpoint_becomes_what_sae_lens_saves_of_it(tmp_path: Path,
 
 
 def test_a_folder_of_an_older_sae_lens_is_read_as_it_was_meant(tmp_path: Path) -> None:
-    """Before version 6 Top-K was a standard SAE with an activation function; without a word the decoder bias is subtracted."""
+    """Before version 6 Top-K was a standard SAE with an activation function; without a word the decoder bias is
+    subtracted."""
     sae = random_sae("topk")
     sae.save_model(tmp_path / "given")
-    old = {"d_in": D, "d_sae": C, "dtype": "torch.float32", "device": "cpu", "hook_name": "blocks.0", "activation_fn_str": "topk",
-           "activation_fn_kwargs": {"k": K}, "normalize_activations": False}  # fmt: skip
+    old = {
+        "d_in": D,
+        "d_sae": C,
+        "dtype": "torch.float32",
+        "device": "cpu",
+        "hook_name": "blocks.0",
+        "activation_fn_str": "topk",
+        "activation_fn_kwargs": {"k": K},
+        "normalize_activations": False,
+    }
     (tmp_path / "given" / CONFIG).write_text(json.dumps(old))
     folder, x = stage(Store(tmp_path / "cache"), tmp_path / "given", SaeSpec()), rows()
     assert (folder.facts["architecture"], folder.facts["k"]) == ("topk", K)
@@ -183,7 +200,9 @@ def test_a_folder_of_an_older_sae_lens_is_read_as_it_was_meant(tmp_path: Path) -
         ({"reshape_activations": "hook_z"}, "got hook_z"),
     ],
 )
-def test_what_cannot_be_encoded_exactly_is_refused_in_one_line(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+def test_what_cannot_be_encoded_exactly_is_refused_in_one_line(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
     random_sae("standard").save_model(tmp_path)
     (tmp_path / CONFIG).write_text(json.dumps(read_config(tmp_path) | change))
     with pytest.raises(SaeError, match=words) as caught:

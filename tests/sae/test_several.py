@@ -84,7 +84,9 @@ def test_one_pass_of_the_model_gives_each_what_it_would_be_alone(tmp_path: Path)
 def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, trained = Store(tmp_path), []
     once = training.train
-    monkeypatch.setattr(training, "train", lambda jobs, *rest: trained.append([p.name for p in jobs.values()]) or once(jobs, *rest))
+    monkeypatch.setattr(
+        training, "train", lambda jobs, *rest: trained.append([p.name for p in jobs.values()]) or once(jobs, *rest)
+    )
     (first,) = get(ONE, store, Model())
     four = get(FOUR, store, Model())
     assert trained == [["24-3"], ["12-2", "12-3", "24-2"]]
@@ -100,11 +102,19 @@ def test_folders_hold_what_every_sae_holds_and_nothing_of_the_training(tmp_path:
         assert (facts["source"], facts["input"]) == ("trained here", "raw")
         assert facts["trained_on"] == f"token states of {N} queries of made; tiny, {VIEW.words}"
         told = facts["training"]
-        assert (told["steps"], told["batch"], told["learning_rate"], told["data"], told["preset"]) == (6, 16, 1e-2, "tokens", "sae-lens")
+        assert (told["steps"], told["batch"], told["learning_rate"], told["data"], told["preset"]) == (
+            6,
+            16,
+            1e-2,
+            "tokens",
+            "sae-lens",
+        )
         assert facts["log"][-1]["step"] == 5
 
 
-def test_an_interruption_between_two_folders_trains_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_between_two_folders_trains_nothing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     store, model = Store(tmp_path), Model()
     with monkeypatch.context() as patched:
@@ -144,15 +154,28 @@ def test_a_run_lists_its_saes(tmp_path: Path) -> None:
 
 
 def test_settings_of_a_run_say_how_its_dictionary_was_trained(tmp_path: Path) -> None:
-    from core.questions.cache import sae_settings
+    from core.inventory import sae_settings
 
     store = Store(tmp_path)
     four = get(FOUR, store, Model())
     run = store.build("run", "r", {}, (), lambda draft: draft.facts.update(sae=four[0].key, saes=[f.key for f in four]))
     told = {row["setting"]: row["value"] for row in sae_settings(Run(run, store))}
-    assert (told["SAE width"], told["SAE k"], told["SAE source"], told["SAE input"]) == ("24", "3", "trained here", "raw")
-    assert (told["SAE training: learning rate"], told["SAE training: steps"], told["SAE training: batch"]) == ("0.01", "6", "16")
-    assert (told["SAE training: preset"], told["SAE training: architecture"], told["SAE training: seed"]) == ("sae-lens", "topk", "0")
+    assert (told["SAE width"], told["SAE k"], told["SAE source"], told["SAE input"]) == (
+        "24",
+        "3",
+        "trained here",
+        "raw",
+    )
+    assert (told["SAE training: learning rate"], told["SAE training: steps"], told["SAE training: batch"]) == (
+        "0.01",
+        "6",
+        "16",
+    )
+    assert (told["SAE training: preset"], told["SAE training: architecture"], told["SAE training: seed"]) == (
+        "sae-lens",
+        "topk",
+        "0",
+    )
     assert told["SAE beside it"] == "24 x 2, 12 x 3, 12 x 2"
     none = store.build("run", "n", {"none": 1}, (), lambda draft: draft.facts.update(sae=None))
     assert sae_settings(Run(none, store)) == []
@@ -178,12 +201,19 @@ def test_settings_that_cannot_be_are_refused(keys: dict[str, object], words: str
 
 
 def test_lists_of_a_spec_file() -> None:
-    raw = {"corpus": {"source": "demo"}, "model": {"name": "demo-mllm"}, "sae": {"preset": "study", "widths": [128, 256], "ks": [8]}}
+    raw = {
+        "corpus": {"source": "demo"},
+        "model": {"name": "demo-mllm"},
+        "sae": {"preset": "study", "widths": [128, 256], "ks": [8]},
+    }
     assert parse_spec(raw).sae == SaeSpec(preset="study", widths=(128, 256), ks=(8,))
     assert parse_spec(parse_spec(raw).canonical()).sae == parse_spec(raw).sae
 
 
 def test_the_first_of_the_lists_is_the_run_s_own() -> None:
     assert (SaeSpec(widths=(64, 128), ks=(4, 8)).width, SaeSpec(widths=(64, 128), ks=(4, 8)).k) == (64, 4)
-    assert (SaeSpec(width=96, widths=(64,), k=5, ks=(4,)).width, SaeSpec(width=96, widths=(64,), k=5, ks=(4,)).k) == (96, 5)
+    assert (SaeSpec(width=96, widths=(64,), k=5, ks=(4,)).width, SaeSpec(width=96, widths=(64,), k=5, ks=(4,)).k) == (
+        96,
+        5,
+    )
     assert (SaeSpec().width, SaeSpec().k, SaeSpec().width_for(dual=False)) == (None, 50, 32768)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.demo import saes as ship
 from core.models import ModelFacts
 from core.progress import NoProgress
 from core.records import EmbeddingView, Item, TokenStates
-from core.sae import ship
 from core.sae.files import FACTS, read_config
 
 D = 12
@@ -29,7 +29,11 @@ class Fake:
         found = [self._states(item) for item in items]
         count = sum(map(len, found))
         return TokenStates(
-            np.concatenate(found), np.repeat(np.arange(len(items)), [len(f) for f in found]), [""] * count, ["text"] * count, []
+            np.concatenate(found),
+            np.repeat(np.arange(len(items)), [len(f) for f in found]),
+            [""] * count,
+            ["text"] * count,
+            [],
         )
 
     def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:

@@ -63,7 +63,9 @@ def trained(folder: Path, plan: TrainingPlan) -> list[float]:
 
 def test_weights_and_losses_are_those_of_plain_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.sae.train.LOG_EVERY", 1)
-    monkeypatch.setattr("core.sae.stream.shuffled_batches", lambda rows, *_: (torch.from_numpy(chunk) for chunk in rows))
+    monkeypatch.setattr(
+        "core.sae.stream.shuffled_batches", lambda rows, *_: (torch.from_numpy(chunk) for chunk in rows)
+    )
     losses = trained(tmp_path, PLAN)
     model, expected = plainly_trained()
     assert losses == pytest.approx(expected, rel=1e-4)
@@ -71,14 +73,23 @@ def test_weights_and_losses_are_those_of_plain_torch(tmp_path: Path, monkeypatch
     assert np.abs(read_weight(tmp_path, "W_enc").T - model.linear.weight.data.numpy()).max() < 1e-5
     assert np.abs(read_weight(tmp_path, "b_enc") - model.linear.bias.data.numpy()).max() < 1e-5
     assert np.abs(read_weight(tmp_path, "W_dec") - unit).max() < 1e-5
-    assert np.abs(SaeEncoder(tmp_path, "raw").encode(ROWS).codes.toarray() - model(torch.from_numpy(ROWS))[0].detach().numpy()).max() < 1e-5
+    assert (
+        np.abs(
+            SaeEncoder(tmp_path, "raw").encode(ROWS).codes.toarray() - model(torch.from_numpy(ROWS))[0].detach().numpy()
+        ).max()
+        < 1e-5
+    )
 
 
 def test_what_is_saved_has_no_bias_no_scaling_and_unit_rows(tmp_path: Path) -> None:
     trained(tmp_path, replace(PLAN, steps=3))
     config = read_config(tmp_path)
     assert (config["architecture"], config["k"]) == ("topk", K)
-    assert not config["apply_b_dec_to_input"] and not config["rescale_acts_by_decoder_norm"] and config["normalize_activations"] == "none"
+    assert (
+        not config["apply_b_dec_to_input"]
+        and not config["rescale_acts_by_decoder_norm"]
+        and config["normalize_activations"] == "none"
+    )
     assert not read_weight(tmp_path, "b_dec").any()
     assert np.allclose(np.linalg.norm(read_weight(tmp_path, "W_dec"), axis=1), 1, atol=1e-6)
 

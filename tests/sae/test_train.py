@@ -57,7 +57,9 @@ def test_a_planted_dictionary_is_found_with_the_conventions_of_the_study(tmp_pat
 
 
 def test_the_seed_decides(tmp_path: Path) -> None:
-    first, again, other = (read_weight(run(tmp_path / n, seed, 20), "W_enc") for n, seed in (("a", 1), ("b", 1), ("c", 2)))
+    first, again, other = (
+        read_weight(run(tmp_path / n, seed, 20), "W_enc") for n, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -106,7 +108,9 @@ class _Counting:
         counts = [int(item.id) % 3 + 1 for item in items]
         states = np.concatenate([np.full((n, 2), float(item.id)) for n, item in zip(counts, items, strict=True)])
         roles = [("text", "image", "text")[i] for n in counts for i in range(n)]
-        return TokenStates(states, np.repeat(np.arange(len(items)), counts), [""] * len(roles), roles, [None] * len(items))
+        return TokenStates(
+            states, np.repeat(np.arange(len(items)), counts), [""] * len(roles), roles, [None] * len(items)
+        )
 
 
 @pytest.mark.parametrize(("mask", "per_item"), [("all", {0: 1, 1: 2, 2: 3}), ("no-image", {0: 1, 1: 1, 2: 2})])

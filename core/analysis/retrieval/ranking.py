@@ -1,0 +1,229 @@
+"""Exact ranking: top-k by cosine and the rank of the first relevant candidate, blocked, deterministic.
+
+In: unit (or zero) rows of both sides, as `transform` gives them; pairs (p, 2) of relevant row numbers (score > 0).
+1. Scores of a block of queries against a block of candidates: products in float64, rounded to float32. So equal rows
+   score equal whatever block or BLAS kernel they fall into, and results do not depend on the block size.
+   (`precision="float32"` is faster, without that promise: there rounding may tell duplicates apart.)
+2. Equal scores rank by candidate order. The pessimistic rank puts every irrelevant tie first.
+3. Top-k and ranks come from one pass; nothing of size queries x candidates is kept.
+Knows nothing of variants nor of metrics over queries.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+
+from core.errors import ShapeMismatch, UserError
+
+Precision = Literal["float64", "float32"]
+QUERY_BLOCK, CANDIDATE_BLOCK = 1024, 4096
+_LAST = np.int64(2**32 - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class TopK:
+    """The k best candidates of every query, best first."""
+
+    candidates: Int[np.ndarray, "n k"]
+    """Candidate rows, int64."""
+    scores: Float[np.ndarray, "n k"]
+    """Cosines, float32, -1 to 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """What evaluation needs to know of every query."""
+
+    first: Int[np.ndarray, " n"]
+    """Rank of the first relevant candidate, 1 = best; 0 where the pool holds none. Ties by candidate order."""
+    pessimistic: Int[np.ndarray, " n"]
+    """The same with every irrelevant tie ahead."""
+    ndcg10: Float[np.ndarray, " n"]
+    """nDCG@10, 0-1: linear gains, log2 discount, ideal over the relevant candidates in the pool; 0 where there are
+    none."""
+    n_candidates: int
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As plain arrays, to be stored."""
+        return {
+            "first": self.first, "pessimistic": self.pessimistic, "ndcg10": self.ndcg10,
+            "n_candidates": np.array([self.n_candidates], dtype=np.int64),
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(cls, array: Callable[[str], np.ndarray] | Mapping[str, np.ndarray]) -> "Ranked":
+        """Back from `arrays()`; takes a mapping or a function from name to array."""
+        get = array.__getitem__ if isinstance(array, Mapping) else array
+        first, pessimistic, ndcg10 = (np.asarray(get(name)) for name in ("first", "pessimistic", "ndcg10"))
+        return cls(first, pessimistic, ndcg10, int(get("n_candidates")[0]))
+
+
+def rank_top_k(
+    queries: Float[np.ndarray, "n d"],
+    candidates: Float[np.ndarray, "m d"],
+    k: int = 10,
+    *,
+    block: int = CANDIDATE_BLOCK,
+    precision: Precision = "float64",
+) -> TopK:
+    """The min(k, m) best candidates of every query by dot product of unit rows."""
+    if k < 1:
+        raise UserError("cannot rank so few", got=f"k = {k}", allowed="k >= 1")
+    keys = np.empty((len(queries), min(k, len(candidates))), dtype=np.int64)
+    for rows in _query_blocks(queries):
+        best = np.empty((rows.stop - rows.start, 0), dtype=np.int64)
+        for start, scores in _score_blocks(queries[rows], candidates, block, precision):
+            best = _best_keys(best, scores, start, k)
+        keys[rows] = best
+    return _decode(keys)
+
+
+def first_relevant_rank(
+    queries: Float[np.ndarray, "n d"],
+    candidates: Float[np.ndarray, "m d"],
+    pairs: Int[np.ndarray, "p 2"],
+    *,
+    pessimistic: bool = False,
+    block: int = CANDIDATE_BLOCK,
+    precision: Precision = "float64",
+) -> Int[np.ndarray, " n"]:
+    """Exact rank of the best relevant candidate of every query; 0 where the pool holds none."""
+    ranked = rank_relevant(queries, candidates, pairs, block=block, precision=precision)
+    return ranked.pessimistic if pessimistic else ranked.first
+
+
+def rank_relevant(
+    queries: Float[np.ndarray, "n d"],
+    candidates: Float[np.ndarray, "m d"],
+    pairs: Int[np.ndarray, "p 2"],
+    gains: Float[np.ndarray, " p"] | None = None,
+    *,
+    block: int = CANDIDATE_BLOCK,
+    precision: Precision = "float64",
+) -> Ranked:
+    """Ranks and nDCG@10 of every query in one pass. `gains`: qrels scores for nDCG; None: 1 each. A pair given twice
+    counts once."""
+    relevance = _relevance(pairs, gains, len(queries), len(candidates))
+    first, pessimistic = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
+    ndcg = np.zeros(len(queries))
+    for rows in _query_blocks(queries):
+        part = relevance[rows]
+        target = _best_relevant(queries[rows], candidates, part, precision)
+        ahead, tied = np.zeros((2, len(target.column)), dtype=np.int64)
+        best = np.empty((len(target.column), 0), dtype=np.int64)
+        for start, scores in _score_blocks(queries[rows], candidates, block, precision):
+            target.pin(scores, start)
+            best = _best_keys(best, scores, start, 10)
+            columns = np.arange(start, start + scores.shape[1])
+            equal = scores == target.score[:, None]
+            ahead += (scores > target.score[:, None]).sum(1) + (equal & (columns < target.column[:, None])).sum(1)
+            tied += (scores > target.score[:, None]).sum(1) + equal.sum(1)
+        first[rows] = np.where(target.exists, ahead + 1, 0)
+        pessimistic[rows] = np.where(target.exists, tied - target.relevant_ties + 1, 0)
+        ndcg[rows] = _ndcg(part, _decode(best).candidates)
+    return Ranked(first, pessimistic, ndcg, len(candidates))
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """The best relevant candidate of every query of a block: its score, its column, how many relevant ones have the
+    same score."""
+
+    score: np.ndarray
+    column: np.ndarray
+    relevant_ties: np.ndarray
+    exists: np.ndarray
+    pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
+    """(row, column, score) of every relevant pair."""
+
+    def pin(self, scores: np.ndarray, start: int) -> None:
+        """Write the pairs' own scores over the block's, so that no rounding tells a candidate from itself."""
+        rows, columns, values = self.pairs
+        here = (columns >= start) & (columns < start + scores.shape[1])
+        scores[rows[here], columns[here] - start] = values[here]
+
+
+def _best_relevant(queries: np.ndarray, candidates: np.ndarray, relevance: csr_array, precision: Precision) -> _Target:
+    n = relevance.shape[0]
+    rows, columns = np.repeat(np.arange(n), np.diff(relevance.indptr)), relevance.indices.astype(np.int64)
+    values = np.empty(len(rows), dtype=np.float32)
+    for i in range(0, len(rows), CANDIDATE_BLOCK):
+        j = slice(i, i + CANDIDATE_BLOCK)
+        values[j] = np.einsum("pd,pd->p", queries[rows[j]].astype(precision), candidates[columns[j]].astype(precision))
+    values += 0.0
+    score = np.full(n, -np.inf, dtype=np.float32)
+    np.maximum.at(score, rows, values)
+    best = values == score[rows]
+    column = np.full(n, candidates.shape[0], dtype=np.int64)
+    np.minimum.at(column, rows[best], columns[best])
+    return _Target(
+        score, column, np.bincount(rows[best], minlength=n), np.diff(relevance.indptr) > 0, (rows, columns, values)
+    )
+
+
+def _relevance(pairs: np.ndarray, gains: np.ndarray | None, n: int, m: int) -> csr_array:
+    """Gains as (n, m) CSR with sorted columns; the largest gain of a repeated pair. Pairs outside the rows are
+    refused."""
+    if len(pairs) and (pairs.min() < 0 or pairs[:, 0].max() >= n or pairs[:, 1].max() >= m):
+        raise ShapeMismatch(
+            "pairs name rows that do not exist", got=f"up to {pairs.max(axis=0).tolist()}", allowed=f"{n} x {m} rows"
+        )
+    gains = np.ones(len(pairs)) if gains is None else np.asarray(gains, dtype=np.float64)
+    order = np.lexsort((-gains, pairs[:, 1], pairs[:, 0]))
+    unique, firsts = np.unique(pairs[order], axis=0, return_index=True)
+    return csr_array((gains[order][firsts], (unique[:, 0], unique[:, 1])), shape=(n, m))
+
+
+def _ndcg(relevance: csr_array, top: np.ndarray) -> np.ndarray:
+    """sum_r gain_r / log2(r + 1) over the first 10, over the same sum of the best possible order."""
+    scores = np.zeros(relevance.shape[0])
+    discounts = 1 / np.log2(np.arange(2, 12))
+    for i in np.flatnonzero(np.diff(relevance.indptr)):
+        span = slice(relevance.indptr[i], relevance.indptr[i + 1])
+        columns, gains = relevance.indices[span], relevance.data[span]
+        ideal = np.sort(gains)[::-1][:10]
+        hits = columns[None, :] == top[i][:, None]
+        scores[i] = (hits @ gains) @ discounts[: len(top[i])] / (ideal @ discounts[: len(ideal)])
+    return scores
+
+
+def _query_blocks(queries: np.ndarray) -> Iterator[slice]:
+    for start in range(0, len(queries), QUERY_BLOCK):
+        yield slice(start, min(start + QUERY_BLOCK, len(queries)))
+
+
+def _score_blocks(
+    queries: np.ndarray, candidates: np.ndarray, block: int, precision: Precision
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(first column, float32 scores) of every block of candidates; -0.0 becomes 0.0."""
+    if queries.shape[1] != candidates.shape[1]:
+        raise ShapeMismatch(
+            "queries and candidates differ",
+            got=f"widths {queries.shape[1]}, {candidates.shape[1]}",
+            allowed="equal widths",
+        )
+    left = queries.astype(precision)
+    for start in range(0, len(candidates), block):
+        scores = left @ candidates[start : start + block].astype(precision).T
+        yield start, scores.astype(np.float32) + np.float32(0.0)
+
+
+def _best_keys(best: np.ndarray, scores: np.ndarray, start: int, k: int) -> np.ndarray:
+    """The k largest keys of `best` and of the new scores, largest first. A key orders by score, then by earlier
+    column."""
+    bits = scores.view(np.int32)
+    ordered = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)
+    keys = (ordered << 32) + (_LAST - np.arange(start, start + scores.shape[1]))
+    if keys.shape[1] > k:
+        keys = np.partition(keys, keys.shape[1] - k, axis=1)[:, -k:]
+    return -np.sort(-np.hstack([best, keys]), axis=1)[:, :k]
+
+
+def _decode(keys: np.ndarray) -> TopK:
+    ordered = (keys >> 32).astype(np.int32)
+    scores = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
+    return TopK(_LAST - (keys & _LAST), scores)

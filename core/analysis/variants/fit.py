@@ -1,0 +1,159 @@
+"""Variants: a spec and data in, a fitted chain of transforms out, one contract for all. The one currency of comparison.
+
+1. `parse_variant("remove-top(share=0.01)+realign(beta=0.5)")` -> VariantSpec (spec.py says how the text works).
+2. `fit_variant(spec, data)` -> FittedVariant: one SideTransform per side. Edits and removal come first and are the same
+   for both sides; every affine step is fitted on the rows as they arrive at it: after edits, removal, L2 norm and the
+   affine steps before it.
+3. `transform(x, fitted.query, codes, dictionary)` -> unit rows, whose dot products are the variant's similarities.
+
+Where the statistics of a step come from is in statistics.py. Fits that many variants share (moments, scores) are kept
+in `data.memo`. Knows nothing of runs, files or screens; `steps.py` holds what each step does.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from core.analysis.variants.expression import Step, VariantSpec, make_step, parse_variant
+from core.analysis.variants.fitdata import FitData
+from core.analysis.variants.options import STATISTICS
+from core.analysis.variants.removal import join_bases
+from core.analysis.variants.removal_fits import Removal
+from core.analysis.variants.statistics import SideMoments, mean_codes, side_moments
+from core.analysis.variants.transform import SideTransform, compose, transform
+from core.errors import VariantError
+
+Side = Literal["query", "candidate"]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedVariant:
+    """A variant ready to be applied."""
+
+    spec: VariantSpec
+    query: SideTransform
+    candidate: SideTransform
+    removed_concepts: tuple[int, ...] = ()
+    """Concepts whose span was projected out, best first where they were ranked."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: where statistics come from, eps and rank warnings. One sentence each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed:
+    """Both sides of a run under a variant: unit rows, float32."""
+
+    queries: Float[np.ndarray, "nq d"]
+    candidates: Float[np.ndarray, "nc d"]
+
+
+def fit_variant(spec: VariantSpec | str, data: FitData) -> FittedVariant:
+    """Fit every step of `spec` on `data`. Raises VariantError / NotAvailable where the data lack what a step needs."""
+    spec = parse_variant(spec) if isinstance(spec, str) else spec
+    _check_concepts(spec, data)
+    removal = _fit_removal(spec, data)
+    start = SideTransform(edits=spec.edits, removed_basis=removal.basis if len(removal.basis) else None)
+    query, candidate = start, start
+    steps = spec.of_stage("affine")
+    for i, step in enumerate(steps):
+        query, candidate = _fit_affine(step, VariantSpec(_before(spec) + steps[:i]), data, query, candidate)
+    query, candidate = _with_code_means(spec, data, query, candidate)
+    notes = removal.notes + _notes(steps, query, candidate)
+    return FittedVariant(spec, query, candidate, removal.concepts, notes)
+
+
+def apply_variant(fitted: FittedVariant, data: FitData) -> Transformed:
+    """Both sides of `data` transformed."""
+    return Transformed(
+        transform(data.queries, fitted.query, data.query_codes, data.dictionary),
+        transform(data.candidates, fitted.candidate, data.candidate_codes, data.dictionary),
+    )
+
+
+def gain_split(beta: float = 0.1, eps: float = 1e-5, statistics: str = "per-side") -> tuple[VariantSpec, ...]:
+    """The variants that show where whitening's gain comes from, each adding one thing to the one before.
+
+    none -> center (centring) -> scale-dims (scaling) -> zca (rotation: correlations) -> realign (shrinkage).
+    """
+    both = {"eps": eps, "statistics": statistics}
+    chain = (
+        make_step("center", statistics=statistics), make_step("scale-dims", **both), make_step("zca", **both),
+        make_step("realign", beta=beta, **both),
+    )  # fmt: skip
+    return (VariantSpec(), *(VariantSpec((step,)) for step in chain))
+
+
+def _check_concepts(spec: VariantSpec, data: FitData) -> None:
+    wanted = [k for k, _ in spec.edits] + list(spec.removed)
+    if spec.needs_concepts:
+        c = len(data.concept_rows())
+        unknown = [k for k in wanted if k >= c]
+        if unknown:
+            raise VariantError("no such concept", got=unknown[0], allowed=f"0 to {c - 1}")
+    if spec.needs_codes and (data.query_codes is None or data.candidate_codes is None):
+        raise VariantError("set(...) needs the codes of both sides", got="none", todo="choose a run with an SAE")
+
+
+def _before(spec: VariantSpec) -> tuple[Step, ...]:
+    return spec.of_stage("edit") + spec.of_stage("removal")
+
+
+def _fit_removal(spec: VariantSpec, data: FitData) -> Removal:
+    fitted = [
+        step.kind.removal(data, spec.edits, tuple(k for k, _ in step.concepts), dict(step.options))
+        for step in spec.of_stage("removal")
+    ]
+    if not fitted:
+        return Removal(np.zeros((0, data.queries.shape[1])))
+    concepts = tuple(dict.fromkeys(k for removal in fitted for k in removal.concepts))
+    basis = join_bases(*(removal.basis for removal in fitted))
+    notes = tuple(note for removal in fitted for note in removal.notes)
+    return Removal(basis, concepts, (f"removed {len(basis)} of {basis.shape[1]} dimensions", *notes))
+
+
+def _fit_affine(
+    step: Step, before: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
+) -> tuple[SideTransform, SideTransform]:
+    options = dict(step.options)
+    of_query, of_candidate = side_moments(str(options["statistics"]), before, data, query, candidate)
+    return (
+        _extended(query, step.kind.affine(SideMoments(of_query, of_candidate), options)),
+        _extended(candidate, step.kind.affine(SideMoments(of_candidate, of_query), options)),
+    )
+
+
+def _extended(side: SideTransform, record) -> SideTransform:
+    records = (*side.records, record)
+    mean, matrix = compose(records)
+    return replace(side, mean=mean, matrix=matrix, n_samples=record.n_samples, records=records)
+
+
+def _with_code_means(
+    spec: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
+) -> tuple[SideTransform, SideTransform]:
+    """Attach the mean of a z over the statistics set of the first step that centres, where codes are at hand
+    (docs/study.md section 4)."""
+    steps = [step for step in spec.of_stage("affine") if step.kind.centres]
+    if not steps or data.query_codes is None or data.candidate_codes is None or data.dictionary is None:
+        return query, candidate
+    statistics = str(dict(steps[0].options)["statistics"])
+    if statistics == "support" and data.support_query_codes is None:
+        return query, candidate
+    of_query, of_candidate = mean_codes(statistics, VariantSpec(_before(spec)), data, query, candidate)
+    return replace(query, code_mean=of_query), replace(candidate, code_mean=of_candidate)
+
+
+def _notes(steps: tuple[Step, ...], query: SideTransform, candidate: SideTransform) -> tuple[str, ...]:
+    """Where the statistics come from, then what the fits warn of, each side by name."""
+    notes = []
+    for step, of_query, of_candidate in zip(steps, query.records, candidate.records, strict=True):
+        statistics = str(dict(step.options)["statistics"])
+        rows = f"{of_query.n_samples} query-side and {of_candidate.n_samples} candidate-side rows"
+        notes.append(f"{step.name}: {statistics} statistics, {rows} ({STATISTICS[statistics]})")
+        if step.name == "auto":
+            notes.append(f"auto: shrinkage {of_query.beta:.3g} for queries, {of_candidate.beta:.3g} for candidates")
+        notes += [f"queries, {step.name}: {warning}" for warning in of_query.warnings]
+        notes += [f"candidates, {step.name}: {warning}" for warning in of_candidate.warnings]
+    return tuple(notes)

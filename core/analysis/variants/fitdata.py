@@ -1,0 +1,145 @@
+"""Everything a variant may be fitted on, as one frozen container of arrays. Knows nothing of variants.
+
+Arrays may be read-only memmaps. Codes are in embedding units. Pairs are row numbers (query row, candidate row) with
+score > 0.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from core.analysis.arrays import Codes
+from core.errors import NotAvailable, ShapeMismatch, UserError
+
+RowSet = Literal["queries", "candidates", "support"]
+
+
+class Memo:
+    """The last few results of pure functions of one FitData: moments, means and scores that many variants share."""
+
+    def __init__(self, size: int = 8) -> None:
+        self._size, self._lock = size, Lock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The value kept for `key`, else `make()`; drops the least recently used beyond the size."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        value = make()
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class PairCodes:
+    """Matching pairs with the codes of both sides, and where they come from."""
+
+    query_codes: Codes
+    candidate_codes: Codes
+    pairs: Int[np.ndarray, "p 2"]
+    source: Literal["support", "test"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitData:
+    """The rows of a run. What is None is not available, and a variant that needs it is refused with the reason."""
+
+    queries: Float[np.ndarray, "nq d"]
+    """Raw pooled embeddings, not normalised."""
+    candidates: Float[np.ndarray, "nc d"]
+    pairs: Int[np.ndarray, "p 2"] | None = None
+    query_codes: Codes | None = None
+    candidate_codes: Codes | None = None
+    dictionary: Float[np.ndarray, "c d"] | None = None
+    support_queries: Float[np.ndarray, "sq d"] | None = None
+    """Query-side rows of the support split: query statistics for statistics=support."""
+    support_candidates: Float[np.ndarray, "sc d"] | None = None
+    support_query_codes: Codes | None = None
+    support_candidate_codes: Codes | None = None
+    support_pairs: Int[np.ndarray, "sp 2"] | None = None
+    """(row of support_queries, row of support_candidates)."""
+    memo: Memo = field(default_factory=Memo, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, rows, codes in self._sides():
+            if codes is not None and (rows is None or codes.shape[0] != len(rows)):
+                n_rows = None if rows is None else len(rows)
+                raise ShapeMismatch(
+                    f"codes of the {name} do not fit", got=f"{codes.shape[0]} rows", allowed=f"{n_rows}"
+                )
+            if rows is not None and rows.shape[1] != self.queries.shape[1]:
+                raise ShapeMismatch(
+                    f"{name} do not fit", got=f"width {rows.shape[1]}", allowed=f"{self.queries.shape[1]}"
+                )
+            if codes is not None and self.dictionary is not None and codes.shape[1] != len(self.dictionary):
+                allowed = f"{len(self.dictionary)} (rows of the dictionary)"
+                raise ShapeMismatch(
+                    f"codes of the {name} do not fit", got=f"{codes.shape[1]} concepts", allowed=allowed
+                )
+
+    def rows(self, which: RowSet) -> tuple[Float[np.ndarray, "n d"], Codes | None]:
+        """Embeddings and codes of one set of rows."""
+        if which == "queries":
+            return self.queries, self.query_codes
+        if which == "candidates":
+            return self.candidates, self.candidate_codes
+        if self.support_queries is None:
+            todo = "use statistics=per-side or give a corpus with a support split"
+            raise NotAvailable("statistics=support needs a support split", got="none in this run", todo=todo)
+        return self.support_queries, self.support_query_codes
+
+    def concept_rows(self) -> Float[np.ndarray, "c d"]:
+        """The dictionary, or the reason why there is none."""
+        if self.dictionary is None:
+            raise NotAvailable(
+                "this variant works on concepts", got="a run without an SAE", todo="choose a run with an SAE"
+            )
+        return self.dictionary
+
+    def pair_codes(self) -> PairCodes:
+        """Support pairs where there are any, else test pairs."""
+        q, c, pairs = self.support_query_codes, self.support_candidate_codes, self.support_pairs
+        if q is not None and c is not None and pairs is not None and len(pairs):
+            return PairCodes(q, c, pairs, "support")
+        if self.query_codes is None or self.candidate_codes is None or self.pairs is None or not len(self.pairs):
+            raise NotAvailable(
+                "attribution needs codes and matching pairs",
+                got="none in this run",
+                todo="choose a run with an SAE and qrels",
+            )
+        return PairCodes(self.query_codes, self.candidate_codes, self.pairs, "test")
+
+    def _sides(self) -> tuple[tuple[str, np.ndarray | None, Codes | None], ...]:
+        return (
+            ("queries", self.queries, self.query_codes),
+            ("candidates", self.candidates, self.candidate_codes),
+            ("support queries", self.support_queries, self.support_query_codes),
+            ("support candidates", self.support_candidates, self.support_candidate_codes),
+        )
+
+
+def support_sample(data: FitData, size: int, seed: int = 0) -> FitData:
+    """The same data with `size` of its support queries, with their codes and pairs, and a memo of its own.
+
+    The first of a seeded shuffle, so that larger sizes hold the smaller ones of the same seed.
+    """
+    rows, codes = data.rows("support")
+    if not 1 <= size <= len(rows):
+        raise UserError("cannot draw so many support queries", got=size, allowed=f"1 to {len(rows)}")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:size])
+    pairs = data.support_pairs
+    if pairs is not None:
+        kept = pairs[np.isin(pairs[:, 0], chosen)]
+        pairs = np.column_stack([np.searchsorted(chosen, kept[:, 0]), kept[:, 1]])
+    part = None if codes is None else codes[chosen]
+    return replace(data, support_queries=rows[chosen], support_query_codes=part, support_pairs=pairs, memo=Memo())

@@ -1,0 +1,109 @@
+"""Named options of steps and corrections: what they may be, and how they are read from text. Knows nothing of what they
+do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import VariantError, nearest
+
+Value = float | int | str
+
+
+@dataclass(frozen=True)
+class Option:
+    """One named option of a step: its default, and what else it may be."""
+
+    name: str
+    default: Value
+    choices: tuple[str, ...] = ()
+    """The words it may be."""
+    low: float | None = None
+    """Smallest number; None where it takes no number."""
+    high: float = np.inf
+    integer: bool = False
+
+    def read(self, text: str) -> Value:
+        """The value of `text`, or a VariantError that says what is allowed."""
+        if text in self.choices:
+            return text
+        try:
+            number = (int if self.integer else float)(text)
+        except ValueError:
+            number = np.nan
+        if self.low is None or not self.low <= number <= self.high or np.isinf(number):
+            raise VariantError(f"bad value of {self.name}", got=repr(text), allowed=self.allowed)
+        return number
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        words = [repr(choice) for choice in self.choices]
+        if self.low is not None:
+            number = "a whole number" if self.integer else "a number"
+            words.append(
+                f"{number} {f'>= {self.low:g}' if np.isinf(self.high) else f'from {self.low:g} to {self.high:g}'}"
+            )
+        return " or ".join(words)
+
+
+def find_option(owner: str, options: Sequence[Option], name: str) -> Option:
+    """The option of `owner` called `name`, or a VariantError naming the nearest."""
+    found = [option for option in options if option.name == name]
+    if not found:
+        allowed = nearest(name, [option.name for option in options]) or "no options"
+        raise VariantError(f"unknown option of {owner}", got=repr(name), allowed=allowed)
+    return found[0]
+
+
+def read_options(owner: str, options: Sequence[Option], given: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+    """(name, value) of every option in the order of the registry: those given, checked, and the defaults of the
+    rest."""
+    values = {name: find_option(owner, options, name).read(number_text(value)) for name, value in given.items()}
+    return tuple((option.name, values.get(option.name, option.default)) for option in options)
+
+
+def named_values(owner: str, arguments: Sequence[str]) -> dict[str, str]:
+    """`["k=3", "seed=1"]` as a mapping; an option given twice is refused."""
+    given = [argument.partition("=") for argument in arguments]
+    names = [name for name, _, _ in given]
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise VariantError(f"option of {owner} given twice", got=repr(repeated[0]), allowed="each option once")
+    return {name: value for name, _, value in given}
+
+
+def option_words(options: Sequence[Option], values: Mapping[str, Value], defaults: bool) -> list[str]:
+    """`name=value` of every option, with or without those that have their default."""
+    return [f"{o.name}={number_text(values[o.name])}" for o in options if defaults or values[o.name] != o.default]
+
+
+def number_text(value: Value) -> str:
+    """Shortest text that reads back as the same value, without the `+` that would end a step."""
+    if isinstance(value, float):
+        value = int(value) if value.is_integer() and abs(value) < 1e15 else repr(value).replace("e+", "e")
+    return str(value)
+
+
+def statistics_option(*choices: str) -> Option:
+    """Whose rows a step is fitted on; the first choice is the default."""
+    return Option("statistics", choices[0], choices=choices)
+
+
+STATISTICS: Mapping[str, str] = {
+    "per-side": "each side's own rows; transductive: the test queries, without labels",
+    "support": "queries from the support split, candidates from the pool",
+    "shared": "both sides together; transductive: the test queries, without labels",
+    "candidates": "the pool of candidates for both sides",
+}
+"""Every choice of statistics, and whose rows these are in words (docs/study.md section 6)."""
+EPS = Option("eps", 1e-5, low=0.0)
+BETA = Option("beta", 0.1, low=0.0, high=1.0)
+SHARE = Option("share", 0.01, low=0.0, high=1.0)
+RANK = Option("rank", "auto", choices=("auto",), low=1, integer=True)
+ONE_RANK = Option("rank", 1, low=1, integer=True)
+SEED = Option("seed", 0, low=0, integer=True)
+ANY_SIDE = statistics_option(*STATISTICS)
+OWN_SIDE = statistics_option("per-side", "support")
+"""For steps that compare the two sides: with the same rows for both there is nothing to compare."""

@@ -1,0 +1,174 @@
+"""The registry of steps a variant may chain: name, stage, options, fit. A new step is one entry of `STEPS`.
+
+Stages, in the order they apply: `edit` (scale concepts), `removal` (project a subspace out), [L2 norm], `affine`
+(centre, whiten). An affine fit sees the moments of its own and of the other side; a removal fit sees the FitData. Both
+return frozen records. Knows nothing of the text form nor of how steps are chained.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from core.analysis.variants import projections, removal_fits, whiten
+from core.analysis.variants.fitdata import FitData
+from core.analysis.variants.options import (
+    ANY_SIDE,
+    BETA,
+    EPS,
+    ONE_RANK,
+    OWN_SIDE,
+    RANK,
+    SEED,
+    SHARE,
+    Option,
+    Value,
+    find_option,
+    statistics_option,
+)
+from core.analysis.variants.removal_fits import Edits, Removal
+from core.analysis.variants.statistics import SideMoments
+from core.analysis.variants.whiten import AffineRecord
+
+Stage = Literal["edit", "removal", "affine"]
+AffineFit = Callable[[SideMoments, Mapping[str, Value]], AffineRecord]
+RemovalFit = Callable[[FitData, Edits, tuple[int, ...], Mapping[str, Value]], Removal]
+
+
+@dataclass(frozen=True, eq=False)
+class StepKind:
+    """One entry of the registry."""
+
+    name: str
+    stage: Stage
+    about: str
+    options: tuple[Option, ...] = ()
+    affine: AffineFit | None = None
+    removal: RemovalFit | None = None
+    concepts: Literal["none", "ids", "factors"] = "none"
+    """Whether its arguments are concept ids, `12,55`, or ids with factors, `12=0,40=2`."""
+    needs_dictionary: bool = False
+    centres: bool = False
+    """Whether it subtracts the mean of its statistics, so that contributions are told from centred codes."""
+
+    def option(self, name: str) -> Option:
+        """The option called `name`, or a VariantError naming the nearest."""
+        return find_option(self.name, self.options, name)
+
+
+def _components(options: Mapping[str, Value]) -> int | None:
+    return None if options["components"] in ("all", "auto") else int(options["components"])
+
+
+_KINDS = (
+    StepKind("set", "edit", "scale single concepts: 0 switches one off", concepts="factors", needs_dictionary=True),
+    StepKind(
+        "remove",
+        "removal",
+        "project out the span of these concepts",
+        (RANK,),
+        removal=removal_fits.remove_listed,
+        concepts="ids",
+        needs_dictionary=True,
+    ),
+    StepKind(
+        "remove-top",
+        "removal",
+        "project out the span of the concepts that contribute most (Eqs 8-10)",
+        (SHARE, RANK, Option("by", "attribution", choices=("attribution", "bridge", "energy"))),
+        removal=removal_fits.remove_top,
+        needs_dictionary=True,
+    ),
+    StepKind(
+        "remove-random",
+        "removal",
+        "control: project out the span of as many random concepts",
+        (
+            Option("count", "auto", choices=("auto",), low=1, integer=True),
+            SHARE,
+            RANK,
+            SEED,
+            Option("pool", "active", choices=("active", "all")),
+        ),
+        removal=removal_fits.remove_random,
+        needs_dictionary=True,
+    ),
+    StepKind(
+        "remove-directions",
+        "removal",
+        "control: project out random directions",
+        (ONE_RANK, SEED),
+        removal=removal_fits.remove_directions,
+    ),
+    StepKind(
+        "remove-pca",
+        "removal",
+        "control: project out the top principal directions of all rows, without centring",
+        (ONE_RANK,),
+        removal=removal_fits.remove_pca,
+    ),
+    StepKind("center", "affine", "subtract the mean", (ANY_SIDE,), lambda m, o: whiten.fit_center(m.own), centres=True),
+    StepKind(
+        "close-gap",
+        "affine",
+        "move both sides so that their means coincide halfway",
+        (OWN_SIDE,),
+        lambda m, o: projections.fit_close_gap(m.own, m.other),
+    ),
+    StepKind(
+        "remove-mean-direction",
+        "affine",
+        "project out the direction between the means of the two sides, without centring",
+        (OWN_SIDE,),
+        lambda m, o: projections.fit_mean_direction(m.own, m.other),
+    ),
+    StepKind(
+        "all-but-top",
+        "affine",
+        "centre and project out the top principal directions",
+        (Option("components", "auto", choices=("auto",), low=1, integer=True), ANY_SIDE),
+        lambda m, o: projections.fit_all_but_top(m.own, _components(o)),
+        centres=True,
+    ),
+    StepKind(
+        "scale-dims",
+        "affine",
+        "centre and divide each dimension by its standard deviation",
+        (EPS, ANY_SIDE),
+        lambda m, o: whiten.fit_scale(m.own, o["eps"]),
+        centres=True,
+    ),
+    StepKind(
+        "pca",
+        "affine",
+        "PCA whitening; the same statistics for both sides, else they have different axes",
+        (
+            EPS,
+            Option("components", "all", choices=("all",), low=1, integer=True),
+            statistics_option("shared", "candidates"),
+        ),
+        lambda m, o: whiten.fit_pca(m.own, o["eps"], _components(o)),
+        centres=True,
+    ),
+    StepKind(
+        "zca", "affine", "ZCA whitening", (EPS, ANY_SIDE), lambda m, o: whiten.fit_zca(m.own, o["eps"]), centres=True
+    ),
+    StepKind(
+        "realign",
+        "affine",
+        "shrinkage ZCA whitening (Eqs 11-12)",
+        (BETA, EPS, ANY_SIDE),
+        lambda m, o: whiten.fit_realign(m.own, o["beta"], o["eps"]),
+        centres=True,
+    ),
+    StepKind(
+        "auto",
+        "affine",
+        "ReAlign with the shrinkage chosen from the data",
+        (Option("method", "ledoit-wolf", choices=("ledoit-wolf", "oas")), EPS, ANY_SIDE),
+        lambda m, o: whiten.fit_auto(m.own, o["method"], o["eps"]),
+        centres=True,
+    ),
+)
+
+STEPS: Mapping[str, StepKind] = {kind.name: kind for kind in _KINDS}
+"""Every step by name."""

@@ -1,0 +1,148 @@
+"""What a fitted variant does to the rows of one side, always in this order:
+
+1. edits     h <- h + sum_k (s_k - 1) z_k D_k      scale concept k by s_k, in embedding units
+2. removal   h <- h - V^T V h                      project a subspace out (Eq 10)
+3. L2 norm   x = a h, a = 1 / ||h||
+4. affine    y = (x - mean) @ matrix               centring, whitening; composed where a variant has several
+5. L2 norm   y / ||y||, so that dot products are cosines
+
+Without an affine map step 3 would change nothing and is left out (a = 1). Rows that are zero before 3, or whose
+distance from the mean is rounding (1e-12), come out as zero rows: similarity 0 with everything, never NaN. Computed in
+float64, block by block; nothing of size items x concepts is ever dense. Cannot learn. Knows nothing of how it was
+fitted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_array
+
+from core.analysis.arrays import Codes, row_blocks, unit_rows
+from core.analysis.variants.removal import project_out
+from core.analysis.variants.whiten import AffineRecord
+from core.errors import ShapeMismatch, UserError, VariantError
+
+ROUNDING = 1e-12
+"""A row this close to the mean (unit rows) is the mean: what is left is rounding and must not be blown up to unit
+length."""
+
+
+@dataclass(frozen=True, eq=False)
+class SideTransform:
+    """The five steps for one side. The default is the identity: raw cosine."""
+
+    edits: tuple[tuple[int, float], ...] = ()
+    """(concept, factor), each concept once."""
+    removed_basis: Float[np.ndarray, "r d"] | None = None
+    """Orthonormal rows."""
+    mean: Float[np.ndarray, " d"] | None = None
+    matrix: Float[np.ndarray, "d d_out"] | None = None
+    n_samples: int = 0
+    """Rows the affine map was fitted on; 0 without one."""
+    records: tuple[AffineRecord, ...] = ()
+    """The fitted affine steps of which mean and matrix are the composition."""
+    code_mean: Float[np.ndarray, " c"] | None = None
+    """Mean of a z over the statistics set (after edits), to decompose centred similarities; None where nothing is
+    centred."""
+
+    @property
+    def normalises(self) -> bool:
+        """Whether step 3 applies."""
+        return self.mean is not None or self.matrix is not None
+
+
+def transform(
+    x: Float[np.ndarray, "n d"],
+    side: SideTransform,
+    codes: Codes | None = None,
+    dictionary: Float[np.ndarray, "c d"] | None = None,
+    dtype: type[np.floating] = np.float32,
+) -> Float[np.ndarray, "n d_out"]:
+    """Unit rows (or zero rows) of the variant, computed in float64, stored as `dtype`.
+
+    `codes` (n, c) and `dictionary` (c, d) in embedding units are needed by edits alone. n = 0 gives (0, d_out).
+    """
+    width = x.shape[1] if side.matrix is None else side.matrix.shape[1]
+    out = np.empty((len(x), width), dtype=dtype)
+    for block in row_blocks(*x.shape):
+        part = None if codes is None else codes[block]
+        out[block] = unit_rows(affine(prepare(x[block], side, part, dictionary), side))
+    return out
+
+
+def prepare(
+    x: Float[np.ndarray, "n d"],
+    side: SideTransform,
+    codes: Codes | None = None,
+    dictionary: Float[np.ndarray, "c d"] | None = None,
+) -> Float[np.ndarray, "n d"]:
+    """Steps 1 and 2 in float64: edits and removal, no normalisation."""
+    h = np.asarray(x, dtype=np.float64)
+    if side.edits:
+        h = h + _edit_delta(h, side, codes, dictionary)
+    if side.removed_basis is not None:
+        h = project_out(h, side.removed_basis)
+    return h
+
+
+def affine(h: Float[np.ndarray, "n d"], side: SideTransform) -> Float[np.ndarray, "n d_out"]:
+    """Steps 3 and 4 in float64: y = (h/||h|| - mean) @ matrix; h itself where there is no affine map. Zero rows stay
+    zero."""
+    if not side.normalises:
+        return h
+    norms = np.linalg.norm(h, axis=1, keepdims=True)
+    y = np.divide(h, norms, out=np.zeros_like(h), where=norms > 0)
+    if side.mean is not None:
+        y -= side.mean
+        y[(norms[:, 0] == 0) | (np.linalg.norm(y, axis=1) <= ROUNDING)] = 0.0
+    return y if side.matrix is None else y @ side.matrix
+
+
+def edited_codes(codes: Codes, edits: tuple[tuple[int, float], ...]) -> csr_array:
+    """z' = z with the column of each edited concept scaled by its factor; float64, the input is left alone."""
+    factors = np.ones(codes.shape[1])
+    for concept, factor in edits:
+        factors[concept] = factor
+    scaled = csr_array(codes)
+    values = np.asarray(scaled.data, dtype=np.float64) * factors[scaled.indices]
+    return csr_array((values, scaled.indices, scaled.indptr), shape=scaled.shape)
+
+
+def compose(records: tuple[AffineRecord, ...]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """(mean, matrix) of the chain of `records`: (x - m1) W1 - m2 = (x - (m1 + m2 W1^+)) W1, then W2, and so on.
+
+    Exact where m2 lies in the range of W1, as it does when it was fitted on rows that went through W1. Anything else is
+    refused.
+    """
+    if not records:
+        return None, None
+    mean, matrix = records[0].mean, records[0].matrix
+    for record in records[1:]:
+        mean = mean + (record.mean if matrix is None else _pulled_back(record, matrix))
+        if record.matrix is not None:
+            matrix = record.matrix if matrix is None else matrix @ record.matrix
+    return mean, matrix
+
+
+def _pulled_back(record: AffineRecord, matrix: np.ndarray) -> np.ndarray:
+    before = np.linalg.lstsq(matrix.T, record.mean, rcond=None)[0]
+    if not np.allclose(before @ matrix, record.mean, rtol=0, atol=1e-8 * max(1.0, float(np.abs(record.mean).max()))):
+        raise VariantError(
+            "these steps are no single affine map", got=record.kind, todo="put the step that drops dimensions last"
+        )
+    return before
+
+
+def _edit_delta(h: np.ndarray, side: SideTransform, codes: Codes | None, dictionary: np.ndarray | None) -> np.ndarray:
+    if codes is None or dictionary is None:
+        raise UserError(
+            "this variant edits concepts",
+            got="no codes or no dictionary",
+            todo="give both, or choose a run with an SAE",
+        )
+    if codes.shape[0] != len(h) or codes.shape[1] != len(dictionary):
+        raise ShapeMismatch("codes do not fit", got=f"codes {codes.shape}", allowed=f"({len(h)}, {len(dictionary)})")
+    concepts = [concept for concept, _ in side.edits]
+    shifts = np.array([factor - 1.0 for _, factor in side.edits])
+    return (codes[:, concepts].toarray() * shifts) @ np.asarray(dictionary[concepts], dtype=np.float64)

@@ -1,0 +1,111 @@
+"""What an installation has: versions, device, memory, cache, demo weights. Reports; changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from core.store import cache_root
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "accelerate",
+    "sae-lens",
+    "streamlit",
+    "plotly",
+    "umap-learn",
+    "pandas",
+)
+OPTIONAL = {"flash-attn": 'attention = "flash_attention_2"', "bitsandbytes": 'quantisation = "4bit" or "8bit"'}
+"""Packages a setting of [model] asks for."""
+MINIMUM_FREE = 2 * 2**30
+"""Bytes the demo and its environment need at most beside what is installed."""
+
+
+def examine() -> pd.DataFrame:
+    """DataFrame[check, found, ok, next]: one row per thing looked at; `next` says what to do where ok is False."""
+    machine = [_device(), _memory(), _cache(), _hub()]
+    weights = map(_weights, ("demo-mllm", "demo-clip"))
+    rows = [_python(), *map(_package, PACKAGES), *map(_optional, OPTIONAL), *machine, *weights, _browser()]
+    return pd.DataFrame(rows, columns=["check", "found", "ok", "next"])
+
+
+def _python() -> tuple[str, str, bool, str]:
+    return "python", platform.python_version(), sys.version_info >= (3, 11), "Python 3.11 or newer"
+
+
+def _package(name: str) -> tuple[str, str, bool, str]:
+    try:
+        return name, metadata.version(name), True, ""
+    except metadata.PackageNotFoundError:
+        return name, "missing", False, f"pip install {name}"
+
+
+def _optional(name: str) -> tuple[str, str, bool, str]:
+    try:
+        return name, metadata.version(name), True, ""
+    except metadata.PackageNotFoundError:
+        return name, f"none (only {OPTIONAL[name]} uses it)", True, ""
+
+
+def _device() -> tuple[str, str, bool, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return "device", f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free", True, ""
+    if torch.backends.mps.is_available():
+        return "device", "mps", True, ""
+    return "device", f"cpu, {os.cpu_count()} cores", True, ""
+
+
+def _memory() -> tuple[str, str, bool, str]:
+    """Free main memory, and how many of the known models the device would hold."""
+    from core.models import KNOWN
+    from core.models.device import cpu_gib, free_gib, resolve_dtype
+
+    free, dtype = free_gib(), resolve_dtype("auto")
+    fitting = sum(row.memory(dtype) <= free for row in KNOWN.values())
+    return (
+        "memory",
+        f"{cpu_gib():.0f} GiB free; {fitting} of {len(KNOWN)} known models fit the device in {dtype}",
+        True,
+        "",
+    )
+
+
+def _hub() -> tuple[str, str, bool, str]:
+    """How models are fetched; the hub itself is not asked."""
+    from huggingface_hub import constants
+
+    reach = "HF_HUB_OFFLINE: nothing is fetched" if constants.HF_HUB_OFFLINE else "fetched where it is not cached"
+    return "hub", f"{reach}; cache {constants.HF_HUB_CACHE}", True, ""
+
+
+def _cache() -> tuple[str, str, bool, str]:
+    root = cache_root()
+    there = next(p for p in [root, *root.parents] if p.exists())
+    free = shutil.disk_usage(there).free
+    writable = os.access(there, os.W_OK)
+    found = f"{root}, {free / 2**30:.0f} GiB free" + ("" if writable else ", not writable")
+    return "cache", found, writable and free > MINIMUM_FREE, "set RETRIEVAL_LENS_CACHE to a folder with space"
+
+
+def _weights(name: str) -> tuple[str, str, bool, str]:
+    folder = Path(__file__).parent / "demo" / "weights" / name
+    files = list(folder.glob("*.safetensors"))
+    found = f"{sum(f.stat().st_size for f in files) / 2**20:.1f} MiB" if files else "missing"
+    return name, found, bool(files), "install from a whole checkout or wheel"
+
+
+def _browser() -> tuple[str, str, bool, str]:
+    found = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
+    return "browser for tests", found or "none (only `make test` uses one)", True, ""

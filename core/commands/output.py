@@ -1,0 +1,159 @@
+"""What the commands print: strict JSON on one line, or tables that stay legible however wide they are.
+
+A table that does not fit is set in blocks one below the other, each beginning with the columns that name the row; long
+texts become numbered notes below it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from core.exhibits import Shown
+
+NO_TERMINAL = 200
+"""Characters per line where stdout is no terminal."""
+LONG = 36
+"""Characters from which a text that stands in a wide table becomes a note."""
+NAMES = 3
+"""Columns that name a row, at most."""
+
+
+def emit(payload: dict[str, Any]) -> None:
+    """Print strict JSON: NaN and infinity become null."""
+    typer.echo(json.dumps(_strict(payload), ensure_ascii=False))
+
+
+def show(table: pd.DataFrame, title: str = "") -> None:
+    """A table on stdout."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(width=None if sys.stdout.isatty() else NO_TERMINAL)
+    written = table.map(_cell).rename(columns=str)
+    notes: list[str] = []
+    if Measurement.get(console, console.options.update(width=10_000), _grid(written)).maximum > console.width:
+        written, notes = _noted(written)
+    for at, block in enumerate(_blocks(written, console.width)):
+        console.print(_grid(block, title if at == 0 else ""))
+    for number, note in enumerate(notes, 1):
+        console.print(f"[{number}] {note}", markup=False)
+
+
+def present(shown: Shown) -> None:
+    """Claim, verdicts by run, tables, printed numbers and notes of an exhibit."""
+    from core.exhibits.present import sheets
+
+    typer.echo(f"{shown.exhibit.title}: {shown.exhibit.claim}")
+    _judged(shown)
+    for left in shown.left_out:
+        typer.echo(f"left out, {left.run}: {left.why}")
+    for title, table in sheets(shown.table):
+        _tabulate(table, title)
+    _tabulate(shown.printed, "live beside printed")
+    _tabulate(shown.fidelity, "fidelity of the SAE")
+    for line in (*shown.exhibit.contradictions, *shown.notes):
+        typer.echo(f"note: {line}", err=True)
+
+
+def _judged(shown: Shown) -> None:
+    """Verdicts by what they are about and by run; a run with several has a line of its own."""
+    from core.exhibits.present import by_run, spoken
+
+    titles = {
+        "claim": "answer" if shown.exhibit.group == "beyond" else "claim",
+        "beside": "beside the claim",
+        "printed": "printed numbers",
+    }
+    for about, title in titles.items():
+        found = by_run([verdict for verdict in shown.verdicts if verdict.about == about])
+        for run, verdicts in found.items():
+            typer.echo(f"{title}, {run}:")
+            for verdict in verdicts:
+                typer.echo(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
+
+
+def _tabulate(table: pd.DataFrame, title: str) -> None:
+    """A table, what its rows share above it."""
+    from core.exhibits.present import readable
+
+    if not len(table):
+        return
+    found = readable(table)
+    for run, facts in found.by_run.items():
+        typer.echo(f"{run}: {', '.join(f'{name} {value}' for name, value in facts.items())}")
+    shared = ", ".join(f"{name} {value}" for name, value in found.shared.items())
+    show(found.table, ": ".join(part for part in (title, shared) if part))
+
+
+def _strict(value: Any) -> Any:
+    import numpy as np
+
+    if isinstance(value, dict):
+        return {str(k): _strict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_strict(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "undefined" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
+
+
+def _grid(table: pd.DataFrame, title: str = "") -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(*table.columns, title=title or None, title_justify="left")
+    for row in table.itertuples(index=False):
+        grid.add_row(*[Text(cell) for cell in row])
+    return grid
+
+
+def _noted(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Cells of columns with long texts as `[1]`, `[2]`, ..., and those texts."""
+    naming = _naming(table)
+    long = [name for name in table if name not in naming and table[name].str.len().max() > LONG]
+    notes = list(dict.fromkeys(text for name in long for text in table[name] if text))
+    numbers = {text: f"[{number}]" for number, text in enumerate(notes, 1)}
+    return table.assign(**{name: [numbers.get(text, "") for text in table[name]] for name in long}), notes
+
+
+def _blocks(table: pd.DataFrame, width: int) -> list[pd.DataFrame]:
+    """Tables that each fit into `width` where a column alone does, the first columns repeated in each."""
+    sizes = {name: max([len(name), *table[name].str.len()]) + 3 for name in table}
+    names = _naming(table)
+    kept = 1 + sum(sizes[name] for name in names)
+    blocks: list[list[str]] = [[]]
+    for name in (name for name in table if name not in names):
+        if blocks[-1] and kept + sum(sizes[one] for one in (*blocks[-1], name)) > width:
+            blocks.append([])
+        blocks[-1].append(name)
+    return [table[[*names, *block]] for block in blocks]
+
+
+def _naming(table: pd.DataFrame) -> list[str]:
+    """The columns, from the left, that it takes to tell the rows apart; three at most, and always the first."""
+    names, told = [], 0
+    for name in table:
+        apart = len(table[[*names, name]].drop_duplicates())
+        if not names or apart > told:
+            names, told = [*names, name], apart
+        if told == len(table) or len(names) == NAMES:
+            break
+    return names

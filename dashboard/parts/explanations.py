@@ -1,0 +1,219 @@
+"""One similarity in words and tables: who is compared, which concepts speak for whom, how the parts add up, and what
+removal does."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.analysis.variants import parse_variant
+from dashboard import data, state, words
+from dashboard.parts import widgets
+from dashboard.parts.listings import concept_columns, concept_name, listing
+from dashboard.words import count, percent, points
+
+
+def duel(run: str, query: int, variant: str) -> dict[str, int]:
+    """Right candidate and rival of a query as choices; where one is missing, the best-ranked others."""
+    contest = data.ask("retrieval.contest", run, query, variant)
+    rows = data.ask("retrieval.candidate_list", run, query, variant, "", 2)["row"].tolist()
+    right = contest.right.row if contest.right else rows[0]
+    wrong = contest.wrong.row if contest.wrong else rows[-1]
+    return {"candidate": int(right), "rival": int(wrong)}
+
+
+def similarity(value: float) -> str:
+    """A similarity as small HTML with its definition."""
+    return f'<span class="lens-number" title="{escape(words.explain("similarity"))}">similarity {value:.4f}</span>'
+
+
+def query_picker(run: str, query: int, variant: str) -> None:
+    """Another query, by search; right and wrong candidate come with it."""
+    place = st.popover(
+        "Another query", icon=":material/search:", width="stretch", key=f"queries-{query}", on_change="rerun"
+    )
+    if not place.open:
+        return
+    with place:
+        kind = state.pick(
+            st.segmented_control, "of", "Queries", ["failing", "all"], format_func=str.capitalize, help=words.KIND_HELP
+        )
+        search = state.text("search", "Search", placeholder="fox, snow, test-17 …", help=words.FIND_HELP)
+        frame = data.ask("retrieval.query_list", run, variant, variant, kind, search, 50)
+        table, columns = listing(run, "queries", frame, 170, rank=frame["rank_after"])
+        columns["rank"] = st.column_config.NumberColumn("Rank", help=words.explain("rank"), format="%d", width=70)
+        key, rows = f"{run}-{variant}-{kind}-{search}", frame["row"].tolist()
+        state.table(
+            "query", table, rows, query, key, lambda row: duel(run, row, variant), height=300, column_config=columns
+        )
+        st.caption(
+            f"{count(len(frame))} of {count(frame.attrs['total'])} queries. Rank of the first relevant candidate."
+        )
+
+
+def candidate_picker(run: str, query: int, row: int, variant: str, name: str) -> None:
+    """Another candidate, by rank or search."""
+    place = st.popover(
+        "Another candidate", icon=":material/search:", width="stretch", key=f"{name}-{query}-{row}", on_change="rerun"
+    )
+    if not place.open:
+        return
+    with place:
+        search = state.text(f"find-{name}", "Search", placeholder="fox, snow …", help=words.FIND_HELP)
+        frame = data.ask("retrieval.candidate_list", run, query, variant, search, 50)
+        more = {column: frame[column] for column in ("rank", "similarity", "relevant")}
+        table, columns = listing(run, "candidates", frame, 190, **more)
+        columns["rank"] = st.column_config.NumberColumn("Rank", help=words.explain("rank"), format="%d", width=70)
+        columns["similarity"] = st.column_config.NumberColumn(
+            "Similarity", help=words.explain("similarity"), format="%.3f", width=90
+        )
+        columns["relevant"] = st.column_config.CheckboxColumn("Relevant", width=80)
+        state.table(
+            name,
+            table,
+            frame["row"].tolist(),
+            row,
+            f"{run}-{query}-{variant}-{search}",
+            height=300,
+            column_config=columns,
+        )
+        st.caption(f"{count(len(frame))} of {count(frame.attrs['total'])} candidates, best first.")
+
+
+def leading(found: Any, view: str) -> Any:
+    """The row that decides: the largest contribution that speaks for whoever is ahead; of a single pair, the
+    largest."""
+    speaking = (
+        found.table[(found.table["contribution"] < 0) == (found.similarity < 0)] if view == "margin" else found.table
+    )
+    rows = speaking if len(speaking) else found.table
+    return rows.iloc[0] if len(rows) else None
+
+
+def told(found: Any, view: str) -> str:
+    """The explanation in one sentence."""
+    first = leading(found, view)
+    if first is None:
+        return "No concept fires on these items."
+    name = f"concept {concept_name(first.concept, first.label)}"
+    if view != "margin":
+        return f"Similarity {found.similarity:.4f}: {name} contributes {first.contribution:+.4f}"
+    winner = "wrong" if found.similarity < 0 else "right"
+    return (
+        f"The {winner} candidate is ahead by {abs(found.similarity):.4f}, above all by {name}"
+        f" ({first.contribution:+.4f})"
+    )
+
+
+def parts_of(found: Any) -> tuple[list[str], list[float], pd.DataFrame]:
+    """Labels and values of the waterfall, and the same as a table."""
+    concepts = [
+        concept_name(int(k), label) for k, label in zip(found.table["concept"], found.table["label"], strict=True)
+    ]
+    more = {f"{found.rest_count:,} other concepts": found.rest, "offset": found.offset}
+    more |= {"SAE error, query": found.query_error, "SAE error, candidate": found.candidate_error}
+    labels, values = [*concepts, *more], [*map(float, found.table["contribution"]), *more.values()]
+    return labels, values, pd.DataFrame({"part": labels, "contribution": values})
+
+
+def reconciled(found: Any, total: str) -> None:
+    """The sum beside the score: they agree to rounding."""
+    concepts = float(found.table["contribution"].sum()) + found.rest
+    errors = found.query_error + found.candidate_error
+    widgets.facts(
+        {
+            "concepts": f"{concepts:+.6f}",
+            "offset": f"{found.offset:+.6f}",
+            "SAE errors": f"{errors:+.6f}",
+            f"= {total}": f"{found.similarity:+.6f}",
+            "residual": f"{found.residual:.0e}",
+        }
+    )
+    centred = " Codes are taken relative to their mean, because this variant centres." if found.centred_codes else ""
+    st.caption(
+        f"Every part is exact: the sum equals the score but for rounding.{centred}", help=words.word("offset").help
+    )
+
+
+def contribution_table(found: Any, view: str, variant: str, key: str) -> int:
+    """The concepts of an explanation; returns the chosen one, by default the leading one. A concept the variant edits
+    may stay chosen."""
+    table, spec, concept = found.table, parse_variant(variant), state.current().concept
+    known = {*table["concept"], *dict(spec.edits), *spec.removed}
+    concept = concept if concept in known else int(leading(found, view).concept)
+    number = st.column_config.NumberColumn
+    columns = concept_columns(["modality_score"], {}) | {
+        "contribution": number("Contribution", help=words.explain("contribution"), format="%+.4f"),
+        "query_activation": number("On query", help=words.explain("activation"), format="%.2f"),
+        "candidate_activation": number("On candidate", help=words.explain("activation"), format="%.2f"),
+        "label": st.column_config.TextColumn("Label", help=words.LABEL_HELP, width=105),
+    }
+    state.table("concept", table, table["concept"].tolist(), concept, key, height=248, column_config=columns)
+    state.keep("concept")
+    return concept
+
+
+def concept_of(run: str, found: Any, concept: int) -> str:
+    """A concept of an explanation with what it contributes."""
+    name = concept_name(concept, str(data.ask("concepts.table", run)["label"].iloc[concept]))
+    row = found.table[found.table["concept"] == concept]["contribution"]
+    return (
+        f"Concept {name}: {row.iloc[0]:+.4f}"
+        if len(row)
+        else f"Concept {name}: edited by this variant, not among the largest here"
+    )
+
+
+def removal_figures(table: pd.DataFrame, share: float) -> None:
+    """Recall@1 with the chosen share removed, beside the control and no removal."""
+    at = table[table["share"] == share]
+    top = float(at[at["kind"] == "top attribution"]["recall@1"].iloc[0])
+    control = at[at["kind"] != "top attribution"]["recall@1"]
+    none = float(table[table["share"] == 0]["recall@1"].iloc[0])
+    grid = st.grid(3, min_column_width=120, gap="xsmall")
+    n = table.attrs["queries"]
+    help = words.explain("recall@1", n, "queries")
+    grid.metric("Top gone", percent(top), _delta(top - none), help=help, border=True)
+    if len(control):
+        mean = float(control.mean())
+        grid.metric(
+            "Random gone",
+            percent(mean),
+            _delta(mean - none),
+            help=f"{help} Mean over {len(control)} draws.",
+            border=True,
+        )
+    grid.metric("All kept", percent(none), help=help, border=True, height="stretch")
+
+
+def _delta(difference: float) -> str:
+    """Points with a plain minus sign, by which Streamlit knows down from up."""
+    return points(difference).replace("−", "-")
+
+
+def removal_note(table: pd.DataFrame, share: float) -> str:
+    """How many concepts and dimensions, and where attribution was measured."""
+    at = table[(table["share"] == share) & (table["kind"] == "top attribution")].iloc[0]
+    source = table.attrs["fitted_on"]
+    fitted = (
+        "support pairs, which no number here is measured on"
+        if source == "support"
+        else "the test pairs themselves (there are no support pairs): optimistic"
+    )
+    return (
+        f"At {100 * share:g}%: {count(at['concepts'])} concepts, {count(at['rank'])} dimensions. Attribution was"
+        f" measured on {fitted}."
+    )
+
+
+def removal_title(table: pd.DataFrame, share: float) -> str:
+    """What removal did, in one sentence."""
+    top = table[table["kind"] == "top attribution"].set_index("share")["recall@1"]
+    if not share:
+        return f"Recall@1 with every concept: {percent(top[0])}"
+    control = table[(table["kind"] != "top attribution") & (table["share"] == share)]["recall@1"].mean()
+    lead = f"Without the top {100 * share:g}%, Recall@1 goes from {percent(top[0])} to {percent(top[share])}"
+    return f"{lead}; without as many random ones to {percent(control)}"

@@ -1,0 +1,253 @@
+"""Words of the Exhibits page: columns of its tables, outcomes of its verdicts, and how their numbers are written."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import Any
+
+from dashboard.words import TASKS, WORDS, count, percent
+
+FIDELITY_HELP = (
+    "Explained variance of the pooled embeddings, averaged over dimensions; what is retrieved with the reconstructions"
+    " z D + u."
+)
+INTERVALS = "In brackets: 95% intervals, bootstrap over queries unless the definition says otherwise."
+
+LABELS: dict[str, str] = {
+    "run": "Run",
+    "model": "Model",
+    "kind": "Kind",
+    "task": "Task",
+    "variant": "Variant",
+    "against": "Against",
+    "queries": "Queries",
+    "candidates": "Candidates",
+    "metric": "Differences of",
+    "gain": "Difference, points",
+    "gain_p": "p",
+    "beyond_random": "Beyond random, points",
+    "beyond_random_p": "p, beyond random",
+    "beyond_centring": "Beyond centring, points",
+    "beyond_centring_p": "p, beyond centring",
+    "beyond_realign": "Beyond ReAlign, points",
+    "beyond_realign_p": "p, beyond ReAlign",
+    "realign_ahead": "ReAlign ahead by, points",
+    "realign_ahead_p": "p, ReAlign ahead",
+    "narrowed": "Gap narrowed by, points",
+    "narrowed_p": "p, gap narrowed",
+    "layer": "Layer",
+    "pooling": "Pooling",
+    "mask": "Tokens",
+    "beta": "β",
+    "removal": "Removed",
+    "draws": "Random draws",
+    "statistics": "Mean and covariance from",
+    "synthetic": "Synthetic rows too",
+    "removed": "Concepts removed",
+    "then": "Then",
+    "share": "Share of concepts",
+    "concepts": "Concepts",
+    "measures": "Measures",
+    "overlap": "Overlap",
+    "set_size": "Concepts in each set",
+    "pairs": "Pairs",
+    "energy_held": "Energy held",
+    "needed": "Concepts needed",
+    "alive": "Concepts that fire",
+    "share_of_alive": "Of those that fire",
+    "left": "Score from",
+    "right": "to",
+    "count": "Concepts",
+    "share_of_concepts": "Of the concepts",
+    "share_of_energy": "Of the energy",
+    "scored": "Concepts with a score",
+    "undefined": "Fire without a score",
+    "dead": "Never fire",
+    "share_text": "Text (> 0.9)",
+    "share_image": "Image (< 0.1)",
+    "share_between": "Between",
+    "shapes": "Shapes",
+    "dimensions": "Dimensions",
+    "repeats": "Repeats",
+    "ratio": "ReAlign / similarities",
+    "realign_seconds": "ReAlign, s",
+    "realign_apply_seconds": "Applying alone, s",
+    "similarity_seconds": "Similarities, s",
+    "realign_mib": "ReAlign, MiB",
+    "realign_apply_mib": "Applying alone, MiB",
+    "similarity_mib": "Similarities, MiB",
+    "setting": "Setting",
+    "note": "Note",
+    "live": "Live",
+    "printed": "Printed",
+    "difference": "Live − printed",
+    "inside": "Inside",
+    "figure": "Figure",
+    "value": "Value",
+    "n": "n",
+    "dataset": "Data set",
+    "p_value": "p",
+    "p_holm": "p, Holm",
+    "along": "Along",
+    "amount": "Removed, % or directions",
+    "listed": "Concepts listed",
+    "rank": "Directions removed",
+    "draw_lowest": "Lowest draw",
+    "draw_highest": "Highest draw",
+    "part": "Part",
+    "label": "What",
+    "compared_with": "Compared with",
+    "beta_queries": "Shrinkage, queries",
+    "beta_candidates": "Shrinkage, candidates",
+    "fitted_on": "Fitted on",
+    "size": "Support queries",
+    "gain_worst": "Lowest bound of a draw, points",
+    "remedy": "Remedy",
+    "remedy_kind": "Kind",
+    "measure": "Measure",
+    "change": "Change from raw",
+    "change_p": "p",
+    "concept": "Concept",
+    "named": "Concept, label",
+    "modality_score": "Modality score",
+    "decided": "Failures decided",
+    "share_of_failures": "Of all failures",
+    "largest": "Failures it weighs most in",
+    "term_mean": "Mean term",
+    "failures": "Failures",
+    "choice": "Chosen",
+    "dictionary": "Dictionary",
+    "dictionary_kind": "Kind",
+    "share_for_99": "Hold 99% of energy",
+    "concepts_for_99": "Needed for 99%",
+    "top": "Top 1% set",
+    "overlap_energy_attribution": "Overlap energy, attribution",
+    "overlap_energy_bridge": "Overlap energy, bridge",
+    "overlap_attribution_bridge": "Overlap attribution, bridge",
+    "overlap_all": "Overlap of all three",
+    "own_cosine": "Nearest concept of own SAE",
+    "own_above_07": "Above 0.7",
+    "own_above_09": "Above 0.9",
+    "own_span": "Span shared with own SAE",
+    "own_span_by_chance": "By chance",
+    "l0": "Active per item",
+    "dead_share": "Never fire",
+    "explained_variance": "Explained variance",
+    "explained_queries": "Of queries",
+    "explained_candidates": "Of candidates",
+    "explained_in_training": "In training",
+    "trained_rows": "Trained on rows of",
+}
+"""Column -> heading; others are shown with spaces for underscores."""
+
+CELLS: dict[str, dict[str, str]] = {
+    "variant": {"none": "raw", "center": "centred", "realign": "ReAlign", "pca": "PCA", "zca": "ZCA"},
+    "mask": {
+        "all": "all tokens",
+        "no-image": "without image tokens",
+        "no-prompt": "without prompt tokens",
+        "text": "own text only",
+    },
+    "layer": {"-1": "last"},
+    "beta": {"": "raw"},
+    "measure": {"d'": "separation of pairs, d′", "hubness (skewness of N_10)": "hubness (skewness of N₁₀)"},
+    "dictionary_kind": {"sae": "SAE"},
+    "task": {str(task): words for task, words in TASKS.items()},
+    "then": {"none": "nothing", "center": "centring", "realign": "ReAlign"},
+    "statistics": {
+        "per-side": "each side's own",
+        "support": "support split",
+        "shared": "both sides together",
+        "candidates": "the candidates",
+    },
+}
+"""Values that go by another name."""
+
+SHARES = ("share", "draw_", "own_above", "overlap", "concepts_share", "energy_held", "explained", "agreement")
+"""Columns that start with one of these hold ratios."""
+DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss")
+OUTCOMES = {"agrees": "agrees", "yes": "agrees", "disagrees": "differs", "no": "differs"}
+"""Outcome -> kind of badge."""
+COMPUTING = "Computing “{title}” on {runs}. The first time it takes seconds to minutes; the answer is kept."
+ABOUT = {
+    "claim": (
+        "The claim, on these runs",
+        "By the rule below; a difference counts where its paired 95% interval leaves 0 out and p < 0.05.",
+    ),
+    "beside": ("Beside the claim", "What the study does not claim: controls, and kinds of model it does not speak of."),
+    "printed": (
+        "The printed numbers",
+        "Each printed number is held against the live 95% interval, same model, data set and task only.",
+    ),
+}
+ANSWER = "The answer, on these runs"
+OPTIONS = {"metric": "Judged by", "along": "Removed along", "then": "Followed by"}
+"""Labels of options that differ from those of columns."""
+SHEETS = {"": "The numbers", "concept": "Concepts that decide failures", "switched off": "With concepts switched off"}
+ALONG = {"share": "% of the concepts", "rank": "directions"}
+FIGURES = {
+    "explained variance": "Explained variance",
+    "recall@1 of the reconstruction": "Recall@1 of reconstructions",
+    "recall@1 of the embedding": "Recall@1 of embeddings",
+    "dead share": "Never fire",
+}
+"""Figures of fidelity."""
+YES_NO = "Where it agrees the answer reads yes, where it disagrees no."
+GROUPS = {"study": "The study", "beyond": "Beyond the study"}
+ALL_RUNS, CHOSEN = "all", "chosen"
+RUNS_HELP = (
+    "The run of the sidebar and the one it is compared with, or every run of the cache. Runs that cannot take part say"
+    " why below."
+)
+PRINTED_HELP = "As printed: recall in per cent. Notes say how a number was read and what it contradicts."
+NOT_THESE = "For other models and data than these runs: compare directions, not values."
+
+
+def label(column: str) -> str:
+    """The heading of a column."""
+    if column in WORDS and column not in LABELS:
+        return WORDS[column].label
+    text = LABELS.get(column) or column.replace("_", " ")
+    return text if text[:2] in ("p", "p,") or column in LABELS else text[:1].upper() + text[1:]
+
+
+def option(name: str, value: Any) -> str:
+    """A value of an exhibit's option, as the picker shows it."""
+    return CELLS.get(name, {}).get(str(value)) or label(str(value)) if isinstance(value, str) else str(value)
+
+
+def write(column: str, value: Any) -> str:
+    """A cell of an exhibit's table: ratios in per cent, differences in points, p to four digits, counts with commas."""
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return CELLS.get(column, {}).get("", "")
+    if named := CELLS.get(column, {}).get(str(value)):
+        return named
+    if column == "named":
+        return str(value).removesuffix(" ?")
+    if isinstance(value, bool | str):
+        return {"True": "yes", "False": "no"}.get(str(value), str(value))
+    return _number(column, float(value))
+
+
+def _number(column: str, value: float) -> str:
+    if column.endswith("_p") or column.startswith(("p_", "p, ")):
+        return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    kind = unit(column.removesuffix("_low").removesuffix("_high"))
+    if kind == "points":
+        return points(value)
+    if kind == "percent":
+        return percent(value)
+    return count(value) if value == int(value) and abs(value) >= 1000 else f"{value:.4g}".replace("-", "−")
+
+
+def points(difference: float) -> str:
+    """0.0123 -> `+1.2`; what rounds to nothing has no sign."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def unit(column: str) -> str:
+    """What a column's numbers are: percent (of a ratio), points (of a difference of ratios) or plain."""
+    if column.startswith(DIFFERENCES):
+        return "points"
+    return "percent" if column.startswith(("recall@", *SHARES)) or column.endswith("_share") else "plain"

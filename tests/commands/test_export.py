@@ -1,0 +1,181 @@
+"""`export` against everything: recall before and after whitening and the four measures, recomputed from its plain files
+in float64.
+
+Nothing of `core` is used for the recomputation: numpy and scipy over the definitions of the study.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from core.commands.cli import app
+
+pytestmark = pytest.mark.demo
+RUNS = ("demo", "demo-clip", "demo-task7")
+
+
+def cli(*words: str) -> dict:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+class Exported:
+    """The files of one export, as an outsider reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.queries, self.candidates = (
+            np.load(folder / f"{p}.npy").astype(np.float64) for p in ("queries", "candidates")
+        )
+        self.items = {p: pd.read_parquet(folder / f"{p}.parquet") for p in ("queries", "candidates")}
+        qrels = pd.read_parquet(folder / "qrels.parquet")
+        rows = {p: {i: n for n, i in enumerate(self.items[p]["id"])} for p in self.items}
+        self.pairs = [
+            (rows["queries"][q], rows["candidates"][c])
+            for q, c in zip(qrels["query-id"], qrels["corpus-id"], strict=True)
+        ]
+        self.codes = {
+            p: sp.load_npz(folder / f"codes_{p}.npz").tocsr().astype(np.float64) for p in ("queries", "candidates")
+        }
+        self.dictionary = np.load(folder / "dictionary.npy").astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def exported(demo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRIEVAL_LENS_CACHE", str(demo_cache))
+        found = {}
+        for run in RUNS:
+            out = tmp_path_factory.mktemp(run)
+            assert CliRunner().invoke(app, ["export", run, "--out", str(out)]).exit_code == 0
+            found[run] = Exported(out)
+        return found
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def hits(
+    queries: np.ndarray, candidates: np.ndarray, pairs: list[tuple[int, int]]
+) -> tuple[dict[int, set[int]], set[int]]:
+    """Per k the query rows that hit, and the rows whose answer hangs on a tie of 1e-6 (left out of the comparison)."""
+    similarity = unit(queries) @ unit(candidates).T
+    relevant: dict[int, list[int]] = {}
+    for q, c in pairs:
+        relevant.setdefault(q, []).append(c)
+    found: dict[int, set[int]] = {1: set(), 5: set(), 10: set()}
+    ties: set[int] = set()
+    for q, rows in relevant.items():
+        best = similarity[q, rows].max()
+        rivals = np.delete(similarity[q], rows)
+        certain, possible = int((rivals > best + 1e-6).sum()), int((rivals > best - 1e-6).sum())
+        for k, hit in found.items():
+            if certain < k:
+                hit.add(q)
+            if (certain < k) != (possible < k):
+                ties.add(q)
+    return found, ties
+
+
+def whitened(x: np.ndarray, fit: np.ndarray, beta: float, eps: float) -> np.ndarray:
+    """ReAlign by its definition (Eqs 11-12): statistics of `fit`, applied to `x`; both already L2-normalised."""
+    mean = fit.mean(axis=0)
+    covariance = (fit - mean).T @ (fit - mean) / (len(fit) - 1)
+    shrunk = (1 - beta) * covariance + beta * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    values, vectors = np.linalg.eigh(shrunk)
+    return (x - mean) @ vectors @ np.diag((values.clip(min=0) + eps) ** -0.5) @ vectors.T
+
+
+def assert_recall(payload: dict, queries: np.ndarray, candidates: np.ndarray, exported: Exported) -> None:
+    found, ties = hits(queries, candidates, exported.pairs)
+    for k in (1, 5, 10):
+        slack = len(ties) / payload["queries"]
+        assert payload["recall"][str(k)] == pytest.approx(len(found[k]) / payload["queries"], abs=slack + 1e-12)
+    assert len(ties) <= 0.02 * payload["queries"], "too many ties for the comparison to mean anything"
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_raw_recall(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+    e = exported[run]
+    assert_recall(cli("evaluate", run, "--json"), e.queries, e.candidates, e)
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("statistics", ["per-side", "shared"])
+@pytest.mark.parametrize(("beta", "eps"), [(0.1, 1e-5), (0.5, 1e-3), (1.0, 1e-5)])
+def test_realign_recall(
+    run: str, statistics: str, beta: float, eps: float, exported: dict[str, Exported], demo_store: object
+) -> None:
+    e = exported[run]
+    words = ("--transform", "realign", "--beta", str(beta), "--eps", str(eps), "--statistics", statistics)
+    q, c = unit(e.queries), unit(e.candidates)
+    fits = (q, c) if statistics == "per-side" else (np.concatenate([q, c]),) * 2
+    assert_recall(
+        cli("evaluate", run, *words, "--json"), whitened(q, fits[0], beta, eps), whitened(c, fits[1], beta, eps), e
+    )
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_centred_recall(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+    e = exported[run]
+    q, c = unit(e.queries), unit(e.candidates)
+    assert_recall(cli("evaluate", run, "--transform", "center", "--json"), q - q.mean(axis=0), c - c.mean(axis=0), e)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_exported_whitening_is_the_one_evaluated(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+    e = exported[run]
+    w = load_file(e.folder / "whitening.safetensors")
+    q, c = (
+        (unit(x) - w[f"{s}.mean"]) @ w[f"{s}.matrix"] for x, s in ((e.queries, "query"), (e.candidates, "candidate"))
+    )
+    assert_recall(cli("evaluate", run, "--transform", "realign", "--json"), q, c, e)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_four_measures(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+    e = exported[run]
+    table = pd.read_parquet(e.folder / "concepts.parquet")
+    zq, zc = e.codes["queries"].toarray(), e.codes["candidates"].toarray()
+    both = np.concatenate([zq, zc])
+    modality = np.concatenate([e.items[p]["modality"].to_numpy() for p in ("queries", "candidates")])
+    expect = {"energy": both.mean(axis=0), "frequency": (both > 0).mean(axis=0)}
+    a, b = zq[[q for q, _ in e.pairs]], zc[[c for _, c in e.pairs]]
+    expect["bridge"] = (a * b).mean(axis=0) * (e.dictionary**2).sum(axis=1)
+    expect["attribution"] = (a * (b @ e.dictionary @ e.dictionary.T) + b * (a @ e.dictionary @ e.dictionary.T)).mean(
+        axis=0
+    )
+    for name, values in expect.items():
+        scale = np.abs(values).max()
+        np.testing.assert_allclose(table[name] / scale, values / scale, atol=1e-4, err_msg=name)
+    if {"text", "image"} <= set(modality):
+        text, image = both[modality == "text"].mean(axis=0), both[modality == "image"].mean(axis=0)
+        fires = text + image > 0
+        np.testing.assert_allclose(
+            table["modality_score"][fires], (text / np.where(fires, text + image, 1))[fires], atol=1e-4
+        )
+        assert table["modality_score"][~fires].isna().all(), "a concept that never fires has no modality score"
+    else:
+        assert table["modality_score"].isna().all()
+
+
+def test_codes_and_dictionary_fit_the_embeddings(exported: dict[str, Exported]) -> None:
+    for e in exported.values():
+        np.testing.assert_allclose(np.linalg.norm(e.dictionary, axis=1), 1, atol=1e-4)
+        assert (e.codes["queries"].data >= 0).all()
+        assert e.codes["queries"].shape == (len(e.queries), len(e.dictionary))
+
+
+def test_demo_candidates_are_unique(exported: dict[str, Exported]) -> None:
+    texts = exported["demo"].items["candidates"]["text"]
+    assert texts.is_unique and len(texts) >= 2000

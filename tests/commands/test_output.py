@@ -1,0 +1,52 @@
+"""Tables on the command line: nothing is lost however narrow the line, and JSON stays strict."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from core.commands import output
+from core.commands.output import emit, show
+
+WIDE = pd.DataFrame(
+    {
+        "run": ["a", "a", "b"],
+        "model": ["m", "m", "n"],
+        "step": ["x", "y", "x"],
+        "where": ["a long text that would not fit into a cell of a table", "", "short"],
+        **{f"measure {n}": [n + 0.25, float("nan"), 10.0 * n] for n in range(12)},
+    }
+)
+
+
+def test_a_wide_table_comes_in_blocks_that_each_name_their_rows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(output, "NO_TERMINAL", 80)
+    show(WIDE, "title")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    heads = [line for line in lines if line.startswith("┃")]
+    assert len(heads) > 1
+    assert all(head.split("┃")[1:3] == heads[0].split("┃")[1:3] for head in heads)
+    shown = [name.strip() for head in heads for name in head.split("┃")[1:-1]]
+    assert set(shown) == set(WIDE.columns)
+    assert lines[-2:] == ["[1] a long text that would not fit into a cell of a table", "[2] short"]
+
+
+def test_a_table_that_fits_is_one_table(capsys: pytest.CaptureFixture) -> None:
+    show(WIDE[["run", "step", "where"]])
+    out = capsys.readouterr().out
+    assert out.count("┃ run") == 1
+    assert "a long text that would not fit into a cell of a table" in out
+
+
+def test_names_are_what_tells_rows_apart() -> None:
+    assert output._naming(WIDE.map(str)) == ["run", "step"]
+
+
+def test_json_is_strict(capsys: pytest.CaptureFixture) -> None:
+    emit({"a": float("nan"), "b": [float("inf"), 1.5], 3: None})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "3": None}

@@ -1,0 +1,147 @@
+"""The demo models: tokens and training rows are what inference uses, cards say what the shipped weights do."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import core.demo
+from core import world
+
+WEIGHTS = Path(core.demo.__file__).parent / "weights"
+SCENES = [world.scene("test", i) for i in range(40)]
+
+
+@pytest.mark.parametrize("name", ["demo-clip", "demo-mllm"])
+def test_weights_are_shipped_with_a_card(name: str) -> None:
+    files = {path.name: path.stat().st_size for path in (WEIGHTS / name).iterdir()}
+    assert max(files.values()) <= 16 * 2**20 and "config.json" in files and "tokenizer.json" in files
+    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
+    for said in ("How it was trained", "What it reached", "Limits", "R@1", "seed"):
+        assert said in card, said
+    assert sum(p.stat().st_size for p in WEIGHTS.rglob("*") if p.is_file()) <= 60 * 2**20
+
+
+@pytest.fixture(scope="module")
+def processor():  # noqa: ANN201
+    """The processor of demo-mllm, made from the grammar."""
+    pytest.importorskip("transformers")
+    from core.demo import tokens
+
+    return tokens.mllm_processor()
+
+
+def test_the_tokenizer_of_the_weights_is_that_of_the_grammar(processor) -> None:  # noqa: ANN001
+    shipped = json.loads((WEIGHTS / "demo-mllm" / "tokenizer.json").read_text(encoding="utf-8"))
+    assert json.loads(processor.tokenizer.backend_tokenizer.to_str())["model"] == shipped["model"]
+
+
+def test_every_thing_is_one_token_and_any_text_survives(processor) -> None:  # noqa: ANN001
+    tokenizer = processor.tokenizer
+    assert all(len(tokenizer.encode(name, add_special_tokens=False)) == 1 for name in world.NAMES)
+    for text in ("Zażółć gęślą jaźń", "犬と猫 🐕", "x = {'a': 1}\n\ttab"):
+        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
+def test_training_rows_speak_the_chat_template(processor) -> None:  # noqa: ANN001
+    from core.demo import figures, generative, tokens
+
+    rows = [generative.picture_row(i) for i in range(60)]
+    row = next(r for r in rows if r.text.startswith(tokens.USER + generative.IMAGES + tokens.PROMPTS["image"]))
+    first = processor.apply_chat_template(figures.conversation(None, tokens.PROMPTS["image"]))
+    given = processor(images=[world.render(row.scene)], text=[first], return_tensors="np")["input_ids"][0]
+    learned = processor.tokenizer(row.text, add_special_tokens=False, return_tensors="np")["input_ids"][0]
+    assert np.array_equal(given, learned[: len(given)])
+
+
+def test_training_sees_what_the_processor_makes(processor) -> None:  # noqa: ANN001
+    from core.demo import contrastive
+
+    pictures = [world.render(scene) for scene in SCENES[:8]]
+    made = processor.image_processor(pictures, return_tensors="np")["pixel_values"]
+    assert np.abs(contrastive.pixels(pictures).numpy() - made).max() < 1e-5
+
+
+def test_a_summary_may_be_any_word_of_the_scene(processor) -> None:  # noqa: ANN001
+    from core.demo import generative
+
+    row = next(r for r in map(generative.picture_row, range(60)) if r.words[0] and len(r.words[0]) == 3)
+    given = generative.lesson([row], processor.tokenizer)
+    goals, shares = given.goals[0].tolist(), given.shares[0].tolist()
+    assert tuple(processor.tokenizer.decode([g]) for g in goals[:3]) == row.words[0]
+    assert shares[:3] == pytest.approx([generative.SUMMARY_WEIGHT / 3] * 3) and shares[3] == 0
+    assert given.shares.count_nonzero() == given.shares.shape[0] + 2  # every other state has one goal
+
+
+def test_names_are_found_in_captions() -> None:
+    pytest.importorskip("transformers")
+    from core.demo import figures
+
+    assert figures.named("two mice and a hot sushi under water") == ({"mouse", "sushi"}, {"water"})
+    scene = next(s for s in SCENES if len(s.things) == 2)
+    good, half = f"{scene.things[0]} {scene.things[1]} {scene.background}", f"{scene.things[0]} nowhere"
+    found = figures.score_captions([scene, scene], [good, half])
+    assert (found.all_things, found.background, found.words_by_number) == (0.5, 0.5, {2: 0.75})
+
+
+def test_realign_is_whitening_with_the_shrunk_covariance() -> None:
+    pytest.importorskip("transformers")
+    from sklearn.covariance import ShrunkCovariance
+
+    from core.demo import figures
+
+    x = np.random.default_rng(0).normal(size=(200, 6)) @ np.diag([3, 2, 1, 1, 0.5, 0.1]) + 1
+    values, vectors = np.linalg.eigh(ShrunkCovariance(shrinkage=0.1).fit(x).covariance_)
+    white = (x - x.mean(0)) @ vectors / np.sqrt(values) @ vectors.T
+    assert np.allclose(figures.realigned(x, floor=0), white / np.linalg.norm(white, axis=1, keepdims=True))
+
+
+def test_recall_by_hand() -> None:
+    pytest.importorskip("transformers")
+    from core.demo import contrastive
+
+    images, texts = np.eye(2), np.array([[0.1, 0.0], [0.9, 0.0], [0.5, 0.2], [0.4, 0.1]])
+    assert contrastive.recall(images, texts, 2, at=(1, 2)) == {1: 1.0, 2: 1.0}
+    assert contrastive.recall(images, texts[::-1], 2, at=(1, 2, 3)) == {1: 0.0, 2: 0.5, 3: 1.0}
+
+
+def _card_figure(label: str) -> float:
+    """A percentage of the figures table of demo-mllm's card, as a share."""
+    card = (WEIGHTS / "demo-mllm" / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| {re.escape(label)} \| ([\d.]+)% \|", card, re.MULTILINE)
+    assert found, label
+    return float(found[1]) / 100
+
+
+def _plausible(hits: int, trials: int, rate: float) -> bool:
+    """Whether `hits` lies within 4 standard deviations (and two hits) of what the rate promises."""
+    return abs(hits - trials * rate) <= 4 * math.sqrt(trials * rate * (1 - rate)) + 2
+
+
+def test_plausibility_can_fail() -> None:
+    assert _plausible(56, 60, 0.93) and not _plausible(40, 60, 0.93)
+
+
+def test_shipped_captions_are_as_good_as_the_card_says() -> None:
+    transformers = pytest.importorskip("transformers")
+    from core.demo import figures, shipping
+
+    processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-mllm")
+    trials = 60
+    found = figures.caption_figures(shipping.load_mllm(), processor, "test", trials)
+    assert _plausible(round(found.all_things * trials), trials, _card_figure("captions with all the right things"))
+    assert _plausible(round(found.background * trials), trials, _card_figure("captions with the right background"))
+
+
+def test_shipped_clip_retrieves() -> None:
+    transformers = pytest.importorskip("transformers")
+    from core.demo import contrastive, shipping
+
+    processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-clip")
+    found = contrastive.measure(shipping.load_clip(), processor.tokenizer, "test", 200)
+    assert found[1] >= 0.6 and found[1] <= found[5] <= found[10]
