@@ -152,7 +152,7 @@ def test_a_mask_that_leaves_nothing_is_said_before_anything_is_encoded(store: St
 
 
 def test_doctor_says_what_models_have_to_live_with(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.models.memory.free_gib", lambda spread=False: 8.0)
+    monkeypatch.setattr("core.models.device.free_gib", lambda spread=False: 8.0)
     monkeypatch.setenv("RETRIEVAL_LENS_DEVICE", "cpu")
     checks = {row["check"]: row for row in json.loads(cli("doctor", "--json").stdout)["checks"]}
     fitting = sum(row.parameters * 4 * 1.2e9 / 2**30 <= 8 for row in KNOWN.values())
