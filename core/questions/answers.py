@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
 from core.records import SIDE_OF_PART, Part
@@ -73,6 +74,13 @@ def _fit_data(run: Run) -> FitData:
         support_candidate_codes=codes("support_candidates"),
         dictionary=run.sae.dictionary if run.sae is not None else None,
     )
+
+
+def query_clusters(run: Run) -> np.ndarray | None:
+    """Test queries that share a relevant candidate, by number (n,); None where none do."""
+    if "query_clusters" not in run._memo:
+        run._memo["query_clusters"] = shared_answers(run.qrels("test").pairs, len(run.corpus.items("queries")))
+    return run._memo["query_clusters"]
 
 
 def variant_of(run: Run, text: str) -> VariantSpec:

@@ -17,7 +17,16 @@ from core.analysis import retrieval as science
 from core.analysis.variants import apply_variant, fit_variant
 from core.analysis.variants import gain_split as gain_split_variants
 from core.errors import UserError
-from core.questions.answers import answer, cached_table, fit_data, fitted, item_frame, transformed, variant_of
+from core.questions.answers import (
+    answer,
+    cached_table,
+    fit_data,
+    fitted,
+    item_frame,
+    query_clusters,
+    transformed,
+    variant_of,
+)
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft
@@ -101,7 +110,7 @@ def _evaluate(run: Run, name: str, explicit: str) -> Evaluated:
             draft.save(key, values)
 
     folder = answer(run, "evaluate", {"variant": explicit}, write)
-    ranked = science.Ranked.from_arrays(folder.array)
+    ranked = science.Ranked.from_arrays(folder.array, query_clusters(run))
     return Evaluated(
         name, science.evaluate(ranked), ranked.first, tuple(folder.facts["notes"]), folder.facts["seconds"]
     )
@@ -112,7 +121,7 @@ def compare(run: Run, before: str = "none", after: str = "realign", k: int = 1) 
 
     `table`: DataFrame[metric, before, before_low, before_high, after, after_low, after_high, difference,
     difference_low, difference_high, p_value, test, n]; intervals are 95% bootstrap, p is McNemar's exact test (recall)
-    or random sign flips.
+    or random sign flips; queries that share an answer are drawn and flipped together.
     """
     a, b = evaluate(run, before), evaluate(run, after)
     changes = science.fixed_and_broken(a.ranks, b.ranks, k)
