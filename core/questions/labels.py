@@ -68,7 +68,7 @@ class Labels:
 
 
 def label_all(run: Run) -> Labels:
-    """Label each concept with the attribute of best F1 on the support split, and score that attribute on the test split.
+    """Label each concept with the attribute of best F1 on the support split, and score it on the test split.
 
     Only attributes that are more frequent where the concept fires (LIFT) are candidates, from F1 0.15 on. "fox" where
     the test split gives F1 0.5 or more, "fox?" where it gives less, "nearly everything" for a concept without a name

@@ -19,7 +19,7 @@ from core.store import Store
 
 
 def test_held_out_by_hand() -> None:
-    """Concept 0 fires on items 0, 1; attribute a holds of 1, 2, 3: one together, F1 = 2 / 5, by chance 2 2 3 / (4 5)."""
+    """Concept 0 fires on 0 and 1, a holds of 1, 2, 3: one together, F1 = 2 / 5, by chance 2 2 3 / (4 5)."""
     codes = sp.csr_array(np.array([[1.0, 0], [2, 0], [0, 0], [0, 0]]))
     known = science.with_names([{"b"}, {"a", "b"}, {"a"}, {"a"}], ("a", "b"))
     scored = science.held_out(codes, known, np.array([0, -1]))
@@ -61,7 +61,7 @@ def test_labels_are_scored_on_items_that_did_not_choose_them(demo_store: Store) 
 
 @pytest.mark.demo
 def test_chance_labels_fall_on_the_test_split(demo_store: Store) -> None:
-    """What was chosen for being best on one split is worse on the other, in the mean; that is why it is scored there."""
+    """What was chosen for being best on one split is worse on the other: that is why it is scored there."""
     run = open_run("demo", demo_store)
     labels = label_all(run).table
     named = labels[labels["label_f1"].notna()]
