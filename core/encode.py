@@ -17,15 +17,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.config import EmbeddingSpec
+from core.config import EmbeddingSpec, Mask
 from core.errors import ModelError, NotAvailable, SpecError
 from core.models.base import PROJECTED, Adapter, ModelFacts
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
@@ -69,7 +69,7 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
     choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
-    views = product(*choices)
+    views: Iterable[tuple[int, str, Mask]] = product(*choices)
     if not spec.cross:
         first = tuple(values[0] for values in choices)
         views = (view for view in product(*choices) if sum(a != b for a, b in zip(view, first, strict=True)) <= 1)
@@ -120,7 +120,12 @@ def encode_part(
     Raises:
         ModelError: the model cannot be loaded. NotAvailable: a mask leaves no token of some item.
     """
-    spec = {"content": table.content, "model": facts.key, "views": [str(view) for view in views], "dtype": "float32"}
+    spec: dict[str, Any] = {
+        "content": table.content,
+        "model": facts.key,
+        "views": [str(view) for view in views],
+        "dtype": "float32",
+    }
     spec |= {"outlier_ratio": OUTLIER_RATIO} if any(view.mask == NO_OUTLIERS for view in views) else {}
 
     def write(draft: Draft) -> None:
@@ -149,14 +154,14 @@ class _Journal:
     outliers: dict[str, list[float]] = field(default_factory=dict)
     """Per layer: items with outliers, outlier tokens, largest norm ratio."""
 
-    def note_outliers(self, layer: int, found: np.ndarray) -> None:
+    def note_outliers(self, layer: int, figures: np.ndarray) -> None:
         """Add a batch; `found` (b, 2): largest norm ratio and number of outliers of each item."""
         items, tokens, largest = self.outliers.get(str(layer), [0, 0, 0.0])
-        counts = found[:, 1]
+        counts = figures[:, 1]
         self.outliers[str(layer)] = [
             items + int((counts > 0).sum()),
             tokens + int(counts.sum()),
-            max(largest, float(found[:, 0].max())),
+            max(largest, float(figures[:, 0].max())),
         ]
 
     @classmethod
@@ -302,13 +307,13 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _outlier_note(journal: _Journal) -> str:
-    found = {layer: figures for layer, figures in journal.outliers.items() if figures[1]}
+    layers_with_some = {layer: figures for layer, figures in journal.outliers.items() if figures[1]}
     where = "; ".join(
         f"layer {layer}: {tokens} in {items} items, up to {most:,.0f} times"
-        for layer, (items, tokens, most) in found.items()
+        for layer, (items, tokens, most) in layers_with_some.items()
     )
-    told = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
-    return f'{told}; masks = ["{NO_OUTLIERS}"] leaves them out' if found else ""
+    sentence = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
+    return f'{sentence}; masks = ["{NO_OUTLIERS}"] leaves them out' if layers_with_some else ""
 
 
 def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:

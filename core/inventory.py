@@ -99,13 +99,13 @@ def outliers(run: Run) -> list[dict[str, str]]:
     for part in run.parts:
         facts = run.encode_folder(part).facts
         for one in facts.get("outliers", []):
-            found = (
+            line = (
                 f"{one['outlier_tokens']:,} tokens of {one['outlier_items']:,} items"
                 if one["outlier_tokens"]
                 else "none"
             )
             value = (
-                f"{found} above {facts['outlier_threshold']:g} x the median norm; largest"
+                f"{line} above {facts['outlier_threshold']:g} x the median norm; largest"
                 f" {one['largest_norm_ratio']:,.1f} x"
             )
             rows.append({"setting": f"outlier tokens, {part}, layer {one['layer']}", "value": value})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -126,12 +125,12 @@ def run(
 
     if engine == "ray":
         raise UserError("the ray engine is not part of this version", got="--engine ray", allowed="--engine local")
-    asked, trusted = load_spec(spec), None
+    spec_read, trusted = load_spec(spec), None
     if trust_remote_code is not None:
-        trusted = trusted_source(asked.model, trust_remote_code)
+        trusted = trusted_source(spec_read.model, trust_remote_code)
         typer.echo(f"warning: code of {trusted} will run with your rights", err=True)
     with trusting(trusted):
-        made = pipeline.run(asked, Store.default(), RichProgress())
+        made = pipeline.run(spec_read, Store.default(), RichProgress())
     facts = {
         "run": made.name,
         "key": made.key,
@@ -422,4 +421,4 @@ def serve(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

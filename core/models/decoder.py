@@ -70,7 +70,7 @@ class DecoderAdapter:
 
     def image_tokens(self, item: Item) -> int:
         """Tokens that replace the item's placeholder."""
-        return self._count_image(item.image.size)
+        return self._count_image(item.picture.size)
 
     def plain(self, rendered: list[str]) -> Any:
         """The rendered strings tokenised as they stand, with offsets."""
@@ -119,7 +119,7 @@ class DecoderAdapter:
         """See `Adapter.token_states`."""
         import torch
 
-        found: dict[int, tuple[np.ndarray, Labels]] = {}
+        by_item: dict[int, tuple[np.ndarray, Labels, tuple[int, int] | None]] = {}
         with self.lock, torch.inference_mode():
             for members in self._groups(items):
                 group = [items[i] for i in members]
@@ -128,8 +128,8 @@ class DecoderAdapter:
                 lengths = inputs["attention_mask"].sum(1).tolist()
                 grids = self._grids(inputs, group)
                 for at, member in enumerate(members):
-                    found[member] = (states[at, : lengths[at]], labels[at], grids[at])
-        return _token_states([found[i] for i in range(len(items))], self.hidden_size)
+                    by_item[member] = (states[at, : lengths[at]], labels[at], grids[at])
+        return _token_states([by_item[i] for i in range(len(items))], self.hidden_size)
 
     def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
         """See `Adapter.top_tokens`. Nothing but the unembedding is applied: no final norm, no soft cap, no bias."""
@@ -151,9 +151,9 @@ class DecoderAdapter:
         import torch
 
         own = prompt_of(item, "chat")
-        asked = Prompt((*own.parts, prompt), own.text, prompt)
+        request = Prompt((*own.parts, prompt), own.text, prompt)
         with self.lock, torch.inference_mode():
-            inputs = self._on_device(self.process([item], [self.render(item, asked, answer=True)]))
+            inputs = self._on_device(self.process([item], [self.render(item, request, answer=True)]))
             ids = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
         return self.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
 
@@ -174,12 +174,12 @@ class DecoderAdapter:
         states = self._states(inputs, sorted({view.layer for view in views}))
         attended = inputs["attention_mask"].bool()
         by_role = {mask: self._keep(mask, attended, labels, items) for mask in masks}
-        found = {}
+        pooled = {}
         for view in views:
             own = states[view.layer]
             keep = by_role[view.mask].to(own.device) if view.mask in masks else ordinary(own, attended.to(own.device))
-            found[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
-        return found
+            pooled[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
+        return pooled
 
     def _inputs(self, items: list[Item]) -> tuple[Any, list[str], list[Prompt]]:
         rendered, prompts = self._turns(items)
@@ -214,22 +214,22 @@ class DecoderAdapter:
             return attended
         keep = torch.zeros_like(attended)
         for row, one in enumerate(labels):
-            kept = [role in MASKED_ROLES[mask] for role in one.roles]
-            if not any(kept):
+            counted = [role in MASKED_ROLES[mask] for role in one.roles]
+            if not any(counted):
                 raise NotAvailable(
                     f"mask {mask!r} leaves no token of item {items[row].id!r}",
                     got=f"an item of modality {items[row].modality}",
                     todo="leave this mask out of [embedding] masks, or these items out of the corpus",
                 )
-            keep[row, : len(kept)] = torch.tensor(kept, device=keep.device)
+            keep[row, : len(counted)] = torch.tensor(counted, device=keep.device)
         return keep
 
     def _states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
         wanted = {layer: self._reached(layer % (len(self._layers) + 1), "pixel_values" in inputs) for layer in layers}
-        with self._recording({at for at in wanted.values() if at < len(self._layers)}) as kept:
+        with self._recording({at for at in wanted.values() if at < len(self._layers)}) as recorded:
             output = self._inner(**inputs, use_cache=False, return_dict=True)
-        kept[len(self._layers)] = output.last_hidden_state
-        return {layer: kept[at] for layer, at in wanted.items()}
+        recorded[len(self._layers)] = output.last_hidden_state
+        return {layer: recorded[at] for layer, at in wanted.items()}
 
     def _reached(self, at: int, has_image: bool) -> int:
         """The layer whose output stands at that place: layers that read an image are passed over without one."""
@@ -239,14 +239,14 @@ class DecoderAdapter:
 
     @contextmanager
     def _recording(self, wanted: set[int]) -> Iterator[dict[int, Any]]:
-        kept: dict[int, Any] = {}
+        recorded: dict[int, Any] = {}
 
         def before(_module: Any, args: Any, kwargs: Any) -> None:
-            kept[0] = args[0] if args else kwargs["hidden_states"]
+            recorded[0] = args[0] if args else kwargs["hidden_states"]
 
         def after(at: int) -> Any:
             def hook(_module: Any, _args: Any, output: Any) -> None:
-                kept[at] = output[0] if isinstance(output, tuple) else output
+                recorded[at] = output[0] if isinstance(output, tuple) else output
 
             return hook
 
@@ -254,7 +254,7 @@ class DecoderAdapter:
         if 0 in wanted:
             handles.append(self._layers[0].register_forward_pre_hook(before, with_kwargs=True))
         try:
-            yield kept
+            yield recorded
         finally:
             for handle in handles:
                 handle.remove()

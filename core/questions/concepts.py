@@ -13,7 +13,7 @@ from core.analysis.concepts.labels import agreement
 from core.errors import NotAvailable, UserError
 from core.questions.answers import cached_table, item_frame
 from core.questions.labels import RULE, TEST_PARTS, attributes, has_truth, label_all, test_codes
-from core.records import Item, Part
+from core.records import Item, Part, TokenRole
 from core.run import Run
 
 SORTS = {"energy": "energy", "modality": "modality_score", "bridge": "bridge", "attribution": "attribution"}
@@ -46,7 +46,7 @@ class Heat:
     """
 
     grid: np.ndarray | None
-    tokens: list[tuple[str, str, float]]
+    tokens: list[tuple[str, TokenRole, float]]
     mean: float
 
 

@@ -70,14 +70,14 @@ class SaeEncoder:
         """Codes and offset of all rows."""
         from scipy.sparse import csr_matrix, vstack
 
-        found = list(self.blocks(rows))
-        if not found:
+        blocks = list(self.blocks(rows))
+        if not blocks:
             return Coded(
                 csr_matrix((0, self.sae.cfg.d_sae), dtype=np.float32), np.zeros((1, self.sae.cfg.d_in), np.float32)
             )
-        offsets = [one.offset for one in found]
+        offsets = [one.offset for one in blocks]
         return Coded(
-            vstack([one.codes for one in found], "csr"), np.concatenate(offsets) if self._per_item else offsets[0]
+            vstack([one.codes for one in blocks], "csr"), np.concatenate(offsets) if self._per_item else offsets[0]
         )
 
     def reconstruct(self, rows: np.ndarray) -> np.ndarray:

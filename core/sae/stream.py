@@ -53,9 +53,9 @@ class Order:
         current, start = divmod(self.position, self.count)
         if self._shuffled[0] != current:
             self._shuffled = current, np.random.default_rng((self.seed, current)).permutation(self.count)
-        found = self._shuffled[1][start : start + n]
-        self.position += len(found)
-        return found
+        rows = self._shuffled[1][start : start + n]
+        self.position += len(rows)
+        return rows
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def token_rows(
         items: gives the items of some row numbers below `order.count`.
     """
     while True:
-        found = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.layer)
-        yield found.states if view.mask == "all" else found.states[kept_tokens(found, view.mask)]
+        tokens = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.layer)
+        yield tokens.states if view.mask == "all" else tokens.states[kept_tokens(tokens, view.mask)]
 
 
 def pooled_rows(arrays: Sequence[np.ndarray], batch: int, order: Order) -> Rows:
@@ -113,13 +113,13 @@ def _gather(arrays: Sequence[np.ndarray], ends: np.ndarray, rows: np.ndarray) ->
 
 def alternate(first: Rows, second: Rows) -> Rows:
     """Equal numbers of rows of two streams, mixed."""
-    held = np.empty((0, 0), np.float32)
+    waiting = np.empty((0, 0), np.float32)
     for chunk in first:
-        while len(held) < len(chunk):
+        while len(waiting) < len(chunk):
             more = next(second)
-            held = np.concatenate([held, more]) if len(held) else more
-        yield np.concatenate([chunk, held[: len(chunk)]])
-        held = held[len(chunk) :]
+            waiting = np.concatenate([waiting, more]) if len(waiting) else more
+        yield np.concatenate([chunk, waiting[: len(chunk)]])
+        waiting = waiting[len(chunk) :]
 
 
 def shuffled_batches(rows: Rows, size: int, batch: int, normalise: bool) -> Iterator[Tensor]:

@@ -44,6 +44,6 @@ class StudySAE(TopKTrainingSAE):
         state_dict["W_dec"] = normalize(state_dict["W_dec"], dim=-1)
 
 
-def mean_squared_share(found: Tensor, exact: Tensor) -> Tensor:
+def mean_squared_share(output: Tensor, exact: Tensor) -> Tensor:
     """(n, d): each dimension's share of the mean squared error, so that sae-lens's sum over dimensions is the mean."""
-    return (found - exact) ** 2 / exact.shape[-1]
+    return (output - exact) ** 2 / exact.shape[-1]
