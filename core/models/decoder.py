@@ -45,12 +45,14 @@ class DecoderAdapter:
                 got=type(self.tokenizer).__name__,
                 allowed="a fast tokenizer",
             )
+        # Right padding: tokens of an item then begin at column 0, and `states[row, :length]` are its own.
         self.tokenizer.padding_side = "right"
+        # One model, many browser sessions: hooks of two passes at once would record into each other.
         self.lock = threading.RLock()
         self._image_ids = image_ids(processor, model.config)
         self._count_image = ImageCounts(processor, self._measured_image)
         self._crossing = cross_attention_layers(model.config)
-        self._inner = model.base_model
+        self._inner = model.base_model  # without the vocabulary head: logits of every token would take gigabytes
         self._layers = _decoder_layers(model)
 
     @property
@@ -138,6 +140,7 @@ class DecoderAdapter:
         head = self.model.get_output_embeddings()  # called, not read: its weights may lie elsewhere until then
         with self.lock, torch.inference_mode():
             rows = torch.as_tensor(np.array(directions)).to(computed_on(head, head.weight.device), head.weight.dtype)
+            # head(0) is the bias: the same for every direction, it would fill the list with frequent tokens.
             scores = head(rows) if head.bias is None else head(rows) - head(torch.zeros_like(rows))
             best = scores.float().topk(k, dim=1)
         decode = self.tokenizer.decode
@@ -165,10 +168,13 @@ class DecoderAdapter:
         return item.modality != "text"
 
     def _groups(self, items: Sequence[Item]) -> list[list[int]]:
+        # A processor call takes images for all of its texts or for none.
         apart = {flag: [i for i, item in enumerate(items) if self.feeds_image(item) == flag] for flag in (False, True)}
         return [members for members in apart.values() if members]
 
     def _embed_group(self, items: list[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+        # Outliers show in the states themselves; the other masks need the role of every token, which costs a second
+        # tokenisation, so roles are found only where a view asks for them.
         masks = {view.mask for view in views} - {NO_OUTLIERS}
         inputs, labels = self._labelled(items) if masks - {"all"} else (self._inputs(items)[0], [])
         states = self._states(inputs, sorted({view.layer for view in views}))
@@ -176,7 +182,7 @@ class DecoderAdapter:
         by_role = {mask: self._keep(mask, attended, labels, items) for mask in masks}
         pooled = {}
         for view in views:
-            own = states[view.layer]
+            own = states[view.layer]  # where layers are spread, each layer's states lie on a device of their own
             keep = by_role[view.mask].to(own.device) if view.mask in masks else ordinary(own, attended.to(own.device))
             pooled[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
         return pooled
@@ -225,10 +231,11 @@ class DecoderAdapter:
         return keep
 
     def _states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
+        # `output_hidden_states=True` would keep every layer of the batch; hooks keep those that are asked for.
         wanted = {layer: self._reached(layer % (len(self._layers) + 1), "pixel_values" in inputs) for layer in layers}
         with self._recording({at for at in wanted.values() if at < len(self._layers)}) as recorded:
             output = self._inner(**inputs, use_cache=False, return_dict=True)
-        recorded[len(self._layers)] = output.last_hidden_state
+        recorded[len(self._layers)] = output.last_hidden_state  # after the final norm, which no layer's hook sees
         return {layer: recorded[at] for layer, at in wanted.items()}
 
     def _reached(self, at: int, has_image: bool) -> int:
@@ -255,7 +262,7 @@ class DecoderAdapter:
             handles.append(self._layers[0].register_forward_pre_hook(before, with_kwargs=True))
         try:
             yield recorded
-        finally:
+        finally:  # also after a failure: a hook left behind would record, and hold memory, for ever
             for handle in handles:
                 handle.remove()
 
@@ -263,6 +270,7 @@ class DecoderAdapter:
         import torch
 
         dtype, device = self.model.dtype, input_device(self.model)
+        # Labels, where a processor adds them, are for training.
         named = {k: v for k, v in inputs.items() if k != "labels" and v is not None}
         return {
             k: (

@@ -71,6 +71,7 @@ class Training:
     def folders(self) -> tuple[Folder, ...]:
         """The SAEs of the spec, found or trained, the run's own first."""
         wanted = plans(self.spec, self.facts)
+        # A loop: where another process finished the leader meanwhile, a pass trains nothing of what is still missing.
         while missing := [
             plan for plan in sorted(wanted, key=lambda plan: (plan.width, plan.k)) if self.find(plan) is None
         ]:
@@ -132,6 +133,7 @@ class Training:
         tables = [self.corpus.items(part) for part in self.encoded]
         ends = np.cumsum([len(table) for table in tables])
         total, seed, batch = int(ends[-1]), self.spec.seed, self.spec.batch
+        # Seeds of their own: a mixture does not go through items and embeddings in the same order.
         by_item, by_row = Order(total, seed), Order(total, seed + 1)
 
         def tokens() -> Any:

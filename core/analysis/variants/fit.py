@@ -59,7 +59,12 @@ def fit_variant(spec: VariantSpec | str, data: FitData) -> FittedVariant:
     query, candidate = start, start
     steps = spec.of_stage("affine")
     for i, step in enumerate(steps):
-        query, candidate = _fit_affine(step, VariantSpec(_before(spec) + steps[:i]), data, query, candidate)
+        # Fitted on the rows as they arrive: after edits, removal and the affine steps so far.
+        before, options = VariantSpec(_before(spec) + steps[:i]), dict(step.options)
+        of_query, of_candidate = side_moments(str(options["statistics"]), before, data, query, candidate)
+        # Each side is given the other's moments too: some steps compare the two (close-gap, remove-mean-direction).
+        query = _extended(query, step.kind.fit_affine(SideMoments(of_query, of_candidate), options))
+        candidate = _extended(candidate, step.kind.fit_affine(SideMoments(of_candidate, of_query), options))
     query, candidate = _with_code_means(spec, data, query, candidate)
     notes = removal.notes + _notes(steps, query, candidate)
     return FittedVariant(spec, query, candidate, removal.concepts, notes)
@@ -114,18 +119,8 @@ def _fit_removal(spec: VariantSpec, data: FitData) -> Removal:
     return Removal(basis, concepts, (f"removed {len(basis)} of {basis.shape[1]} dimensions", *notes))
 
 
-def _fit_affine(
-    step: Step, before: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
-) -> tuple[SideTransform, SideTransform]:
-    options = dict(step.options)
-    of_query, of_candidate = side_moments(str(options["statistics"]), before, data, query, candidate)
-    return (
-        _extended(query, step.kind.fit_affine(SideMoments(of_query, of_candidate), options)),
-        _extended(candidate, step.kind.fit_affine(SideMoments(of_candidate, of_query), options)),
-    )
-
-
 def _extended(side: SideTransform, record: AffineRecord) -> SideTransform:
+    """The side with one more affine step, all of them composed into one map."""
     records = (*side.records, record)
     mean, matrix = compose(records)
     return replace(side, mean=mean, matrix=matrix, n_samples=record.n_samples, records=records)
