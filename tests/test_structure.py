@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = ("errors", "config", "records", "fingerprint", "store", "progress")
+GROUND = ("errors", "config", "records", "fingerprint", "store", "memo", "progress")
 FLOW = (
     "ground",
     "world",
