@@ -13,6 +13,7 @@ from math import isnan
 from typing import Any
 
 from core.errors import NotAvailable
+from core.questions import modality, retrieval, similarity
 from dashboard import data
 from dashboard.words import count, percent, points
 
@@ -55,10 +56,10 @@ def claims(run: str, other: str | None) -> list[Claim]:
 
 def text_dominates(run: str, other: str | None) -> Claim:
     """Claim 1: most concepts of an MLLM score near 1; contrastive models are balanced."""
-    facts, found = data.facts(run), data.ask("modality.scores", run)
+    facts, found = data.facts(run), data.ask(modality.scores, run)
     against = ""
     if other:
-        their = data.ask("modality.scores", other)
+        their = data.ask(modality.scores, other)
         against = f" In {data.facts(other).name}: {percent(their.share_text)} and {percent(their.share_image)}."
     known, most = not isnan(found.share_text), found.share_text > 0.5
     if not known:
@@ -81,11 +82,11 @@ def text_dominates(run: str, other: str | None) -> Claim:
 
 def bridging_homogenises(run: str, other: str | None) -> Claim:
     """Claim 2: the strongest, the bridging and the attributed concepts coincide more in MLLMs."""
-    facts, mine = data.facts(run), data.ask("modality.overlaps", run)
+    facts, mine = data.facts(run), data.ask(modality.overlaps, run)
     value, n = float(mine["overlap"].iloc[-1]), int(mine["n"].iloc[0])
     against = ""
     if other:
-        theirs = float(data.ask("modality.overlaps", other)["overlap"].iloc[-1])
+        theirs = float(data.ask(modality.overlaps, other)["overlap"].iloc[-1])
         against = f" In {data.facts(other).name}: {percent(theirs, 0)}."
         mllm_more = value > theirs if not facts.contrastive else theirs > value
         agrees = mllm_more if facts.contrastive != data.facts(other).contrastive else None
@@ -109,7 +110,7 @@ def bridging_homogenises(run: str, other: str | None) -> Claim:
 
 def top_distract(run: str, other: str | None) -> Claim:
     """Claim 3: projecting out the concepts that contribute most raises recall, and more than random ones do."""
-    curve = data.ask("similarity.removal_curve", run)
+    curve = data.ask(similarity.removal_curve, run)
     at = curve[curve["share"] == 0.01]
     raw = float(curve.loc[curve["share"] == 0, "recall@1"].iloc[0])
     top = float(at.loc[at["kind"] == "top attribution", "recall@1"].iloc[0])
@@ -136,7 +137,7 @@ def top_distract(run: str, other: str | None) -> Claim:
 
 def whitening_repairs(run: str, other: str | None) -> Claim:
     """Claim 4: ReAlign raises zero-shot recall; how much of it is centring alone."""
-    split = data.ask("retrieval.gain_split", run).set_index("variant")["recall@1"]
+    split = data.ask(retrieval.gain_split, run).set_index("variant")["recall@1"]
     p = recall_change(run, "realign")["p_value"]
     raw, centred, after = (float(split[v]) for v in ("none", "center", "realign"))
     alone = f"Centring each side alone gives {percent(centred)}. " if after > raw else ""
@@ -156,7 +157,7 @@ def whitening_repairs(run: str, other: str | None) -> Claim:
 
 def recall_change(run: str, variant: str) -> Any:
     """Recall@1 of the raw embeddings against a variant, tested query by query."""
-    return data.ask("retrieval.compare", run, "none", variant).table.set_index("metric").loc["recall@1"]
+    return data.ask(retrieval.compare, run, "none", variant).table.set_index("metric").loc["recall@1"]
 
 
 def short(ratio: float) -> str:

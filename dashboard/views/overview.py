@@ -4,6 +4,7 @@ from html import escape
 
 import streamlit as st
 
+from core.questions import fidelity, retrieval
 from dashboard import data, state, words
 from dashboard.parts import claims, widgets
 from dashboard.words import count, percent
@@ -11,19 +12,19 @@ from dashboard.words import count, percent
 
 def opening(run: str, other: str | None) -> None:
     """The strongest sentence these numbers allow."""
-    facts, table = data.facts(run), data.ask("retrieval.compare", run, "none", "realign").table.set_index("metric")
+    facts, table = data.facts(run), data.ask(retrieval.compare, run, "none", "realign").table.set_index("metric")
     raw, whitened = table.loc["recall@1", "before"], table.loc["recall@1", "after"]
     name = escape(facts.model)
-    told = (
+    sentence = (
         f"Out of the box, {name} puts a right answer first for <b>{percent(raw)}</b> of {count(facts.queries)} queries"
     )
     if other:
-        theirs, their_raw = data.facts(other), data.ask("retrieval.evaluate", other, "none").evaluation.recall[1]
+        theirs, their_raw = data.facts(other), data.ask(retrieval.evaluate, other, "none").evaluation.recall[1]
         trained = ", trained to match," if theirs.contrastive else ""
-        told += f"; {escape(theirs.model)}{trained} for <b>{percent(their_raw)}</b>"
+        sentence += f"; {escape(theirs.model)}{trained} for <b>{percent(their_raw)}</b>"
     verb = f"lifts {name} to" if whitened > raw else f"lowers {name} to" if whitened < raw else f"leaves {name} at"
-    told += f". Whitening the same embeddings {verb} <b>{percent(whitened)}</b>."
-    widgets.html(f'<p class="lens-story">{told}</p>')
+    sentence += f". Whitening the same embeddings {verb} <b>{percent(whitened)}</b>."
+    widgets.html(f'<p class="lens-story">{sentence}</p>')
     ten = table.loc["recall@10"]
     what = f"Recall@1 among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}; Recall@10 goes from"
     what += (
@@ -46,10 +47,10 @@ def claim_card(claim: claims.Claim) -> None:
 def pooling(run: str) -> None:
     """What another pooling of the same token states does, where the run stores one that retrieves better beyond
     chance."""
-    shown = data.exhibit("table-5", (run,), (("metric", "recall@1"),))
-    if shown.table.empty:
+    result = data.exhibit("table-5", (run,), (("metric", "recall@1"),))
+    if result.table.empty:
         return
-    raw = shown.table[shown.table["variant"] == "none"]
+    raw = result.table[result.table["variant"] == "none"]
     first, best = raw.iloc[0], raw.loc[raw["recall@1"].idxmax()]
     if not best["gain_low"] > 0:
         return
@@ -77,21 +78,21 @@ def pipeline(run: str) -> None:
         {"run": facts.name, "model": facts.model, "task": words.TASKS[facts.task], **sizes, "embedding": facts.view}
     )
     with widgets.guard():
-        found = data.ask("fidelity.fidelity", run)
+        figures = data.ask(fidelity.fidelity, run)
         items = count(facts.queries + facts.candidates)
         widgets.metrics(
             [
                 ("concepts", facts.concepts, ""),
-                ("explained_variance", found.value("explained variance"), f"{items} items"),
-                ("l0", found.value("L0"), f"{items} items"),
-                ("dead", found.value("dead share"), f"{count(facts.concepts or 0)} concepts"),
+                ("explained_variance", figures.value("explained variance"), f"{items} items"),
+                ("l0", figures.value("L0"), f"{items} items"),
+                ("dead", figures.value("dead share"), f"{count(facts.concepts or 0)} concepts"),
             ]
         )
-        kept = found.value("recall@1 of the reconstruction")
+        rebuilt = figures.value("recall@1 of the reconstruction")
         st.caption(
-            f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(kept)}"
-            f" (embeddings: {percent(found.value('recall@1 of the embedding'))}). The SAE learned from"
-            f" {found.trained_on}."
+            f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(rebuilt)}"
+            f" (embeddings: {percent(figures.value('recall@1 of the embedding'))}). The SAE learned from"
+            f" {figures.trained_on}."
         )
 
 
