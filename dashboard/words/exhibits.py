@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import isnan
 from typing import Any
 
-from dashboard.words import TASKS, WORDS, count, percent
+from dashboard.words.numbers import count, percent
+from dashboard.words.pages import TASKS
+from dashboard.words.terms import WORDS
 
 FIDELITY_HELP = (
-    "Explained variance of the pooled embeddings, averaged over dimensions; what is retrieved with the reconstructions"
+    "Explained variance of the embeddings, pooled over dimensions, and what is retrieved with the reconstructions"
     " z D + u."
 )
 INTERVALS = "In brackets: 95% intervals, bootstrap over queries unless the definition says otherwise."
