@@ -10,9 +10,9 @@ import streamlit as st
 from core.errors import NotAvailable
 from core.questions import live, modality, retrieval, similarity
 from dashboard import data, words
-from dashboard.charts import base as charts
-from dashboard.charts import concepts as charts_concepts
 from dashboard.charts import lesson as charts_lesson
+from dashboard.charts import modality as charts_modality
+from dashboard.charts import similarity as charts_similarity
 from dashboard.lesson.shared import Subject, story
 from dashboard.parts import explanations, listings, widgets
 from dashboard.words import count, percent
@@ -57,7 +57,7 @@ def speaks(lesson: Subject) -> str:
         f"<b>{percent(scores.share_image, 0)}</b> of the concepts speak only image,"
         f" <b>{percent(scores.share_text, 0)}</b> only text: {vocabularies}."
     )
-    chart = charts.modality_histogram(scores.histogram, weighted=False)
+    chart = charts_modality.modality_histogram(scores.histogram, weighted=False)
     title = f"{count(scores.alive)} concepts of {lesson.model} by modality score"
     widgets.figure(
         title, chart, "lesson-speaks", scores.histogram, help=words.explain("modality_score", scores.alive, "concepts")
@@ -94,7 +94,7 @@ def decides(lesson: Subject) -> str:
     with right:
         labels, values, table = explanations.parts_of(explanation)
         digits = 4 if abs(explanation.similarity) < 0.1 else 3
-        chart = charts_concepts.parts(labels, values, "right − wrong", digits)
+        chart = charts_similarity.parts(labels, values, "right − wrong", digits)
         widgets.figure(
             "Right minus wrong, part by part", chart, "lesson-decides", table, help=words.explain("contribution")
         )

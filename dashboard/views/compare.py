@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.questions import compare
 from dashboard import data, state, words
-from dashboard.charts import base as charts
 from dashboard.charts import compare as charts_compare
+from dashboard.charts import retrieval as charts_retrieval
 from dashboard.parts import edits, listings, widgets
 from dashboard.words import count, percent, points, variant_name
 
@@ -122,7 +122,7 @@ def metrics(result: compare.Sides, sides: Sides) -> None:
     as_steps = table.rename(columns=columns)
     recalls = as_steps[as_steps["metric"].str.startswith("recall")]
     with left:
-        chart = charts.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, sides.short)
+        chart = charts_retrieval.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, sides.short)
         chart.data[0].marker.color, chart.data[1].marker.color = charts_compare.FIRST, charts_compare.SECOND
         widgets.figure("Recall, with 95% intervals", chart, "compare-recall", table, help=words.word("recall@1").help)
     with right:

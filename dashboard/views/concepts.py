@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.questions import concepts
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import concepts as charts_concepts
 from dashboard.parts import edits, listings, widgets
 from dashboard.words import count
 
@@ -126,7 +126,7 @@ def inside(run: str, card: concepts.ConceptCard) -> None:
             title = f"It fires on {count(card.n_firing)} of {count(card.n_items)} items"
             widgets.figure(
                 title,
-                charts.activations(card.histogram),
+                charts_concepts.activations(card.histogram),
                 "activations",
                 card.histogram,
                 help=words.explain("activation"),

@@ -8,7 +8,7 @@ from core.questions import labels
 from core.questions import map as item_map
 from core.records import Part
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import item_map as charts_item_map
 from dashboard.parts import widgets
 from dashboard.words import count
 
@@ -40,8 +40,8 @@ def one_map(run: str, variant: str, colour: str, index: int, marked: set[tuple[P
     points = data.ask(item_map.points, run, variant)
     n, total = points.attrs["shown"], points.attrs["of"]
     sample = f"{count(n)} items" if n == total else f"{count(n)} of {count(total)} items, sampled evenly"
-    chart = charts.item_map(points, colour)
-    charts.mark(chart, points[[(p, r) in marked for p, r in zip(points["part"], points["row"], strict=True)]])
+    chart = charts_item_map.item_map(points, colour)
+    charts_item_map.mark(chart, points[[(p, r) in marked for p, r in zip(points["part"], points["row"], strict=True)]])
     note = f"{sample}. Neighbours mean something; distances between far clusters do not."
     title = f"{words.variant_name(variant)}"
     select: dict[str, Any] = {"on_select": state.clicked("point", f"map-{index}"), "selection_mode": "points"}

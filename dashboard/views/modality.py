@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.questions import modality
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import modality as charts_modality
 from dashboard.parts import listings, widgets
 from dashboard.words import count, percent
 
@@ -55,7 +55,10 @@ def distributions(runs: Mapping[str, str]) -> None:
         with grid.cell():
             title = f"{name}: {percent(text)} text, {percent(image)} image"
             widgets.figure(
-                title, charts.modality_histogram(scores.histogram, weighted, top), f"modality-{name}", scores.histogram
+                title,
+                charts_modality.modality_histogram(scores.histogram, weighted, top),
+                f"modality-{name}",
+                scores.histogram,
             )
             widgets.metrics([(f"{prefix}share_text", text, n), (f"{prefix}share_image", image, n)], minimum=130)
             silent = f"{count(scores.alive)} concepts fire; {count(scores.dead)} never do here and have no score"
@@ -79,7 +82,9 @@ def scatter(runs: Mapping[str, str]) -> None:
         select: dict[str, Any] = {"on_select": state.clicked(picked, f"energy-{name}"), "selection_mode": "points"}
         with grid.cell():
             help = words.explain("energy", len(table), "concepts")
-            widgets.figure(title, charts.energy_by_modality(table), f"energy-{name}", table, help=help, **select)
+            widgets.figure(
+                title, charts_modality.energy_by_modality(table), f"energy-{name}", table, help=help, **select
+            )
             if point := state.get(picked):
                 number, label = str(point).split(":", 1)
                 state.link("concepts", f"Open concept {number} · {label}", concept=int(number), run=data.name(key))
@@ -91,7 +96,7 @@ def concentration(runs: Mapping[str, str]) -> None:
     title = "99% of the energy is in " + ", ".join(
         f"{percent(c.share_for_99)} of {name}'s concepts" for name, c in curves.items()
     )
-    chart = charts.cumulative_energy(
+    chart = charts_modality.cumulative_energy(
         {n: c.curve for n, c in curves.items()}, {n: c.share_for_99 for n, c in curves.items()}
     )
     table = pd.concat([c.curve.assign(run=name) for name, c in curves.items()])
@@ -122,7 +127,7 @@ def overlaps(runs: Mapping[str, str]) -> None:
     )
     with above:
         table = pd.concat([t.assign(run=n) for n, t in tables.items()])
-        widgets.figure(title, charts.overlaps(tables, reference), "overlaps", table, note, help=help)
+        widgets.figure(title, charts_modality.overlaps(tables, reference), "overlaps", table, note, help=help)
 
 
 def percent_of(share: float) -> str:

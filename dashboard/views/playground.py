@@ -8,7 +8,7 @@ from core.config import OWN_MODEL
 from core.questions import live
 from core.questions.retrieval import Rankings
 from dashboard import data, state, words
-from dashboard.charts import concepts as charts_concepts
+from dashboard.charts import similarity as charts_similarity
 from dashboard.parts import edits, explanations, listings, live_query, widgets
 from dashboard.parts.live_query import Choice
 from dashboard.words import count, variant_name
@@ -158,7 +158,7 @@ def why(run: str, choice: Choice, lists: Rankings, after: str) -> None:
         title = f"{len(explanation.table)} concepts, {count(explanation.rest_count)} others, offset and SAE errors"
         widgets.figure(
             title,
-            charts_concepts.parts(labels, values, "similarity"),
+            charts_similarity.parts(labels, values, "similarity"),
             "live-parts",
             table,
             help=words.explain("contribution"),

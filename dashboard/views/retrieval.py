@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.questions import retrieval
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import retrieval as charts_retrieval
 from dashboard.parts import edits, listings, widgets
 from dashboard.words import count, percent, points, variant_name
 
@@ -45,7 +45,7 @@ def verdict(result: retrieval.Comparison, before: str, after: str) -> None:
     left, right = st.columns([4, 7], gap="medium")
     recalls = result.table[result.table["metric"].str.startswith("recall")]
     with left:
-        chart = charts.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, names)
+        chart = charts_retrieval.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, names)
         widgets.figure(
             "Recall, with 95% intervals", chart, "recall", result.table, help=words.explain("recall@1", n, "queries")
         )
@@ -69,7 +69,7 @@ def gain(run: str) -> None:
         for r in rows
     )
     note = f"Each bar adds one thing to the one above: {'; '.join(each)}."
-    widgets.figure(title, charts.steps(table), "gain-split", table, note, help=words.word("gain").help)
+    widgets.figure(title, charts_retrieval.steps(table), "gain-split", table, note, help=words.word("gain").help)
 
 
 @widgets.fragment
@@ -84,7 +84,7 @@ def shrinkage(run: str, raw: float) -> None:
     table = data.ask(retrieval.beta_sweep, run, statistics)
     best, help = table.loc[table["recall@1"].idxmax()], words.explain("beta", evaluation.queries, "queries")
     title = f"Recall@1 is best at β = {best['beta']:g}: {percent(best['recall@1'])}"
-    widgets.figure(title, charts.beta_sweep(table, beta, raw), f"beta-{statistics}", table, help=help)
+    widgets.figure(title, charts_retrieval.beta_sweep(table, beta, raw), f"beta-{statistics}", table, help=help)
     recalls = ", ".join(f"@{k} {percent(v)}" for k, v in evaluation.recall.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(

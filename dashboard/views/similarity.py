@@ -7,8 +7,7 @@ import streamlit as st
 
 from core.questions import concepts, retrieval, similarity
 from dashboard import data, state, words
-from dashboard.charts import base as charts
-from dashboard.charts import concepts as charts_concepts
+from dashboard.charts import similarity as charts_similarity
 from dashboard.parts import edits, explanations, listings, widgets
 from dashboard.words import count, percent
 
@@ -96,7 +95,7 @@ def explain(run: str, chosen: Trio, variant: str) -> None:
     left, right = st.columns([6, 5], gap="large")
     with left:
         labels, values, table = explanations.parts_of(explanation)
-        chart = charts_concepts.parts(labels, values, total, 4 if abs(explanation.similarity) < 0.1 else 3)
+        chart = charts_similarity.parts(labels, values, total, 4 if abs(explanation.similarity) < 0.1 else 3)
         title = f"{len(explanation.table)} concepts, {count(explanation.rest_count)} others, offset and SAE errors"
         widgets.figure(title, chart, f"parts-{view}", table, help=words.explain("contribution"))
         explanations.reconciled(explanation, total)
@@ -131,7 +130,7 @@ def population(run: str) -> None:
     )
     title = f"The first {len(table)} concepts hold {percent(table['attribution'].sum() / total)} of all attribution"
     widgets.figure(
-        title, charts_concepts.attribution(table, total), "attribution", table, help=words.explain("attribution")
+        title, charts_similarity.attribution(table, total), "attribution", table, help=words.explain("attribution")
     )
     st.caption("Blue: text concepts, orange: image concepts, green: both. Open one:")
     with st.container(horizontal=True, gap="small"):
@@ -158,7 +157,9 @@ def removal(run: str) -> None:
     explanations.removal_figures(table, share)
     title, note = explanations.removal_title(table, share), explanations.removal_note(table, share)
     help = words.explain("recall@1", table.attrs["queries"], "queries")
-    widgets.figure(title, charts.removal_curve(table, chosen=share), f"removal-{then}", table, note, help=help)
+    widgets.figure(
+        title, charts_similarity.removal_curve(table, chosen=share), f"removal-{then}", table, note, help=help
+    )
     steps = ([f"remove-top(share={share:g})"] if share else []) + ([then] if then != "none" else [])
     expression = data.canonical("+".join(steps) or "none")
     if st.button("Use as variant", icon=":material/check:", key="use-removal", help=f"`{expression}` on all pages"):
