@@ -22,7 +22,9 @@ import streamlit as st
 from core import inventory
 from core.errors import UserError
 from core.exhibits import EXHIBITS, Exhibit, Shown, Value, Verdict, agreement, show_exhibit
+from core.exhibits import claims as study_claims
 from core.exhibits import present as exhibit_present
+from core.exhibits.claims import Claim, Question
 from core.questions import compare, live
 from core.records import Item, Part
 from core.run import Run, list_runs, open_run
@@ -426,7 +428,22 @@ def direction(low: float, high: float, p: float) -> int:
     return {"agrees": 1, "disagrees": -1}.get(outcome, 0)
 
 
-# -- exhibits --------------------------------------------------------------------------------------------------------
+# -- claims and exhibits ---------------------------------------------------------------------------------------------
+
+
+def claim_questions() -> tuple[Question, ...]:
+    """The study's claims in its order, and where each is judged."""
+    return study_claims.QUESTIONS
+
+
+def claims(keys: tuple[str, ...], metric: str) -> tuple[Claim, ...]:
+    """The study's claims on these runs: what `retrieval-lens claims` prints."""
+    return _claims(root(), keys, metric)
+
+
+@st.cache_data(max_entries=64, show_spinner="Judging the study's claims; the answer is cached …")
+def _claims(root: str, keys: tuple[str, ...], metric: str) -> tuple[Claim, ...]:
+    return study_claims.claims([_open(root, key) for key in keys], metric)
 
 
 def exhibits() -> list[Exhibit]:

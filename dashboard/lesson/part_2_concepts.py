@@ -62,13 +62,12 @@ def speaks(lesson: Subject) -> str:
     widgets.figure(
         title, chart, "lesson-speaks", scores.histogram, help=words.explain("modality_score", scores.alive, "concepts")
     )
-    study = "The study finds that in generative models most speak text"
-    agrees = f"{study}; so it is here." if scores.share_text > 0.5 else f"{study}. Not so here: be open about it."
+    study = "The study finds that in generative models most speak text; its verdict on this run stands below."
     if lesson.other is None:
-        return agrees
+        return study
     their = data.ask(modality.scores, lesson.other)
     name = data.facts(lesson.other).model
-    return f"{agrees} In {name}: {percent(their.share_image, 0)} image only, {percent(their.share_text, 0)} text only."
+    return f"{study} In {name}: {percent(their.share_image, 0)} image only, {percent(their.share_text, 0)} text only."
 
 
 def decides(lesson: Subject) -> str:

@@ -25,6 +25,8 @@ class Step:
     see: str
     one_query: bool = True
     """Whether it is about one query, so that another example shows something else."""
+    claim: int | None = None
+    """The study's claim that the step is about."""
 
 
 STEPS: tuple[Step, ...] = (
@@ -32,9 +34,9 @@ STEPS: tuple[Step, ...] = (
     Step("It searches", searches, "retrieval", "All queries, one by one"),
     Step("A second model", contrasts, "compare", "Compare the two"),
     Step("Look inside", inside, "concepts", "Every concept"),
-    Step("Who speaks", speaks, "modality", "The whole distribution", one_query=False),
-    Step("What decides", decides, "similarity", "Take this similarity apart"),
+    Step("Who speaks", speaks, "modality", "The whole distribution", one_query=False, claim=1),
+    Step("What decides", decides, "similarity", "Take this similarity apart", claim=3),
     Step("The common part", common, "map", "See it on the map"),
-    Step("What whitening adds", whitens, "retrieval", "Move β yourself", one_query=False),
+    Step("What whitening adds", whitens, "retrieval", "Move β yourself", one_query=False, claim=4),
     Step("Take it home", takes_home, "exhibits", "The study’s figures and tables", one_query=False),
 )

@@ -116,15 +116,8 @@ def facts(pairs: Mapping[str, Any]) -> None:
 
 
 def badge(text: str, kind: str = "") -> str:
-    """A small label as HTML; kinds: agrees, differs, partly, up, down, text, image, relevant."""
+    """A small label as HTML; kinds: agrees, differs, depends, unsaid, partly, up, down, text, image, relevant."""
     return f'<span class="lens-badge {kind}">{escape(text)}</span>'
-
-
-def verdict(agrees: bool | None) -> str:
-    """Whether a number here says what the study says."""
-    if agrees is None:
-        return badge("cannot be judged here", "partly")
-    return badge("agrees with the study", "agrees") if agrees else badge("differs from the study", "differs")
 
 
 def html(code: str) -> None:

@@ -1,7 +1,6 @@
 """Exhibits: every figure and table of the study on the chosen runs, its claim held against live numbers, and what the
 study leaves out."""
 
-import re
 from html import escape
 
 import pandas as pd
@@ -74,7 +73,7 @@ def chosen_runs(selection: state.Selection) -> list[str]:
     return chosen if picked == words.CHOSEN else chosen + [key for key in everything if key not in chosen]
 
 
-def judged(result: Shown, wide: bool) -> None:
+def verdicts(result: Shown, wide: bool) -> None:
     """Verdicts by what they are about and by run, and the runs that were left out."""
     for about, (title, help) in words.ABOUT.items():
         verdicts_by_run = data.verdicts(result, about)
@@ -102,14 +101,10 @@ def verdict_lines(run: str, verdicts: list[tuple[str, Verdict]], above: bool) ->
     lines = [f'<p class="lens-verdict">{name}</p>'] if above else []
     for outcome, verdict in verdicts:
         badge = widgets.badge(outcome, words.OUTCOMES.get(outcome, "partly"))
-        lines.append(f'<p class="lens-verdict">{badge} {"" if above else name} {in_brackets(verdict.why)}</p>')
+        lines.append(
+            f'<p class="lens-verdict">{badge} {"" if above else name} {words.emphasised(escape(verdict.why))}</p>'
+        )
     return "".join(lines)
-
-
-def in_brackets(text: str) -> str:
-    """As HTML: what stands in brackets with the interval steps back; negative numbers have a minus."""
-    signed = re.sub(r"(?<=[\s(])-(?=\d)", "−", escape(text))
-    return re.sub(r"\(([^()]* to [^()]*)\)", r'<span class="lens-aside">(\1)</span>', signed)
 
 
 def pictured(drawn: list[charts_exhibits.Drawn], result: Shown) -> None:
@@ -212,11 +207,14 @@ def page() -> None:
     for option in exhibit.options:
         with grid.cell():
             chosen.append((option.name, option_widget(option)))
+    # One slot, emptied first: while this exhibit is computed, the verdicts of the one before must not stay on screen.
+    place = st.empty()
     with widgets.guard():
         names = ", ".join(map(data.name, keys))
-        with st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
+        with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
             result = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
-        body(result)
+        with place.container():
+            body(result)
 
 
 def body(result: Shown) -> None:
@@ -227,9 +225,9 @@ def body(result: Shown) -> None:
         with left:
             pictured(drawn, result)
         with right:
-            judged(result, wide=False)
+            verdicts(result, wide=False)
     else:
-        judged(result, wide=True)
+        verdicts(result, wide=True)
         if drawn:
             pictured(drawn, result)
     if len(result.table):

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import data, state, words
 from dashboard.lesson.shared import Subject
 from dashboard.lesson.steps import STEPS
-from dashboard.parts import explanations, listings, widgets
+from dashboard.parts import claims, explanations, listings, widgets
 
 OF_CONCEPTS = ("concepts", "modality", "similarity")
 """Pages whose steps show concepts, and so how far these can be trusted."""
@@ -44,6 +44,13 @@ def notes(text: str) -> None:
             st.markdown(f":material/record_voice_over: {text}")
 
 
+def verdicts(run: str, other: str | None, number: int | None) -> None:
+    """The verdicts on the study's claim that the step is about, as the Overview shows them."""
+    with widgets.guard():
+        judged = claims.of_runs([key for key in (run, other) if key], claims.metric()) if number else ()
+        widgets.html("".join(claims.line(claim) for claim in judged if claim.claim == number))
+
+
 def below(chosen: Subject, at: int) -> None:
     """The page that shows more, and another example."""
     step, examples = STEPS[at - 1], data.examples(chosen.run, chosen.other)
@@ -77,6 +84,7 @@ def page() -> None:
         text = step.draw(chosen)
     if text:
         notes(text)
+        verdicts(run, other, step.claim)
     below(chosen, at)
     if text and step.page in OF_CONCEPTS:
         listings.fidelity_line(run)

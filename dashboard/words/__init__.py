@@ -21,6 +21,7 @@ from dashboard.words.pages import (
     PAGES,
     PAIRS_HELP,
     PARTS,
+    PLACES,
     POOLINGS,
     RANK_OTHER_NOTE,
     REMOVE_HELP,
@@ -43,7 +44,7 @@ from dashboard.words.terms import GEOMETRY, WORDS, Word, explain, word
 __all__ = [
     "AFTER_HELP", "CENTRED_HELP", "CONCEPT_HELP", "D_PRIME_HELP", "EXAMPLE_HELP", "FIND_HELP", "GEOMETRY", "GROUPS",
     "KINDS_TWO_HELP", "KIND_HELP", "LABEL_HELP", "LIVE_PICTURE_HELP", "LIVE_TEXT_HELP", "MODALITY", "NOTES_HELP",
-    "OFF_HELP", "PAGES", "PAIRS_HELP", "PARTS", "POOLINGS", "RANK_OTHER_NOTE", "REMOVE_HELP", "REQUEST_HELP",
+    "OFF_HELP", "PAGES", "PAIRS_HELP", "PARTS", "PLACES", "POOLINGS", "RANK_OTHER_NOTE", "REMOVE_HELP", "REQUEST_HELP",
     "SIDE_A_HELP", "SIDE_B_HELP", "SORT_HELP", "SPEAKS_HELP", "STATISTICS_HELP", "STUDY_OVERLAPS", "TASKS",
     "THEN_HELP", "VARIANTS", "VARIANT_HELP", "WHITENING_LINES", "WORDS", "Word", "count", "duration", "explain",
     "interval", "percent", "points", "sample", "size", "variant_name", "word",

@@ -139,6 +139,9 @@ TASKS = {
     5: "image → image", 6: "image + text → text", 7: "image + text → image", 8: "image + text → image + text",
 }  # fmt: skip
 
+PLACES = {1: "first", 5: "among the first five", 10: "among the first ten"}
+"""Top k, in a sentence."""
+
 POOLINGS = {"mean": "their mean", "last": "the last of them", "max": "their maximum", "min": "their minimum"}
 """What stands for the token states of an item."""
 
