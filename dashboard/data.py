@@ -21,10 +21,11 @@ import streamlit as st
 
 from core import inventory
 from core.errors import UserError
-from core.exhibits import EXHIBITS, Exhibit, Shown, Value, Verdict, agreement, show_exhibit
+from core.exhibits import EXHIBITS, Exhibit, Shown, Value, Verdict, show_exhibit
 from core.exhibits import claims as study_claims
-from core.exhibits import present as exhibit_present
 from core.exhibits.claims import Claim, Question
+from core.exhibits.shared import agreement
+from core.exhibits.shared import present as exhibit_present
 from core.questions import compare, live
 from core.records import Item, Part
 from core.run import Run, list_runs, open_run

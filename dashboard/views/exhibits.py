@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.exhibits import Exhibit, Option, Shown, Value, Verdict
-from core.exhibits.present import Readable
+from core.exhibits.shared.present import Readable
 from dashboard import data, state
 from dashboard.charts import exhibits as charts_exhibits
 from dashboard.parts import widgets
