@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
     from core.commands.export import export_run as export_run
     from core.config import load_spec as load_spec
     from core.exhibits import show_exhibit as show_exhibit
+    from core.exhibits.claims import claims as claims
     from core.pipeline import run as make_run
     from core.questions.concepts import table as concept_table
     from core.questions.retrieval import compare as compare
@@ -37,6 +38,7 @@ PUBLIC = {
     "explain": ("core.questions.similarity", "pair"),
     "concept_table": ("core.questions.concepts", "table"),
     "show_exhibit": ("core.exhibits", "show_exhibit"),
+    "claims": ("core.exhibits.claims", "claims"),
     "export_run": ("core.commands.export", "export_run"),
     "parse_variant": ("core.analysis.variants", "parse_variant"),
     "FitData": ("core.analysis.variants", "FitData"),
@@ -49,6 +51,7 @@ __all__ = [  # written out, so that a type checker can read it; a test compares 
     "FitData",
     "Store",
     "apply_variant",
+    "claims",
     "compare",
     "concept_table",
     "evaluate",

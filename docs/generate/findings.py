@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 from core.demo.runs import make_demo
 from core.exhibits import EXHIBITS, Shown, Value, Verdict, show_exhibit
+from core.exhibits.claims import Claim
+from core.exhibits.claims import claims as judged
 from core.progress import RichProgress
-from core.run import open_run
+from core.run import Run, open_run
 from core.store import Store
 
 DIRECTIONS = {"image → text": ("demo", "demo-clip"), "text → image": ("demo-task1", "demo-clip-task1")}
@@ -48,9 +52,36 @@ def entries() -> Iterator[Entry]:
 
 
 def all_findings() -> str:
-    """docs/findings.md: one section per exhibit, one row per verdict."""
+    """docs/findings.md: the study's four claims, then one section per exhibit with one row per verdict."""
     make_demo(Store.default(), RichProgress())
-    return "\n\n".join(_section(entry) for entry in entries())
+    return "\n\n".join([_claims(), *(_section(entry) for entry in entries())])
+
+
+def _claims() -> str:
+    """The four claims with both metrics, in both directions; their sentences are `core.exhibits.claims`'."""
+    rows, commands = [], []
+    for metric in METRICS:
+        for direction, names in DIRECTIONS.items():
+            commands.append(f"retrieval-lens claims {' '.join(names)} --metric {metric}")
+            rows += [_claim(direction, claim) for claim in judged(_runs(names), metric)]
+    rows = list(dict.fromkeys(sorted(rows)))  # claims 1 and 2 know no recall: both metrics give the same row
+    head = ["| claim | direction | on | judged by | verdict | number | 95% interval | n | settings that agree |"]
+    head.append("|" + " --- |" * 9)
+    return "\n".join(["## The study's four claims", "", *head, *rows, "", "```sh", *commands, "```"])
+
+
+def _claim(direction: str, claim: Claim) -> str:
+    number, interval = ("", "")
+    if claim.value is not None:
+        number = signed(claim.value) if claim.metric.startswith("recall") else f"{100 * claim.value:.1f}"
+    if claim.low is not None and claim.high is not None:
+        interval = f"{100 * claim.low:.1f} to {100 * claim.high:.1f}".replace("-", "−")
+    settings = "" if claim.settings is None else f"{claim.settings.agrees} of {claim.settings.of}"
+    if claim.depends_on:
+        settings += f", depends on {claim.depends_on}"
+    n = "" if claim.n is None else f"{claim.n:,}"
+    cells = (f"{claim.claim}. {claim.title}", direction, claim.on, f"`{claim.exhibit}`, {claim.metric}", claim.outcome)
+    return f"| {' | '.join((*cells, number, interval, n, settings))} |"
 
 
 def _section(entry: Entry) -> str:
@@ -124,8 +155,18 @@ THREE: tuple[Callable[[], str], ...] = (_worse, _distract, _repair)
 
 
 def _show(exhibit: str, runs: tuple[str, ...], options: dict[str, Value]) -> Shown:
+    return show_exhibit(exhibit, _runs(runs), **options)
+
+
+def _runs(names: tuple[str, ...]) -> list[Run]:
+    """The runs, opened once, so that what they keep in memory serves every exhibit."""
     store = Store.default()
-    return show_exhibit(exhibit, [open_run(run, store) for run in runs], **options)
+    return [_opened(name, store.root) for name in names]
+
+
+@cache
+def _opened(name: str, root: Path) -> Run:
+    return open_run(name, Store(root))
 
 
 def pick(shown: Shown, run: str, about: str, word: str = "") -> Verdict:
