@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from core.config import OWN_MODEL, RunSpec, parse_spec
+from core.config import OWN_MODEL, Family, RunSpec, parse_spec
 from core.errors import CacheCorrupt, NotAvailable, RunNotFound
 from core.memo import Memo
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord, Split
@@ -63,6 +63,18 @@ class Run:
     @property
     def model_name(self) -> str:
         return self.folder.facts["model"]
+
+    @property
+    def family(self) -> Family:
+        """What kind of model made the vectors: stated by the spec, else by the table of models, else unknown.
+
+        Never inferred from the embeddings: own vectors may come from any model.
+        """
+        from core.models.table import family_of
+
+        stated = self.folder.facts.get("family", "unknown")
+        known = (family_of(name) for name in (self.model_name, self.spec.model.name))
+        return next((family for family in (stated, *known) if family != "unknown"), "unknown")
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -214,13 +226,15 @@ def list_runs(store: Store) -> list[Run]:
     return [Run(folder, store) for folder in store.folders("run")]
 
 
-def open_run(name: str, store: Store) -> Run:
+def open_run(name: str, store: Store | None = None) -> Run:
     """The run of that name, key, or unique prefix of a key (4 digits or more); the newest where a name is used twice.
+
+    Without a store: the default one (cache/ of a checkout, else the user's cache directory).
 
     Raises:
         RunNotFound: none or several fit; the message lists the names there are.
     """
-    runs = list_runs(store)
+    runs = list_runs(store or Store.default())
     if named := [r for r in runs if r.name == name]:
         return named[0]  # newest first: a run made again under its name is the one that is meant
     keyed = [r for r in runs if len(name) >= 4 and re.fullmatch("[0-9a-f]+", name) and r.key.startswith(name)]

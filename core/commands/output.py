@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from rich.table import Table
 
     from core.exhibits import Shown
+    from core.exhibits.claims import Claim
 
 NO_TERMINAL = 200
 """Characters per line where stdout is no terminal."""
@@ -51,7 +54,7 @@ def show(table: pd.DataFrame, title: str = "") -> None:
 
 def present(shown: Shown) -> None:
     """Claim, verdicts by run, tables, printed numbers and notes of an exhibit."""
-    from core.exhibits.present import sheets
+    from core.exhibits.shared.present import sheets
 
     typer.echo(f"{shown.exhibit.title}: {shown.exhibit.claim}")
     _judged(shown)
@@ -67,7 +70,7 @@ def present(shown: Shown) -> None:
 
 def _judged(shown: Shown) -> None:
     """Verdicts by what they are about and by run; a run with several has a line of its own."""
-    from core.exhibits.present import by_run, spoken
+    from core.exhibits.shared.present import by_run, spoken
 
     titles = {
         "claim": "answer" if shown.exhibit.group == "beyond" else "claim",
@@ -82,9 +85,25 @@ def _judged(shown: Shown) -> None:
                 typer.echo(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
 
 
+def present_claims(claims: Sequence[Claim]) -> None:
+    """Claim by claim what the study says, what was found on each run, and what stands beside it."""
+    said = None
+    for claim in claims:
+        if claim.claim != said:
+            typer.echo(f"Claim {claim.claim} ({claim.exhibit}): {claim.statement}")
+            said = claim.claim
+        settings = f" in {claim.settings.agrees} of {claim.settings.of} settings" if claim.settings else ""
+        hangs = f", depends on {claim.depends_on}" if claim.depends_on else ""
+        typer.echo(f"  {claim.on}: {claim.outcome}{hangs}. {claim.why}")
+        if settings:
+            typer.echo(f"    agrees{settings}")
+        for verdict in claim.beside:
+            typer.echo(f"    beside: {verdict.outcome}: {verdict.why}")
+
+
 def _tabulate(table: pd.DataFrame, title: str) -> None:
     """A table, what its rows share above it."""
-    from core.exhibits.present import readable
+    from core.exhibits.shared.present import readable
 
     if not len(table):
         return

@@ -1,0 +1,166 @@
+"""The study's printed numbers, and those of them that speak of the same model and data as a run.
+
+A run matches a printed row where it has the same model, the same data set and task, unquantised weights, the study's
+prompts and the study's embedding: the mean over all tokens of the last layer, the projected embedding, or a fine-tuned
+retriever's own. Anything else is no comparison of like with like, and is left apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.exhibits.shared.records import Outcome, Verdict
+from core.exhibits.shared.rows import TUNED, kind
+from core.models.table import find
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.run import Run
+
+PRINTED_AS = {
+    "qwen2-vl-7b": "Qwen2-VL-7B",
+    "qwen3-vl-8b": "Qwen3-VL-8B",
+    "paligemma2-3b": "PaliGemma2-3B",
+    "chameleon-7b": "Chameleon-7B",
+    "clip-vit-b32": "CLIP ViT-B/32",
+    "siglip2-b16-512": "SigLIP2 B/16-512",
+    "gme-qwen2-vl-7b": "GME (Qwen2-VL-7B)",
+    "vlm2vec-qwen2-vl-7b": "VLM2Vec (Qwen2-VL-7B)",
+}
+"""Known model -> its name in the study's tables. Table 9's CLIP and SigLIP are of a variant it does not state: no run
+is theirs."""
+BESIDE = ("run", "setting", "metric", "live", "live_low", "live_high", "printed", "difference", "inside", "note")
+RULE = "Each printed number is held against the live 95% interval; agrees: all lie inside, disagrees: none does."
+
+
+@cache
+def _all() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(Path(__file__).parent / "reported.csv")
+
+
+def reported(title: str) -> pd.DataFrame:
+    """The study's printed numbers of one exhibit: model, dataset, task, setting, metric, value (as printed), note."""
+    table = _all()
+    return table[table["exhibit"] == title].drop(columns="exhibit").reset_index(drop=True)
+
+
+def data_set(run: Run) -> str | None:
+    """The study's name of the run's data, from the last parts of the corpus path; None for data the study does not
+    know."""
+    spec = run.spec.corpus
+    if spec.source == "coco-caption":
+        return "COCO-Caption"
+    if spec.source != "mbeir" or not spec.path:
+        return None
+    known = list(_all()["dataset"].dropna().unique())
+    for part in reversed(Path(spec.path.replace(":", "/")).parts[-3:]):
+        if named := [name for name in known if _letters(name) in _letters(part)]:
+            return max(named, key=len)
+    return None
+
+
+def printed_model(run: Run) -> str | None:
+    """The study's name of the run's model, or None."""
+    known = find(run.model_name) or find(run.spec.model.name)
+    return PRINTED_AS.get(known.name) if known else None
+
+
+def why_apart(run: Run) -> str:
+    """Why no printed number speaks of this run; empty where one may."""
+    if printed_model(run) is None:
+        return "the study printed nothing for this model"
+    if data_set(run) is None:
+        return "the study printed nothing for these data"
+    return "" if kind(run) == TUNED else _unlike(run)
+
+
+def _unlike(run: Run) -> str:
+    """What the study did otherwise with the same model and data; empty for nothing."""
+    if run.spec.model.quantisation != "none":
+        return f"the run's weights are in {run.spec.model.quantisation}"
+    if run.view.pooling != "projected" and (run.view.layer, run.view.pooling, run.view.mask) != (-1, "mean", "all"):
+        return f"the run's first view is {run.view}, the study's is the mean over all tokens of the last layer"
+    return "" if run.preset in {"study", ""} else f"the run uses the prompts of preset {run.preset!r}"
+
+
+def of_run(table: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """The printed rows that speak of the run's model, data set and task (rows without a task fit any)."""
+    if why_apart(run):
+        return table.iloc[:0]
+    here = (table["model"] == printed_model(run)) & (table["dataset"] == data_set(run))
+    return table[here & (table["task"].isna() | (table["task"] == run.spec.corpus.task))]
+
+
+def beside(title: str, runs: Sequence[Run], measured: pd.DataFrame) -> pd.DataFrame:
+    """Live beside printed, in the units of the study: DataFrame[run, setting, metric, live, ..., inside, note].
+
+    `inside`: whether the printed value lies in the live 95% interval; None where there is no interval.
+    """
+    import pandas as pd
+
+    table, rows = reported(title), []
+    for run in runs:
+        live = measured[measured["run"] == run.name].set_index(["setting", "metric"])
+        for row in of_run(table, run).itertuples():
+            if (row.setting, row.metric) in live.index:
+                rows.append(_beside(run, row, live.loc[(row.setting, row.metric)]))
+    return pd.DataFrame(rows, columns=list(BESIDE))
+
+
+def _beside(run: Run, row, live: pd.Series) -> tuple[object, ...]:  # type: ignore[no-untyped-def]
+    value, low, high = (float(live[name]) for name in ("value", "low", "high"))
+    inside = None if isnan(low) else bool(low <= row.value <= high)
+    note = row.note if isinstance(row.note, str) else ""
+    limit = run.spec.corpus.limit
+    note = "; ".join(part for part in (note, f"live on the first {limit} queries" if limit else "") if part)
+    return run.name, row.setting, row.metric, value, low, high, row.value, value - row.value, inside, note
+
+
+def verdicts(title: str, runs: Sequence[Run], table: pd.DataFrame) -> tuple[Verdict, ...]:
+    """One verdict per run on the printed numbers; one for all runs the study printed nothing for."""
+    found = [_verdict(run, table[table["run"] == run.name]) for run in runs if (table["run"] == run.name).any()]
+    apart = [run for run in runs if not (table["run"] == run.name).any()]
+    if reported(title).empty:
+        return (
+            Verdict(
+                on="all runs",
+                outcome="cannot be said",
+                about="printed",
+                why="the study prints no numbers for this exhibit",
+            ),
+        )
+    if apart:
+        why = "; ".join(
+            dict.fromkeys(
+                why_apart(run) or f"nothing printed here for {data_set(run)}, task {run.spec.corpus.task}"
+                for run in apart
+            )
+        )
+        found.append(
+            Verdict(on=", ".join(run.name for run in apart), outcome="cannot be said", about="printed", why=why)
+        )
+    return tuple(found)
+
+
+def _verdict(run: Run, table: pd.DataFrame) -> Verdict:
+    judged = table[table["inside"].notna()]
+    inside, n = int(judged["inside"].astype(bool).sum()), len(judged)
+    outcome: Outcome = (
+        "cannot be said" if not n else "agrees" if inside == n else "disagrees" if not inside else "not clear"
+    )
+    furthest = table.loc[table["difference"].abs().idxmax()]
+    most = f"largest difference {furthest['difference']:+.4g} ({furthest['setting']}, {furthest['metric']})"
+    why = f"{inside} of {n} printed values lie in the live 95% interval; {most}" if n else f"no live interval; {most}"
+    return Verdict(on=run.name, outcome=outcome, about="printed", why=why, n=len(table))
+
+
+def _letters(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())

@@ -1,0 +1,163 @@
+"""Pieces of rows that exhibits share: which run, its recalls with intervals, the paired difference to another setting;
+and what a run must have to take part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis import retrieval as science
+from core.config import Family
+from core.errors import NotAvailable
+from core.exhibits.shared.records import About, Option
+from core.questions.retrieval import Evaluated
+from core.run import Run
+
+METRIC = Option(
+    name="metric",
+    default="recall@5",
+    allowed=("recall@1", "recall@5", "recall@10"),
+    help="The recall that differences are taken of.",
+)
+STATISTICS = Option(
+    name="statistics",
+    default="per-side",
+    allowed=("per-side", "support", "shared", "candidates"),
+    help=(
+        "Rows that mean and covariance come from: each side's own, queries from the support split, both together, or"
+        " the candidates."
+    ),
+)
+RECALLS = ("recall@1", "recall@5", "recall@10")
+MLLM, CONTRASTIVE, TUNED, UNKNOWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "unknown"
+KINDS: dict[Family, str] = {
+    "generative": MLLM,
+    "contrastive": CONTRASTIVE,
+    "tuned": TUNED,
+    "unknown": UNKNOWN,
+}
+"""The families of models as exhibits name them."""
+
+
+def kind(run: Run) -> str:
+    """What the run's model is, in words: a fact of the run (`Run.family`), never inferred from its embeddings."""
+    return KINDS[run.family]
+
+
+def head(run: Run) -> dict[str, Any]:
+    """run, model, kind, task: the first columns of every exhibit."""
+    return {"run": run.name, "model": run.model_name, "kind": kind(run), "task": run.spec.corpus.task}
+
+
+def recalls(e: science.Evaluation) -> dict[str, Any]:
+    """recall@1, @5, @10 with 95% intervals, and the numbers of queries and candidates they rest on."""
+    values: dict[str, Any] = {}
+    for k, value in e.recall.items():
+        low, high = e.ci95[f"recall@{k}"]  # type: ignore[index]
+        values |= {f"recall@{k}": value, f"recall@{k}_low": low, f"recall@{k}_high": high}
+    return values | {"queries": e.queries, "candidates": e.candidates}
+
+
+def gain(before: science.Evaluation, after: science.Evaluation, metric: str, name: str = "gain") -> dict[str, Any]:
+    """after - before on the same queries, with paired 95% interval and p; NaN for a setting against itself."""
+    if before is after:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high", f"{name}_p"), np.nan)
+    paired = science.paired_difference(before, after, metric)
+    return {
+        name: paired.difference,
+        f"{name}_low": paired.low,
+        f"{name}_high": paired.high,
+        f"{name}_p": paired.p_value,
+    }
+
+
+def mean_gain(difference: np.ndarray, name: str = "gain") -> dict[str, Any]:
+    """The mean of per-query differences (n,), with bootstrap 95% interval and sign-flip p: where a setting is a mean of
+    several."""
+    low, high = science.bootstrap_means(difference[:, None])
+    p = science.sign_flip(difference)
+    return {
+        name: float(difference.mean()),
+        f"{name}_low": float(low[0]),
+        f"{name}_high": float(high[0]),
+        f"{name}_p": p,
+    }
+
+
+def need_pairs(run: Run) -> None:
+    """NotAvailable for a run without relevant pairs: nothing can be retrieved."""
+    if not len(run.qrels("test")):
+        raise NotAvailable(
+            f"run {run.name!r} has no relevant pairs, so there is nothing to retrieve",
+            todo="add qrels or captions to its corpus and run it again",
+        )
+
+
+def partner(run: Run, runs: Sequence[Run], of_kind: str) -> Run | None:
+    """The run of that kind on the same corpus, so that queries can be paired; None where there is none."""
+    same = run.folder.facts["corpus"]
+    return next((other for other in runs if kind(other) == of_kind and other.folder.facts["corpus"] == same), None)
+
+
+def mean_recalls(found: Sequence[Evaluated]) -> dict[str, Any]:
+    """Recalls averaged over several evaluations of the same queries, query by query."""
+    values: dict[str, Any] = {}
+    for metric in RECALLS:
+        mean = np.mean([science.per_query(e.evaluation.ranked, metric) for e in found], axis=0)
+        low, high = science.bootstrap_means(mean[:, None])
+        values |= {metric: float(mean.mean()), f"{metric}_low": float(low[0]), f"{metric}_high": float(high[0])}
+    return values | {"queries": found[0].evaluation.queries, "candidates": found[0].evaluation.candidates}
+
+
+def joined(found: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:
+    """The runs' tables as one, with their notes, each once."""
+    notes = list(dict.fromkeys(note for _, table in found for note in table.attrs.get("notes", ())))
+    plain = [table.assign(**head(run)) for run, table in found]
+    for table in plain:
+        table.attrs = {}
+    whole = pd.concat(plain, ignore_index=True)
+    whole.attrs = {"notes": notes}
+    return whole
+
+
+def need_sae(run: Run) -> None:
+    """NotAvailable without an SAE."""
+    run.need_sae()
+
+
+def need_sae_and_pairs(run: Run) -> None:
+    """NotAvailable without an SAE or without pairs."""
+    run.need_sae()
+    need_pairs(run)
+
+
+def need_modalities(run: Run) -> None:
+    """NotAvailable without an SAE, or where no item is a pure image or none a pure text: Eq 4 has nothing to divide."""
+    run.need_sae()
+    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}  # type: ignore[arg-type]
+    if missing := {"text", "image"} - held:
+        raise NotAvailable(
+            f"run {run.name!r} has no item that is a pure {' or '.join(sorted(missing))}, so no concept has a modality"
+            " score (Eq 4)",
+            got=", ".join(sorted(held)),
+            todo="choose a run of task 1 or 4",
+        )
+
+
+def each_run(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(run, its rows) in the table's order."""
+    for name in table["run"].drop_duplicates():
+        yield str(name), table[table["run"] == name]
+
+
+def named_runs(table: pd.DataFrame) -> str:
+    """The runs of a table, as a verdict on all of them names them."""
+    return ", ".join(map(str, table["run"].drop_duplicates()))
+
+
+def about_kind(kind: str) -> About:
+    """The study's claims on removal and whitening speak of multimodal LLMs; other models stand beside."""
+    return "claim" if kind == MLLM else "beside"
