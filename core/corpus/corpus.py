@@ -117,7 +117,7 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
 
 
 def open_corpus(folder: Folder) -> Corpus:
-    """A corpus of the cache, as it is."""
+    """Open a corpus of the cache; usable or not."""
     return Corpus(folder)
 
 

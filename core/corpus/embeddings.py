@@ -153,7 +153,7 @@ def _row(
 
 
 def _descriptions(root: Path, part: Part, number: int) -> Iterator[Mapping[str, Any]]:
-    """Id, modality and text per row, as far as they are given.
+    """Id, modality and text of each row; a field that the folder does not give is absent.
 
     Raises:
         CorpusError: there are more or fewer of them than embeddings.

@@ -103,7 +103,7 @@ def _captions_beside(root: Path, image: Path) -> list[tuple[str, str]]:
 
 
 def _listed(listing: Path) -> Iterator[Entry | BadRow]:
-    """Entries of a listing, lines of one image brought together; order of first mention."""
+    """One entry per image of a listing, with all its captions, in order of first mention."""
     records = list(listings.read_listing(listing))
     file, text = (listings.column(records, names) for names in (listings.FILE, listings.CAPTIONS))
     if file is None or text is None:
@@ -129,7 +129,7 @@ def _listed(listing: Path) -> Iterator[Entry | BadRow]:
 def _note(
     record: listings.Record, file: str, text: str, named: str | None, by_name: dict[str, Entry], ids: set[str]
 ) -> list[BadRow]:
-    """Add one line to its entry; what is wrong with it comes back."""
+    """Add one line to the entry of its image. Returns the bad rows: empty where the line is good."""
     name, captions = str(record.values.get(file) or "").strip(), record.values.get(text)
     if not name:
         return [BadRow(record.where, "names no image")]

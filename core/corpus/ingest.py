@@ -45,7 +45,7 @@ class Pairs:
 
 @dataclass
 class Tally:
-    """What came out of a source."""
+    """Result of reading a source: facts, pairs and bad rows."""
 
     parts: dict[Part, PartFacts] = field(default_factory=dict)
     pairs: dict[Split, Pairs] = field(default_factory=dict)

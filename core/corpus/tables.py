@@ -43,7 +43,7 @@ ROWS_PER_GROUP = 8192
 
 @dataclass(frozen=True)
 class PartFacts:
-    """What the writer knows once it is done: number of rows, rows per modality, hash of what an encoder sees."""
+    """Result of writing a part: number of rows, rows per modality, hash of everything an encoder sees."""
 
     rows: int
     by_modality: dict[Modality, int]

@@ -48,7 +48,7 @@ class DualAdapter:
     def embed(
         self, items: Sequence[Item], views: Sequence[EmbeddingView] = (PROJECTED,)
     ) -> dict[EmbeddingView, np.ndarray]:
-        """See `Adapter.embed`; the only view there is, is `PROJECTED`."""
+        """See `Adapter.embed`; the only view of a dual encoder is `PROJECTED`."""
         import torch
 
         if any(view != PROJECTED for view in views):

@@ -212,5 +212,7 @@ def heat_of(run: Run, k: int, item: Item) -> Heat:
     grid = found.grids[0]
     patches = values[is_patch]
     fits = grid is not None and grid[0] * grid[1] == len(patches)
-    words = [(t, r, float(v)) for t, r, v in zip(found.text, found.role, values, strict=True) if r != "image"]
+    words: list[tuple[str, TokenRole, float]] = [
+        (t, r, float(v)) for t, r, v in zip(found.text, found.role, values, strict=True) if r != "image"
+    ]
     return Heat(patches.reshape(grid) if fits else None, words, float(values.mean()))

@@ -39,7 +39,7 @@ class StudySAE(TopKTrainingSAE):
         return {"sparsity_loss": SPARSITY * feature_acts.abs().mean()}
 
     def process_state_dict_for_saving_inference(self, state_dict: dict[str, Any]) -> None:
-        """What is saved needs no convention: rows of unit length."""
+        """Nothing to fold before saving: the rows have unit length already."""
         super().process_state_dict_for_saving_inference(state_dict)
         state_dict["W_dec"] = normalize(state_dict["W_dec"], dim=-1)
 

@@ -116,7 +116,7 @@ GROUPS: tuple[str, ...] = tuple(dict.fromkeys(t.group for t in THINGS.values()))
 
 
 def stream(*name: object, seed: int = 0) -> Random:
-    """A generator of its own for everything that has a name; different names never share numbers."""
+    """A random generator seeded by `name`; different names give independent numbers."""
     return Random("/".join(map(str, (seed, *name))))
 
 
