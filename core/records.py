@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Modality = Literal["text", "image", "image,text"]
 Side = Literal["query", "candidate"]
 Part = Literal["queries", "candidates", "support_queries", "support_candidates"]
+Split = Literal["test", "support"]
 TokenRole = Literal["image", "text", "prompt", "template"]
 
 PARTS: tuple[Part, ...] = ("queries", "candidates", "support_queries", "support_candidates")
@@ -38,6 +39,12 @@ class Item:
     image: Image.Image | None = None
     task: int = 4
     side: Side = "query"
+
+    @property
+    def picture(self) -> Image.Image:
+        """The image of an item whose modality has one."""
+        assert self.image is not None, f"item {self.id!r} of modality {self.modality} came without its image"
+        return self.image
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a source of items hands over, before anything is checked.
+"""The rows and pairs that a source reads, before they are checked.
 
 A source module has one function, `read(spec) -> Source`. A `Source` gives, per part, a stream of raw rows, and per
 split a stream of relevant pairs; rows that the source itself cannot make sense of come as `BadRow`. Streams can be
@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from core.records import BadRow, Modality, Part
-
-Split = Literal["test", "support"]
+from core.records import BadRow, Modality, Part, Split
 
 SIDES_OF_SPLIT: dict[Split, tuple[Part, Part]] = {
     "test": ("queries", "candidates"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analysis.arrays import Codes
 from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
@@ -58,57 +59,53 @@ def _read_table(folder: Folder) -> pd.DataFrame:
 
 def fit_data(run: Run) -> FitData:
     """Everything a variant may be fitted on: embeddings, codes and pairs of test and support."""
-    if "fit_data" not in run._memo:
-        run._memo["fit_data"] = _fit_data(run)
-    return run._memo["fit_data"]
-
-
-def _fit_data(run: Run) -> FitData:
-    parts = run.parts
 
     def embeddings(part: Part) -> np.ndarray | None:
-        return run.embeddings(part) if part in parts else None
+        return run.embeddings(part) if part in run.parts else None
 
-    def codes(part: Part) -> Any:
-        return run.codes(part) if run.sae is not None and part in parts else None
+    def codes(part: Part) -> Codes | None:
+        return run.codes(part) if run.sae is not None and part in run.parts else None
 
-    return FitData(
-        queries=run.embeddings("queries"),
-        candidates=run.embeddings("candidates"),
-        pairs=run.qrels("test").pairs,
-        query_codes=codes("queries"),
-        candidate_codes=codes("candidates"),
-        support_queries=embeddings("support_queries"),
-        support_candidates=embeddings("support_candidates"),
-        support_pairs=run.qrels("support").pairs if run.has_support else None,
-        support_query_codes=codes("support_queries"),
-        support_candidate_codes=codes("support_candidates"),
-        dictionary=run.sae.dictionary if run.sae is not None else None,
-    )
+    def collect() -> FitData:
+        return FitData(
+            queries=run.embeddings("queries"),
+            candidates=run.embeddings("candidates"),
+            pairs=run.qrels("test").pairs,
+            query_codes=codes("queries"),
+            candidate_codes=codes("candidates"),
+            support_queries=embeddings("support_queries"),
+            support_candidates=embeddings("support_candidates"),
+            support_pairs=run.qrels("support").pairs if run.has_support else None,
+            support_query_codes=codes("support_queries"),
+            support_candidate_codes=codes("support_candidates"),
+            dictionary=run.sae.dictionary if run.sae is not None else None,
+        )
+
+    return run.memo(("fit_data",), collect)
 
 
 def query_clusters(run: Run) -> np.ndarray | None:
     """Test queries that share a relevant candidate, by number (n,); None where none do."""
-    if "query_clusters" not in run._memo:
-        run._memo["query_clusters"] = shared_answers(run.qrels("test").pairs, len(run.corpus.items("queries")))
-    return run._memo["query_clusters"]
+    return run.memo(
+        ("query_clusters",), lambda: shared_answers(run.qrels("test").pairs, len(run.corpus.items("queries")))
+    )
 
 
-def variant_of(run: Run, text: str) -> VariantSpec:
-    """Parse a variant expression; a bare name is looked up among the variants kept with the run first."""
-    kept = run.spec.variants
-    return parse_variant(kept.get(text, text))
+def variant_of(run: Run, variant: str | VariantSpec) -> VariantSpec:
+    """The spec of a variant that a page or a command names: a text is parsed, a spec is returned as it is.
+
+    A bare name means the variant of that name in the run's spec file, where it has one. Every public question calls
+    this once, at its border, and passes the spec on.
+    """
+    if isinstance(variant, VariantSpec):
+        return variant
+    return parse_variant(run.spec.variants.get(variant, variant))
 
 
-def fitted(run: Run, text: str) -> FittedVariant:
-    """The variant fitted on this run; the last few are kept in memory."""
-    spec = variant_of(run, text)
-    memo = run._memo.setdefault("fitted", {})
-    if str(spec) not in memo:
-        if len(memo) >= LEAN_FITS:
-            memo.pop(next(iter(memo)))
-        memo[str(spec)] = fit_variant(spec, fit_data(run))
-    return memo[str(spec)]
+def fitted(run: Run, variant: str | VariantSpec) -> FittedVariant:
+    """The variant fitted on this run; the last few fits stay in memory."""
+    spec = variant_of(run, variant)
+    return run.memo(("fitted", spec), lambda: fit_variant(spec, fit_data(run)), limit=LEAN_FITS)
 
 
 def side_of(variant: FittedVariant, part: Part) -> SideTransform:
@@ -116,22 +113,18 @@ def side_of(variant: FittedVariant, part: Part) -> SideTransform:
     return variant.query if SIDE_OF_PART[part] == "query" else variant.candidate
 
 
-def transformed(run: Run, text: str, part: Part) -> np.ndarray:
+def transformed(run: Run, variant: str | VariantSpec, part: Part) -> np.ndarray:
     """(n, d_out) fp32 unit rows of a part under a variant."""
-    memo = run._memo.setdefault("transformed", {})
-    mark = (str(variant_of(run, text)), part)
-    if mark not in memo:
-        if len(memo) >= 2 * LEAN_FITS:
-            memo.pop(next(iter(memo)))
-        side = side_of(fitted(run, text), part)
-        edits = bool(side.edits)
-        memo[mark] = transform(
-            run.embeddings(part),
-            side,
-            run.codes(part) if edits else None,
-            run.need_sae().dictionary if edits else None,
-        )
-    return memo[mark]
+    spec = variant_of(run, variant)
+
+    def compute() -> np.ndarray:
+        side = side_of(fitted(run, spec), part)
+        # Only edits change a row through its codes; a run without an SAE has none to give.
+        codes, dictionary = (run.codes(part), run.need_sae().dictionary) if side.edits else (None, None)
+        return transform(run.embeddings(part), side, codes, dictionary)
+
+    # Twice as many as fits: a variant has two sides.
+    return run.memo(("transformed", spec, part), compute, limit=2 * LEAN_FITS)
 
 
 def item_frame(run: Run, part: Part, rows: np.ndarray | list[int]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from core.analysis.concepts import failures as science
 from core.analysis.concepts.measures import frequency
 from core.analysis.retrieval.evaluation import per_query
 from core.analysis.retrieval.ranking import Ranked
-from core.analysis.variants import fit_variant
+from core.analysis.variants import VariantSpec, fit_variant, make_step
 from core.analysis.variants.fitdata import FitData
 from core.analysis.variants.removal import random_concepts
 from core.analysis.variants.transform import transform
@@ -27,11 +27,15 @@ from core.errors import NotAvailable
 from core.questions.answers import cached_table, fit_data, item_frame, variant_of
 from core.questions.comparisons import compared, rank_under, tidy
 from core.questions.concepts import check_concept, table
+from core.records import Part, Split
 from core.run import Run
 
 COUNTS = (1, 5, 20)
 SEEDS = (0, 1, 2)
-PARTS = {"test": ("queries", "candidates"), "support": ("support_queries", "support_candidates")}
+PARTS: dict[Split, tuple[Part, Part]] = {
+    "test": ("queries", "candidates"),
+    "support": ("support_queries", "support_candidates"),
+}
 TERMS = ("margin", "concept_sum", "offset", "query_error", "candidate_error")
 
 
@@ -40,13 +44,13 @@ class Failures:
     """The failures of one split under a variant: rows of `PARTS[split]`, margins as sums, and what every concept has to
     do with them."""
 
-    split: str
+    split: Split
     queries: int
     """Queries with a relevant candidate in the pool: the denominator of the failure rate."""
     summary: science.FailureSummary
 
 
-def failing_concepts(run: Run, variant: str = "none", split: str = "test") -> pd.DataFrame:
+def failing_concepts(run: Run, variant: str | VariantSpec = "none", split: Split = "test") -> pd.DataFrame:
     """Concepts by how many failures they decide, most first: DataFrame[concept, label, modality_score, decided,
     share_of_failures, largest, term_mean, failures, queries].
 
@@ -60,11 +64,12 @@ def failing_concepts(run: Run, variant: str = "none", split: str = "test") -> pd
         NotAvailable: a run without an SAE, or without that split.
     """
     run.need_sae()
-    arguments = {"variant": variant_of(run, variant).explicit(), "split": split}
-    return cached_table(run, "failing-concepts", arguments, lambda: _ranked_concepts(run, variant, split))
+    spec = variant_of(run, variant)
+    arguments = {"variant": spec.explicit(), "split": split}
+    return cached_table(run, "failing-concepts", arguments, lambda: _ranked_concepts(run, spec, split))
 
 
-def decided_by(run: Run, concept: int, variant: str = "none") -> pd.DataFrame:
+def decided_by(run: Run, concept: int, variant: str | VariantSpec = "none") -> pd.DataFrame:
     """The test queries whose failure a concept decides, its most negative term first: DataFrame[row, id, modality,
     text, term, margin, right, right_text, wrong, wrong_text]; right and wrong are candidate rows.
 
@@ -72,11 +77,12 @@ def decided_by(run: Run, concept: int, variant: str = "none") -> pd.DataFrame:
         UserError: no such concept.
     """
     check_concept(run, concept)
-    arguments = {"concept": concept, "variant": variant_of(run, variant).explicit()}
-    return cached_table(run, "decided-by", arguments, lambda: _decided(run, concept, variant))
+    spec = variant_of(run, variant)
+    arguments = {"concept": concept, "variant": spec.explicit()}
+    return cached_table(run, "decided-by", arguments, lambda: _decided(run, concept, spec))
 
 
-def switched_off(run: Run, variant: str = "none", counts: Sequence[int] = COUNTS) -> pd.DataFrame:
+def switched_off(run: Run, variant: str | VariantSpec = "none", counts: Sequence[int] = COUNTS) -> pd.DataFrame:
     """Recall on the test queries with the concepts that decide most failures scaled to 0, beside random active concepts
     of equal number.
 
@@ -87,31 +93,31 @@ def switched_off(run: Run, variant: str = "none", counts: Sequence[int] = COUNTS
     then the gain is optimistic), variant.
     """
     run.need_sae()
-    split = "support" if run.has_support else "test"
+    spec = variant_of(run, variant)
+    split: Split = "support" if run.has_support else "test"
     arguments = {
-        "variant": variant_of(run, variant).explicit(),
+        "variant": spec.explicit(),
         "counts": list(counts),
         "seeds": list(SEEDS),
         "chosen_on": split,
     }
-    return cached_table(run, "switched-off", arguments, lambda: _switch(run, variant, tuple(counts), split))
+    return cached_table(run, "switched-off", arguments, lambda: _switch(run, spec, tuple(counts), split))
 
 
-def failures(run: Run, variant: str = "none", split: str = "test") -> Failures:
+def failures(run: Run, variant: str | VariantSpec = "none", split: Split = "test") -> Failures:
     """Find the failures of a split and decompose their margins; not kept."""
     data, fitted = _data(run, split), fit_variant(variant_of(run, variant), fit_data(run))
-    sides = [
-        science.SideRows(data.queries, data.query_codes, fitted.query, run.offset(PARTS[split][0])),
-        science.SideRows(data.candidates, data.candidate_codes, fitted.candidate, run.offset(PARTS[split][1])),
-    ]
+    queries, candidates = PARTS[split]
+    of_query = science.SideRows(data.queries, run.codes(queries), fitted.query, run.offset(queries))
+    of_candidate = science.SideRows(data.candidates, run.codes(candidates), fitted.candidate, run.offset(candidates))
     dictionary = run.need_sae().dictionary
-    rows = [transform(side.rows, side.transform, side.codes, dictionary) for side in sides]
-    failing = science.failing(*rows, data.pairs)
-    summary = science.summarise_failures(*sides, failing, dictionary)
-    return Failures(split, len(np.unique(data.pairs[:, 0])), summary)
+    rows = [transform(side.rows, side.transform, side.codes, dictionary) for side in (of_query, of_candidate)]
+    failing = science.failing(rows[0], rows[1], run.qrels(split).pairs)
+    summary = science.summarise_failures(of_query, of_candidate, failing, dictionary)
+    return Failures(split, len(np.unique(run.qrels(split).query_rows)), summary)
 
 
-def _data(run: Run, split: str) -> FitData:
+def _data(run: Run, split: Split) -> FitData:
     """Rows, codes and pairs of a split as the test side of a FitData."""
     if split == "support" and not run.has_support:
         raise NotAvailable(
@@ -128,7 +134,7 @@ def _data(run: Run, split: str) -> FitData:
     )
 
 
-def _ranked_concepts(run: Run, variant: str, split: str) -> pd.DataFrame:
+def _ranked_concepts(run: Run, variant: VariantSpec, split: Split) -> pd.DataFrame:
     found = failures(run, variant, split)
     summary, n = found.summary, len(found.summary.failures)
     order = ranked_by_failures(summary)
@@ -164,7 +170,7 @@ def ranked_by_failures(summary: science.FailureSummary) -> np.ndarray:
     return order[summary.decided[order] > 0]
 
 
-def _decided(run: Run, concept: int, variant: str) -> pd.DataFrame:
+def _decided(run: Run, concept: int, variant: VariantSpec) -> pd.DataFrame:
     summary = failures(run, variant).summary
     at = summary.decided_by(concept)
     query, right, wrong = summary.failures[at].T
@@ -176,7 +182,7 @@ def _decided(run: Run, concept: int, variant: str) -> pd.DataFrame:
     )
 
 
-def _switch(run: Run, variant: str, counts: tuple[int, ...], split: str) -> pd.DataFrame:
+def _switch(run: Run, variant: VariantSpec, counts: tuple[int, ...], split: Split) -> pd.DataFrame:
     order = ranked_by_failures(failures(run, variant, split).summary)
     before = [_edited(run, variant, ())]
     data = _data(run, split)
@@ -194,11 +200,10 @@ def _switch(run: Run, variant: str, counts: tuple[int, ...], split: str) -> pd.D
             | compared(random, {"gain": before})
             | {"draw_lowest": min(each), "draw_highest": max(each)}
         )
-    return tidy(rows, chosen_on=split, variant=str(variant_of(run, variant)))
+    return tidy(rows, chosen_on=split, variant=str(variant))
 
 
-def _edited(run: Run, variant: str, concepts: tuple[int, ...]) -> Ranked:
+def _edited(run: Run, variant: VariantSpec, concepts: tuple[int, ...]) -> Ranked:
     """The test queries ranked with these concepts scaled to 0 before the variant."""
-    edits = "set(" + ",".join(f"{k}=0" for k in sorted(concepts)) + ")" if concepts else "none"
-    text = "+".join(step for step in (edits, variant) if step != "none") or "none"
-    return rank_under(run, text)[0]
+    edits = (make_step("set", concepts=tuple((k, 0.0) for k in sorted(concepts))),) if concepts else ()
+    return rank_under(run, VariantSpec(edits).then(variant))[0]

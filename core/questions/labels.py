@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from core.analysis.concepts import labels as science
 from core.records import Part
 from core.run import Run
 
-TEST_PARTS: tuple[Part, ...] = ("queries", "candidates")
-SUPPORT_PARTS: tuple[Part, ...] = ("support_queries", "support_candidates")
+TEST_PARTS: tuple[Part, Part] = ("queries", "candidates")
+SUPPORT_PARTS: tuple[Part, Part] = ("support_queries", "support_candidates")
 PARTS_OF = {"test": TEST_PARTS, "support": SUPPORT_PARTS}
 LEAST_ITEMS, MOST_SHARE = 3, 0.3
 """A word names a concept only if at least 3 items have it and at most 30% do."""
@@ -45,10 +46,12 @@ def has_truth(run: Run) -> bool:
 
 def attributes(run: Run) -> science.Attributes:
     """0/1 attributes of queries then candidates: `thing:fox`, `group:mammals`, `background:snow` ..., or `word:red`."""
-    if "attributes" not in run._memo:
+
+    def compute() -> science.Attributes:
         most = 1.0 if has_truth(run) else MOST_SHARE
-        run._memo["attributes"] = science.attribute_table(_sets(run, "test"), LEAST_ITEMS, most)
-    return run._memo["attributes"]
+        return science.attribute_table(_sets(run, "test"), LEAST_ITEMS, most)
+
+    return run.memo(("attributes",), compute)
 
 
 def test_codes(run: Run) -> sp.csr_array:
@@ -142,7 +145,7 @@ def _truth_sets(run: Run, split: str) -> list[frozenset[str]]:
     return found
 
 
-def truth_attributes(truth: dict) -> frozenset[str]:
+def truth_attributes(truth: Mapping[str, Any]) -> frozenset[str]:
     """`kind:value` of every fact of a scene: its things, their groups, the background, the relation, how many of a
     thing there are."""
     if not truth:

@@ -16,14 +16,15 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.concepts.contributions import SideState
+from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
 from core.errors import NotAvailable, ShapeMismatch, UserError
-from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed
+from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed, variant_of
 from core.questions.concepts import Heat, heat_of, table
 from core.questions.labels import has_truth
 from core.questions.retrieval import Rankings, side_by_side
 from core.questions.similarity import Explanation, explained
-from core.records import Item, Part
+from core.records import Item, Modality, Part
 from core.run import Run
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def item(run: Run, text: str = "", image: Image.Image | None = None) -> Item:
         raise UserError("an empty query", got="neither text nor picture", allowed="a text, a picture, or both")
     if len(text) > LONGEST:
         raise UserError("the text is too long", got=f"{len(text):,} characters", allowed=f"up to {LONGEST:,}")
-    modality = "text" if image is None else "image,text" if text else "image"
+    modality: Modality = "text" if image is None else "image,text" if text else "image"
     return Item("live", modality, text or None, image, run.corpus.items("queries").task, "query")
 
 
@@ -152,8 +153,8 @@ def well_described_first(run: Run, rows: Sequence[int]) -> list[int]:
     model's caption names everything, the rest after them in the order given. As given where there is no ground truth,
     no picture, or a model that does not speak.
     """
-    pictures = [_picture_row(run, row) for row in rows]
-    if not has_truth(run) or None in pictures or not run.adapter().can_generate:
+    pictures = [place for row in rows if (place := _picture_row(run, row)) is not None]
+    if not has_truth(run) or len(pictures) < len(rows) or not run.adapter().can_generate:
         return list(rows)
 
     def compute() -> pd.DataFrame:
@@ -183,7 +184,7 @@ def heat(run: Run, item: Item, concept: int) -> Heat:
 
 
 def rank(
-    run: Run, row: np.ndarray, variant: str = "none", top: int = 10, relevant: Collection[int] = ()
+    run: Run, row: np.ndarray, variant: str | VariantSpec = "none", top: int = 10, relevant: Collection[int] = ()
 ) -> pd.DataFrame:
     """The best candidates of one embedding (d,): DataFrame[rank, row, id, modality, text, similarity, relevant,
     rank_other].
@@ -196,8 +197,8 @@ def rank(
 def rankings(
     run: Run,
     row: np.ndarray,
-    before: str = "none",
-    after: str = "realign",
+    before: str | VariantSpec = "none",
+    after: str | VariantSpec = "realign",
     top: int = 10,
     relevant: Collection[int] = (),
 ) -> Rankings:
@@ -205,7 +206,7 @@ def rankings(
     return side_by_side(run, similarities(run, row, before), similarities(run, row, after), set(relevant), top)
 
 
-def similarities(run: Run, row: np.ndarray, variant: str) -> np.ndarray:
+def similarities(run: Run, row: np.ndarray, variant: str | VariantSpec) -> np.ndarray:
     """(n_candidates,) float32 cosines of one embedding (d,) with every candidate; the variant as fitted on the run.
 
     Raises:
@@ -214,10 +215,11 @@ def similarities(run: Run, row: np.ndarray, variant: str) -> np.ndarray:
     width = run.embeddings("queries").shape[1]
     if row.shape != (width,):
         raise ShapeMismatch("not an embedding of this run", got=f"shape {tuple(row.shape)}", allowed=f"({width},)")
-    side = side_of(fitted(run, variant), "queries")
+    spec = variant_of(run, variant)
+    side = side_of(fitted(run, spec), "queries")
     codes = encoded(run, row).codes if side.edits else None
     query = transform(row[None], side, codes, run.need_sae().dictionary if side.edits else None)[0]
-    return (transformed(run, variant, "candidates") @ query.astype(np.float64)).astype(np.float32)
+    return (transformed(run, spec, "candidates") @ query.astype(np.float64)).astype(np.float32)
 
 
 # -- concepts --------------------------------------------------------------------------------------------------------
@@ -233,9 +235,8 @@ def encoded(run: Run, row: np.ndarray) -> Coded:
 
     record = run.need_sae()
     with _ENCODING:  # an encoder keeps what it has just seen
-        if "encoder" not in run._memo:
-            run._memo["encoder"] = SaeEncoder(run.sae_folder.path, record.input)
-        return run._memo["encoder"].encode(row[None])
+        encoder = run.memo(("encoder",), lambda: SaeEncoder(run.sae_folder.path, record.input))
+        return encoder.encode(row[None])
 
 
 def concepts(run: Run, row: np.ndarray, top: int = 12) -> pd.DataFrame:
@@ -262,9 +263,7 @@ def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -
     of all items ("telling").
     """
     frame = table(run)
-    sides = [
-        run.codes(part)[[row]].toarray()[0] for part, row in (("queries", query_row), ("candidates", candidate_row))
-    ]  # type: ignore[arg-type]
+    sides = [run.codes("queries")[[query_row]].toarray()[0], run.codes("candidates")[[candidate_row]].toarray()[0]]
     both = (sides[0] > 0) & (sides[1] > 0)
     order = np.argsort(-np.maximum(*sides), kind="stable")[:top]
     order = order[np.maximum(*sides)[order] > 0]
@@ -278,17 +277,19 @@ def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -
     return found
 
 
-def explain(run: Run, row: np.ndarray, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
+def explain(
+    run: Run, row: np.ndarray, candidate_row: int, variant: str | VariantSpec = "none", top: int = 12
+) -> Explanation:
     """Its similarity to one candidate, concept by concept; the parts sum to the score (docs/study.md section 4)."""
     rows = len(run.corpus.items("candidates"))
     if not 0 <= candidate_row < rows:
         raise UserError("no such candidate", got=candidate_row, allowed=f"0 to {rows - 1}")
-    coded = encoded(run, row)
+    spec, coded = variant_of(run, variant), encoded(run, row)
     state = SideState(
         h=np.asarray(row, dtype=np.float64),
         concepts=coded.codes.indices.astype(np.int64),
         activations=coded.codes.data.astype(np.float64),
-        transform=side_of(fitted(run, variant), "queries"),
+        transform=side_of(fitted(run, spec), "queries"),
         offset=np.asarray(coded.offset[0], dtype=np.float64),
     )
-    return explained(run, state, candidate_row, variant, top)
+    return explained(run, state, candidate_row, spec, top)

@@ -25,14 +25,8 @@ def run(model: str = "qwen2-vl-7b", path: str = "mbeir:mscoco_task4", task: int 
     spec = RunSpec(
         corpus=corpus, model=ModelSpec(name=model, preset=more.get("preset", "study")), embedding=EmbeddingSpec()
     )
-    return SimpleNamespace(
-        name="r",
-        model_name=model,
-        spec=spec,
-        view=more.get("view", BASE),
-        preset=spec.model.preset,
-        family=family_of(model),
-    )
+    known = {"model_name": model, "family": family_of(model), "preset": spec.model.preset}
+    return SimpleNamespace(name="r", spec=spec, view=more.get("view", BASE), **known)
 
 
 def test_a_run_finds_the_rows_of_its_model_data_and_task() -> None:
