@@ -24,7 +24,7 @@ from core.errors import UserError
 from core.exhibits import EXHIBITS, Exhibit, Shown, Value, Verdict, show_exhibit
 from core.exhibits import claims as study_claims
 from core.exhibits.claims import Claim, Question
-from core.exhibits.shared import agreement
+from core.exhibits.shared import agreement, curve
 from core.exhibits.shared import present as exhibit_present
 from core.questions import compare, live
 from core.records import Item, Part
@@ -439,11 +439,12 @@ def claim_questions() -> tuple[Question, ...]:
 
 def claims(keys: tuple[str, ...], metric: str) -> tuple[Claim, ...]:
     """The study's claims on these runs: what `retrieval-lens claims` prints."""
-    return _claims(root(), keys, metric)
+    return _claims(root(), keys, metric, curve.known_curves(Store(cache_root())))
 
 
 @st.cache_data(max_entries=64, show_spinner="Judging the study's claims; the answer is cached …")
-def _claims(root: str, keys: tuple[str, ...], metric: str) -> tuple[Claim, ...]:
+def _claims(root: str, keys: tuple[str, ...], metric: str, curves: int) -> tuple[Claim, ...]:
+    """`curves` is part of the key only: a verdict that was left open is settled once its curve is there."""
     return study_claims.claims([_open(root, key) for key in keys], metric)
 
 
@@ -454,7 +455,7 @@ def exhibits() -> list[Exhibit]:
 
 def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...] = ()) -> Shown:
     """An exhibit on these runs: what `retrieval-lens exhibit` prints. Shared by all sessions: not to be changed."""
-    return _exhibit(root(), name, keys, options)
+    return _exhibit(root(), name, keys, options, curve.known_curves(Store(cache_root())))
 
 
 def sheets(shown: Shown, write: Callable[[str, Any], str]) -> list[tuple[str, pd.DataFrame, exhibit_present.Readable]]:
@@ -481,5 +482,6 @@ def verdicts(shown: Shown, about: str) -> dict[str, list[tuple[str, Verdict]]]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...]) -> Shown:
+def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...], curves: int) -> Shown:
+    """`curves` is part of the key only, as for claims."""
     return show_exhibit(name, [_open(root, key) for key in keys], **dict(options))

@@ -101,7 +101,8 @@ def _split(run: Run, least: int, counted: science.Counted, items: str, dictionar
         low, high = np.percentile(drawn, [2.5, 97.5])
         values |= {f"null_{side}": np.mean(drawn), f"null_{side}_low": low, f"null_{side}_high": high}
     edges = np.linspace(0, 1, BINS + 1)
-    count = np.mean([np.histogram(one.score, bins=edges)[0] for one in scores], axis=0)
+    counts = [np.histogram(one.score, bins=edges)[0] for one in scores]
+    count = counts[0] if len(counts) == 1 else np.mean(counts, axis=0)
     energy = np.mean([np.histogram(s.score, bins=edges, weights=s.weight / s.weight.sum())[0] for s in scores], axis=0)
     bins = {
         "left": edges[:-1],
