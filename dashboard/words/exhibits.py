@@ -212,6 +212,7 @@ OPTIONS = {
     "counted": "Concepts counted",
     "items": "Items of each modality",
     "dictionary": "Dictionary",
+    "dominates": "Text must be more than",
     "shuffles": "Shuffles",
     "share": "Size of the set",
     "sets": "Sets compared",

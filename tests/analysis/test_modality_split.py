@@ -70,3 +70,5 @@ def test_intervals_of_shares_hold_them_and_are_near_the_binomial_ones() -> None:
     assert (low, high) == pytest.approx((share - spread, share + spread), abs=0.01)
     energy = m.share_intervals(scores, "energy")["text"]
     assert energy[0] < m.shares(scores, "energy").text < energy[1]
+    lead = m.share_intervals(scores)["lead"]
+    assert lead[0] < m.shares(scores).lead < lead[1]

@@ -192,7 +192,7 @@ def test_without_a_partner_nothing_is_judged() -> None:
 def test_the_kind_of_model_says_which_share_of_concepts_is_judged() -> None:
     shares = {"share_text": 0.7, "share_text_low": 0.65, "share_text_high": 0.75, "share_image": 0.1, "scored": 300}
     between = {"share_between": 0.2, "share_between_low": 0.16, "share_between_high": 0.25}
-    null = {"counted": "once", "least": 1, "null_text": 0.145, "null_image": 0.053}
+    null = {"counted": "once", "least": 1, "dominates": "half", "null_text": 0.145, "null_image": 0.053}
     kinds = ("multimodal LLM", "contrastive", "fine-tuned retriever", "unknown")
     rows = [{"run": kind, "kind": kind, **shares, **between, **null} for kind in kinds]
     found = figure_2_modality.judge(pd.DataFrame(rows))
@@ -202,6 +202,17 @@ def test_the_kind_of_model_says_which_share_of_concepts_is_judged() -> None:
     assert "tuned for retrieval" in claims["fine-tuned retriever"].why and "family = " in claims["unknown"].why
     assert [v.on for v in found if v.about == "beside"] == ["fine-tuned retriever", "unknown"]
     assert claims["multimodal LLM"].value == 0.7 and claims["multimodal LLM"].n == 300
+
+
+def test_text_may_lead_without_a_majority() -> None:
+    """Two readings of "most": above a half, or above the image concepts."""
+    ends = {"share_text": 0.42, "share_text_low": 0.35, "share_text_high": 0.48, "share_image": 0.2, "scored": 200}
+    ends |= {"share_lead": 0.22, "share_lead_low": 0.12, "share_lead_high": 0.32, "null_text": 0.1, "null_image": 0.1}
+    row = {"run": "a", "kind": "multimodal LLM", "counted": "once", "least": 100, **ends}
+    table = pd.DataFrame([row | {"dominates": reading} for reading in ("half", "image")])
+    half, image = (figure_2_modality.judge(table.iloc[[i]])[0] for i in (0, 1))
+    assert (half.outcome, half.value) == ("disagrees", 0.42)
+    assert (image.outcome, image.value, image.low) == ("agrees", 0.22, 0.12)
 
 
 def test_the_best_other_layer_needs_a_p_that_knows_it_was_chosen() -> None:

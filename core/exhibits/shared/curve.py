@@ -34,6 +34,7 @@ WORDS = {
     "least": "the least number of firings",
     "counted": "whether concepts are counted once or by energy",
     "items": "how many items of each modality",
+    "dominates": "what text must be more than",
     "share": "the size of the set",
     "sets": "which sets are compared",
     "dictionary": "the dictionary",
@@ -188,14 +189,15 @@ def _measure(exhibit: Exhibit, runs: Sequence[Run], grid: Sequence[Mapping[str, 
 
 
 def _settings(table: pd.DataFrame, mine: bool, options: Mapping[str, Value]) -> Iterator[Setting]:
-    for row in table.to_dict("records"):
-        choices = json.loads(row["choices"])
+    every = [json.loads(text) for text in table["choices"]] if len(table) else []
+    vary = {name for choices in every for name in choices if len({str(other.get(name)) for other in every}) > 1}
+    for row, choices in zip(table.to_dict("records"), every, strict=True):
         numbers = {name: None if pd.isna(row[name]) else float(row[name]) for name in ("value", "low", "high")}
         yield Setting(
             on=str(row["on"]),
             choices={"task": int(row["task"])} | choices,
             outcome=row["outcome"],
             n=None if pd.isna(row["n"]) else int(row["n"]),
-            default=mine and all(choices.get(name) == value for name, value in options.items() if name in choices),
+            default=mine and all(choices.get(name) == value for name, value in options.items() if name in vary),
             **numbers,
         )
