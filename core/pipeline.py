@@ -40,7 +40,8 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     _check_family(spec)
     for chain in spec.variants.values():
         parse_variant(chain)
-    if spec.model.name != OWN_MODEL:  # what cannot be had is said before the corpus is read
+    # What could refuse the run is asked first: reading a large corpus takes long.
+    if spec.model.name != OWN_MODEL:
         _check_model(spec, store)
         resolve_views(spec.embedding, describe(spec.model))
         check_source(spec.sae, describe(spec.model))
@@ -66,8 +67,10 @@ def _check_family(spec: RunSpec) -> None:
 
 
 def _check_model(spec: RunSpec, store: Store) -> None:
-    """A model that cannot be had is said before the corpus is read; one whose embeddings of this corpus are there need
-    not be loaded."""
+    """Refuse a model that cannot be loaded, before the corpus is read: a large one takes long.
+
+    Not checked where the cache holds its embeddings of this corpus: then it is not loaded, and may be gone.
+    """
     from core.models import check_model, check_processor, describe
 
     corpus = spec.canonical()["corpus"]
@@ -119,7 +122,7 @@ def _keep_part(corpus: Corpus, part: Part, store: Store) -> Folder:
 
 
 class _LazyModel:
-    """The adapter, loaded the first time somebody needs it, through the same process-wide cache as `Run.adapter`."""
+    """The adapter, loaded when a stage first needs it: a run whose stages are all in the cache needs none."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
