@@ -34,7 +34,7 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     from core.corpus import build_corpus
     from core.encode import resolve_views
     from core.models import describe
-    from core.sae import check_source
+    from core.sae import check_source, encode_codes
 
     progress = progress or NoProgress()
     _check_family(spec)
@@ -51,7 +51,10 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     model = _LazyModel(spec)
     encoded = _encode(spec, corpus, facts, model, store, progress) if own is None else _keep(corpus, store)
     saes = _saes(spec, corpus, facts, model, encoded, store, progress)
-    codes = _codes(saes[0], encoded, store, progress) if saes else {}
+    codes: dict[Part, Folder] = {}
+    if saes:  # the first view is the one that every page and every variant works on
+        view = next(iter(encoded.values())).facts["views"][0]
+        codes = {part: encode_codes(saes[0], folder, view, store, progress) for part, folder in encoded.items()}
     return Run(_write_run(spec, corpus, facts, encoded, saes, codes, store), store)
 
 
@@ -167,16 +170,6 @@ def _saes(
 
     view = resolve_views(spec.embedding, facts)[0]
     return obtain(spec.sae, corpus, facts, model, encoded, view, store, progress)
-
-
-def _codes(sae: Folder, encoded: dict[Part, Folder], store: Store, progress: Progress) -> dict[Part, Folder]:
-    from core.sae import encode_codes
-
-    return {part: encode_codes(sae, folder, _first_view(folder), store, progress) for part, folder in encoded.items()}
-
-
-def _first_view(folder: Folder) -> str:
-    return folder.facts["views"][0]
 
 
 def _write_run(
