@@ -54,7 +54,7 @@ class RunChoice:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What pages say about a run. `contrastive`: the model was trained to match, its embeddings are projected ones."""
+    """What pages say about a run. `contrastive`: the model was trained to match pictures and words."""
 
     name: str
     key: str
@@ -330,7 +330,7 @@ def _facts(root: str, key: str) -> RunFacts:
         queries=len(opened.corpus.items("queries")),
         candidates=len(opened.corpus.items("candidates")),
         view=opened.view.words,
-        contrastive=opened.view.pooling == "projected",
+        contrastive=opened.family == "contrastive",
         concepts=opened.sae.width if opened.sae else None,
         k=opened.sae.k if opened.sae else None,
         trained_on=opened.sae.trained_on if opened.sae else "",

@@ -198,16 +198,18 @@ def page() -> None:
     selection = state.current()
     widgets.heading("exhibits")
     exhibit = choose()
-    widgets.html(f'<p class="lens-story">{escape(exhibit.claim)}</p>')
-    grid = st.grid(1 + len(exhibit.options), min_column_width=170, gap="small")
-    with grid.cell():
-        keys = chosen_runs(selection)
+    # The slot below is emptied before the title changes: the browser keeps what a script has not redrawn yet, and the
+    # verdicts of the exhibit before must never stand under this one's title.
+    above, place = st.container(), st.empty()
     chosen = []
-    for option in exhibit.options:
+    with above:
+        widgets.html(f'<p class="lens-story">{escape(exhibit.claim)}</p>')
+        grid = st.grid(1 + len(exhibit.options), min_column_width=170, gap="small")
         with grid.cell():
-            chosen.append((option.name, option_widget(option)))
-    # One slot, emptied first: while this exhibit is computed, the verdicts of the one before must not stay on screen.
-    place = st.empty()
+            keys = chosen_runs(selection)
+        for option in exhibit.options:
+            with grid.cell():
+                chosen.append((option.name, option_widget(option)))
     with widgets.guard():
         names = ", ".join(map(data.name, keys))
         with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
