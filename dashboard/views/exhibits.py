@@ -10,7 +10,7 @@ from core.exhibits import Exhibit, Option, Shown, Value, Verdict
 from core.exhibits.shared.present import Readable
 from dashboard import data, state
 from dashboard.charts import exhibits as charts_exhibits
-from dashboard.parts import widgets
+from dashboard.parts import claims, widgets
 from dashboard.words import count
 from dashboard.words import exhibits as words
 
@@ -104,6 +104,22 @@ def verdict_lines(about: str, run: str, verdicts: list[tuple[str, Verdict]], abo
         why = words.emphasised(escape(verdict.why))
         lines.append(f'<p class="lens-verdict" aria-label="{label}">{badge} {"" if above else name} {why}</p>')
     return "".join(lines)
+
+
+def curves(result: Shown) -> None:
+    """The specification curve of each verdict, where the exhibit judges one of the study's claims."""
+    questions = [one for one in data.claim_questions() if one.exhibit == result.exhibit.name]
+    metric = str(result.options.get("metric", claims.METRIC))
+    keys = tuple(choice.key for choice in data.runs() if choice.name in result.runs)
+    if not questions or not keys:
+        return
+    judged = data.claims(keys, metric)
+    mine = [one for one in judged.claims if one.claim == questions[0].number and one.settings]
+    grid = st.grid(min(len(mine), 2), min_column_width=NARROWEST, gap="medium") if mine else None
+    for claim in mine:
+        assert grid is not None
+        with grid.cell():
+            claims.curve(claim, keys, metric)
 
 
 def pictured(drawn: list[charts_exhibits.Drawn], result: Shown) -> None:
@@ -231,6 +247,7 @@ def body(result: Shown) -> None:
         verdicts(result, wide=True)
         if drawn:
             pictured(drawn, result)
+    curves(result)
     if len(result.table):
         tables(result)
     fidelity(result)
