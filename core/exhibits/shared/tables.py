@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.config import OWN_MODEL
 from core.errors import NotAvailable
-from core.exhibits.shared.rows import MLLM, gain, head, kind, partner, recalls
+from core.exhibits.shared.rows import MLLM, corrected, gain, head, kind, partner, recalls
 from core.questions import retrieval
 from core.questions.views import evaluate_view
 from core.records import EmbeddingView
@@ -49,17 +49,19 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
 def by_view(runs: Sequence[Run], field: str, setting: str, metric: str = "recall@5") -> pd.DataFrame:
     """Recall, raw and with ReAlign, of every stored view that differs from the first in `field` only.
 
-    gain: the paired difference to the first view under the same variant.
+    gain: the paired difference to the first view under the same variant; gain_p_max: its p corrected for all other
+    views (max-T).
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run in runs:
         views = stored(run, field, setting)
         for variant in ("none", "realign"):
             base = evaluate_view(run, views[0], variant)
-            for view in views:
-                found = base if view == views[0] else evaluate_view(run, view, variant)
+            every = [base if view == views[0] else evaluate_view(run, view, variant) for view in views]
+            for view, found, p in zip(views, every, corrected(base, every, metric), strict=True):
                 setting_ = {field: getattr(view, field), "variant": variant}
-                rows.append(head(run) | setting_ | recalls(found) | {"metric": metric} | gain(base, found, metric))
+                apart = gain(base, found, metric) | {"gain_p_max": p}
+                rows.append(head(run) | setting_ | recalls(found) | {"metric": metric} | apart)
     table = pd.DataFrame(rows)
     table.attrs = {"notes": ["ReAlign: beta 0.1, mean and covariance of each side's own test rows of that view."]}
     return table
