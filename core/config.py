@@ -29,6 +29,9 @@ SaeInput = Literal["raw", "normalised"]
 SaeData = Literal["tokens", "pooled", "mixture"]
 SaePreset = Literal["sae-lens", "study"]
 SaeArchitecture = Literal["topk", "batchtopk", "matryoshka"]
+Family = Literal["generative", "contrastive", "tuned", "unknown"]
+"""What kind of model made the vectors: a language model trained to generate, one trained to match, a retriever tuned
+from the first; unknown where nobody said."""
 Statistics = Literal["per-side", "support", "shared", "candidates"]
 
 
@@ -87,10 +90,13 @@ class ModelSpec:
     quantisation: Quantisation = "none"
     """Weights of linear layers in 4 or 8 bits (bitsandbytes, needs a CUDA GPU). Changes embeddings, so it is in the
     model key."""
+    family: Family = "unknown"
+    """What kind of model made the vectors, for own embeddings and models that `models` does not list. It changes no
+    number: not in a key."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
-        for name in ("dtype", "preset", "attention", "device_map", "quantisation"):
+        for name in ("dtype", "preset", "attention", "device_map", "quantisation", "family"):
             _choice(f"model.{name}", getattr(self, name), hints[name])
 
 
@@ -243,6 +249,12 @@ class RunSpec:
             del plain["embedding"]["words"]
         return plain
 
+    def keyed(self) -> dict[str, Any]:
+        """The part of the canonical form that numbers hang on: what the run's key is made of."""
+        keyed = self.canonical()
+        del keyed["model"]["family"]
+        return keyed
+
 
 SECTIONS: dict[str, type] = {
     "corpus": CorpusSpec,
@@ -282,7 +294,8 @@ def parse_spec(raw: Mapping[str, Any]) -> RunSpec:
     """Validate a plain mapping; unknown keys are refused with the nearest known one. Own embeddings need no [model]."""
     _known("spec", raw, [*SECTIONS, "name", "variants"])
     if isinstance(raw.get("corpus"), Mapping) and raw["corpus"].get("source") == "embeddings":
-        raw = {"model": {"name": OWN_MODEL}} | dict(raw)
+        model = raw.get("model", {})
+        raw = dict(raw) | ({"model": {"name": OWN_MODEL} | dict(model)} if isinstance(model, Mapping) else {})
     for required in ("corpus", "model"):
         if not isinstance(raw.get(required), Mapping):
             raise SpecError(f"[{required}] is missing", allowed="[corpus] and [model], the rest is optional")

@@ -76,7 +76,7 @@ def card(run: Run) -> RunCard:
     """Every setting of the spec and every folder the run uses."""
     settings = [
         {"setting": f"{section}.{key}" if isinstance(values, dict) else section, "value": str(value)}
-        for section, values in run.spec.canonical().items()
+        for section, values in run.spec.keyed().items()
         for key, value in (values.items() if isinstance(values, dict) else [("", values)])
     ]
     folders = [
@@ -89,6 +89,7 @@ def card(run: Run) -> RunCard:
         }
         for f in used_folders(run)
     ]
+    settings.append({"setting": "family", "value": run.family})
     return RunCard(pd.DataFrame([*settings, *outliers(run), *sae_settings(run)]), pd.DataFrame(folders))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.config import OWN_MODEL, RunSpec
-from core.errors import CorpusError
+from core.errors import CorpusError, SpecError
 from core.fingerprint import hash_array
 from core.progress import NoProgress, Progress
 from core.records import PARTS, Part
@@ -37,6 +37,7 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     from core.sae import check_source
 
     progress = progress or NoProgress()
+    _check_family(spec)
     for chain in spec.variants.values():
         parse_variant(chain)
     if spec.model.name != OWN_MODEL:  # what cannot be had is said before the corpus is read
@@ -51,6 +52,17 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     saes = _saes(spec, corpus, facts, model, encoded, store, progress)
     codes = _codes(saes[0], encoded, store, progress) if saes else {}
     return Run(_write_run(spec, corpus, facts, encoded, saes, codes, store), store)
+
+
+def _check_family(spec: RunSpec) -> None:
+    """SpecError where the spec contradicts the table of models."""
+    from core.models.table import family_of
+
+    known, stated = family_of(spec.model.name), spec.model.family
+    if "unknown" not in (known, stated) and known != stated:
+        raise SpecError(
+            f"{spec.model.name} is {known}", got=f"[model] family = {stated!r}", todo="leave family out of the spec"
+        )
 
 
 def _check_model(spec: RunSpec, store: Store) -> None:
@@ -181,6 +193,7 @@ def _write_run(
             "name": spec.run_name,
             "model": facts.name,
             "model_key": facts.key,
+            "family": spec.model.family,
             "corpus": corpus.key,
             "views": [asdict(v) for v in resolve_views(spec.embedding, facts)],
             "encode": {part: folder.key for part, folder in encoded.items()},
@@ -195,4 +208,8 @@ def _write_run(
         *(sae.key for sae in saes),
         *(f.key for f in codes.values()),
     )
-    return store.build("run", spec.run_name, spec.canonical(), parents, write)
+    folder = store.build("run", spec.run_name, spec.keyed(), parents, write)
+    # The family is in no key, so a run made before its spec stated one is found as it was: state it now.
+    if folder.facts.get("family", "unknown") != spec.model.family:
+        folder = store.state(folder, {"family": spec.model.family})
+    return folder

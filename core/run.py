@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.config import OWN_MODEL, Place, RunSpec, parse_spec
+from core.config import OWN_MODEL, Family, Place, RunSpec, parse_spec
 from core.errors import CacheCorrupt, NotAvailable, RunNotFound
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord
 from core.store import Folder, Store
@@ -59,6 +59,18 @@ class Run:
     @property
     def model_name(self) -> str:
         return self.folder.facts["model"]
+
+    @property
+    def family(self) -> Family:
+        """What kind of model made the vectors: stated by the spec, else by the table of models, else unknown.
+
+        Never inferred from the embeddings: own vectors may come from any model.
+        """
+        from core.models.table import family_of
+
+        stated = self.folder.facts.get("family", "unknown")
+        known = (family_of(name) for name in (self.model_name, self.spec.model.name))
+        return next((family for family in (stated, *known) if family != "unknown"), "unknown")
 
     @cached_property
     def spec(self) -> RunSpec:

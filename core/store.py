@@ -159,6 +159,14 @@ class Store:
         assert opened is not None
         return opened
 
+    def state(self, folder: Folder, facts: Mapping[str, Any]) -> Folder:
+        """The folder with these facts in its manifest: only such that its key and its files do not hang on."""
+        manifest = folder.manifest | {"facts": folder.facts | facts}
+        temporary = folder.path / f".{MANIFEST}.tmp"
+        temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=_plain))
+        os.replace(temporary, folder.path / MANIFEST)
+        return Folder(folder.path, manifest)
+
     def remove(self, folder: Folder) -> int:
         """Delete a folder; returns the bytes freed. The manifest goes first, so a half-deleted folder is never
         trusted."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.commands.output import emit, present
+from core.commands.output import emit, present, present_claims
 from core.commands.output import show as show_table
 from core.errors import UserError
 
@@ -98,7 +98,8 @@ def demo(
 
     made = make_demo(Store.default(), RichProgress())
     show_table(made.summary, "The demo, as measured here (recall in per cent; after = ReAlign, beta 0.1)")
-    show_table(made.report, "Image -> text: what the demo says about the study's claims")
+    typer.echo("Image -> text: what the demo says about the study's claims")
+    present_claims(made.claims)
     if serve:
         from core.commands.serve import serve as open_dashboard
         from core.demo import warm
@@ -297,6 +298,22 @@ def exhibit(
         emit(shown.to_json())
     else:
         present(shown)
+
+
+@command()
+def claims(
+    runs_: Annotated[list[str], typer.Argument(metavar="RUN...", help="One or more runs.")],
+    metric: Annotated[str, typer.Option(help="The recall that claims 3 and 4 are judged by.")] = "recall@5",
+    json_: Json = False,
+) -> None:
+    """The study's four claims on your runs, each judged by its exhibit."""
+    from core.exhibits.claims import claims as judged
+
+    found = judged([_run(r) for r in runs_], metric)
+    if json_:
+        emit({"claims": [claim.to_json() for claim in found]})
+    else:
+        present_claims(found)
 
 
 def _options(given: list[str]) -> dict[str, str]:

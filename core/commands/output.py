@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from rich.table import Table
 
     from core.exhibits import Shown
+    from core.exhibits.claims import Claim
 
 NO_TERMINAL = 200
 """Characters per line where stdout is no terminal."""
@@ -80,6 +83,22 @@ def _judged(shown: Shown) -> None:
             typer.echo(f"{title}, {run}:")
             for verdict in verdicts:
                 typer.echo(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
+
+
+def present_claims(claims: Sequence[Claim]) -> None:
+    """Claim by claim what the study says, what was found on each run, and what stands beside it."""
+    said = None
+    for claim in claims:
+        if claim.claim != said:
+            typer.echo(f"Claim {claim.claim} ({claim.exhibit}): {claim.statement}")
+            said = claim.claim
+        settings = f" in {claim.settings.agrees} of {claim.settings.of} settings" if claim.settings else ""
+        hangs = f", depends on {claim.depends_on}" if claim.depends_on else ""
+        typer.echo(f"  {claim.on}: {claim.outcome}{hangs}. {claim.why}")
+        if settings:
+            typer.echo(f"    agrees{settings}")
+        for verdict in claim.beside:
+            typer.echo(f"    beside: {verdict.outcome}: {verdict.why}")
 
 
 def _tabulate(table: pd.DataFrame, title: str) -> None:

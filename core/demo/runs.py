@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec, SaeSpec
-from core.demo.report import report
 from core.progress import Progress
 from core.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from core.exhibits.claims import Claim
     from core.run import Run
 
 TASKS = {4: "", 1: "-task1", 7: "-task7"}
@@ -62,21 +62,23 @@ class Demo:
     """What `demo` prints: recall of the six runs, and what they say about the study's claims."""
 
     summary: pd.DataFrame
-    report: pd.DataFrame
+    claims: tuple[Claim, ...]
+    """Of the main runs of both models."""
 
 
 def make_demo(store: Store, progress: Progress) -> Demo:
-    """Make all six runs (or find them), evaluate each raw and with ReAlign, and report."""
+    """Make all six runs (or find them), evaluate each raw and with ReAlign, and judge the study's claims."""
     import pandas as pd
 
     from core import pipeline
+    from core.exhibits.claims import claims
 
     made = {}
     for spec in demo_specs():
         progress.say(f"[bold]{spec.run_name}[/bold]: {spec.model.name}, {TASK_WORDS[spec.corpus.task]}")
         made[spec.run_name] = pipeline.run(spec, store, progress)
     summary = pd.DataFrame([_summary(run) for run in made.values()], columns=list(SUMMARY_COLUMNS))
-    return Demo(summary, report(made["demo"], made["demo-clip"]))
+    return Demo(summary, claims([made["demo"], made["demo-clip"]]))
 
 
 def _summary(run: Run) -> tuple[object, ...]:

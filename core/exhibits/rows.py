@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from core.analysis import retrieval as science
-from core.config import OWN_MODEL
+from core.config import Family
 from core.errors import NotAvailable
 from core.exhibits.registry import Option
-from core.models.table import find
 from core.run import Run
 
 METRIC = Option(
@@ -30,17 +29,19 @@ STATISTICS = Option(
         " the candidates."
     ),
 )
-MLLM, CONTRASTIVE, TUNED, OWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "own embeddings"
+MLLM, CONTRASTIVE, TUNED, UNKNOWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "unknown"
+KINDS: dict[Family, str] = {
+    "generative": MLLM,
+    "contrastive": CONTRASTIVE,
+    "tuned": TUNED,
+    "unknown": UNKNOWN,
+}
+"""The families of models as exhibits name them."""
 
 
 def kind(run: Run) -> str:
-    """What the run's model is: multimodal LLM, contrastive, fine-tuned retriever, or own embeddings."""
-    if run.model_name == OWN_MODEL:
-        return OWN
-    if run.view.pooling == "projected":
-        return CONTRASTIVE
-    known = find(run.model_name) or find(run.spec.model.name)
-    return TUNED if known and "fine-tuned" in known.special else MLLM
+    """What the run's model is, in words: a fact of the run (`Run.family`), never inferred from its embeddings."""
+    return KINDS[run.family]
 
 
 def head(run: Run) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core.config import Family
 from core.models.base import Kind
 from core.models.memory import memory_gib
 from core.models.prompts import STYLES
@@ -22,6 +23,8 @@ class KnownModel:
     hub_id: str
     """Repository on the Hugging Face hub; "" where the weights are shipped with the package."""
     kind: Kind
+    family: Family
+    """How it was trained: to generate, to match (contrastive), or from a generative model to retrieve (tuned)."""
     hidden_size: int
     """Columns of an embedding."""
     dtype: Literal["float32", "bfloat16", "float16"]
@@ -58,6 +61,7 @@ _ROWS = (
         name="demo-mllm",
         hub_id="",
         kind="chat",
+        family="generative",
         hidden_size=256,
         dtype="float32",
         parameters=0.0079,
@@ -68,6 +72,7 @@ _ROWS = (
         name="demo-clip",
         hub_id="",
         kind="dual",
+        family="contrastive",
         hidden_size=128,
         dtype="float32",
         parameters=0.0044,
@@ -78,6 +83,7 @@ _ROWS = (
         name="qwen2-vl-7b",
         hub_id="Qwen/Qwen2-VL-7B-Instruct",
         kind="chat",
+        family="generative",
         hidden_size=3584,
         dtype="bfloat16",
         parameters=8.29,
@@ -89,6 +95,7 @@ _ROWS = (
         name="qwen3-vl-8b",
         hub_id="Qwen/Qwen3-VL-8B-Instruct",
         kind="chat",
+        family="generative",
         hidden_size=4096,
         dtype="bfloat16",
         parameters=8.77,
@@ -99,6 +106,7 @@ _ROWS = (
         name="paligemma2-3b",
         hub_id="google/paligemma2-3b-mix-224",
         kind="plain",
+        family="generative",
         hidden_size=2304,
         dtype="bfloat16",
         parameters=3.03,
@@ -109,6 +117,7 @@ _ROWS = (
         name="chameleon-7b",
         hub_id="facebook/chameleon-7b",
         kind="plain",
+        family="generative",
         hidden_size=4096,
         dtype="bfloat16",
         parameters=7.04,
@@ -119,6 +128,7 @@ _ROWS = (
         name="clip-vit-b32",
         hub_id="openai/clip-vit-base-patch32",
         kind="dual",
+        family="contrastive",
         hidden_size=512,
         dtype="float32",
         parameters=0.151,
@@ -129,6 +139,7 @@ _ROWS = (
         name="siglip2-b16-512",
         hub_id="google/siglip2-base-patch16-512",
         kind="dual",
+        family="contrastive",
         hidden_size=768,
         dtype="float32",
         parameters=0.375,
@@ -139,6 +150,7 @@ _ROWS = (
         name="gme-qwen2-vl-2b",
         hub_id="Alibaba-NLP/gme-Qwen2-VL-2B-Instruct",
         kind="chat",
+        family="tuned",
         hidden_size=1536,
         dtype="float32",
         parameters=2.21,
@@ -152,6 +164,7 @@ _ROWS = (
         name="gme-qwen2-vl-7b",
         hub_id="Alibaba-NLP/gme-Qwen2-VL-7B-Instruct",
         kind="chat",
+        family="tuned",
         hidden_size=3584,
         dtype="float32",
         parameters=8.29,
@@ -163,6 +176,7 @@ _ROWS = (
         name="vlm2vec-qwen2-vl-7b",
         hub_id="TIGER-Lab/VLM2Vec-Qwen2VL-7B",
         kind="chat",
+        family="tuned",
         hidden_size=3584,
         dtype="bfloat16",
         parameters=8.29,
@@ -178,6 +192,7 @@ _ROWS = (
         name="e5-v",
         hub_id="royokong/e5-v",
         kind="chat",
+        family="tuned",
         hidden_size=4096,
         dtype="float16",
         parameters=8.36,
@@ -191,6 +206,7 @@ _ROWS = (
         name="lamra-ret",
         hub_id="code-kunkun/LamRA-Ret",
         kind="chat",
+        family="tuned",
         hidden_size=3584,
         dtype="bfloat16",
         parameters=8.29,
@@ -209,6 +225,12 @@ KNOWN: dict[str, KnownModel] = {row.name: row for row in _ROWS}
 def find(name: str) -> KnownModel | None:
     """The row of that name or hub id; None where there is none."""
     return KNOWN.get(name) or next((row for row in _ROWS if row.hub_id and row.hub_id == name), None)
+
+
+def family_of(model: str) -> Family:
+    """The family of a row's name or hub id; "unknown" for a model the table does not know."""
+    row = find(model)
+    return row.family if row else "unknown"
 
 
 def known_models() -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 In:  a split ("train", "support", "test") and an index or a number of items; nothing else.
 Out: scenes, their 128 x 128 pictures, captions, questions with answers, composed queries, and the benchmark sets.
 
-    from core.demo import world
+    from core import world
     scene = world.scene("test", 0)                    # Scene: background, things, groups, counts, sizes, relation
     picture = world.render(scene)                     # uint8 (128, 128, 3)
     texts = world.captions(scene, world.stream("mine", 0), n=3)

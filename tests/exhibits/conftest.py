@@ -13,8 +13,9 @@ from core.store import Store
 
 @pytest.fixture
 def runs(demo_store: Store) -> dict[str, Run]:
-    """The demo runs of tests by name."""
-    return {name: open_run(name, demo_store) for name in ("demo", "demo-clip", "demo-task1", "demo-task7")}
+    """The six demo runs by name."""
+    names = [model + task for task in ("", "-task1", "-task7") for model in ("demo", "demo-clip")]
+    return {name: open_run(name, demo_store) for name in names}
 
 
 def unit(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,165 @@
+"""The study's four claims on some runs: each is judged by one exhibit, and what is said here is that exhibit's verdict.
+
+`claims(runs)` is all that the Overview, the Lesson, `retrieval-lens claims`, the summary of `demo` and docs/findings.md
+tell; none of them judges anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.exhibits import EXHIBITS, LeftOut, Shown, Verdict, show_exhibit
+
+if TYPE_CHECKING:
+    from core.run import Run
+
+Number = Literal[1, 2, 3, 4]
+METRIC = "recall@5"
+"""The recall that claims 3 and 4 are judged by unless another is chosen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One claim of the study, and where it is judged."""
+
+    number: Number
+    title: str
+    statement: str
+    """What the study says, in one sentence."""
+    exhibit: str
+    """The exhibit whose verdict is the claim's."""
+    column: str
+    """What is measured where it is no recall: a column of that exhibit's table."""
+    beside: tuple[str, ...] = ()
+    """Exhibits whose verdicts stand beside it."""
+
+
+QUESTIONS: tuple[Question, ...] = (
+    Question(
+        number=1,
+        title="Text dominates the concepts",
+        statement=(
+            "Most concepts of a multimodal LLM have a modality score near 1, text; contrastive models are balanced."
+        ),
+        exhibit="figure-2",
+        column="share",
+    ),
+    Question(
+        number=2,
+        title="The same few concepts do everything",
+        statement=(
+            "The top concepts by energy, by bridge score and by attribution coincide more in multimodal LLMs than in"
+            " contrastive models."
+        ),
+        exhibit="table-1",
+        column="overlap",
+        beside=("figure-4",),
+    ),
+    Question(
+        number=3,
+        title="Top contributors are distractors",
+        statement="Projecting out the concepts that contribute most to similarity raises recall.",
+        exhibit="table-2",
+        column="",
+    ),
+    Question(
+        number=4,
+        title="Whitening repairs retrieval",
+        statement="ReAlign, a whitening without training, raises zero-shot recall.",
+        exhibit="table-3",
+        column="",
+    ),
+)
+"""The four claims in the study's order."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Under how many settings of the exhibit a claim agrees."""
+
+    agrees: int
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What one claim comes to on a run, or on a run and the one it is compared with."""
+
+    claim: Number
+    title: str
+    statement: str
+    exhibit: str
+    on: str
+    """The run or runs, as in the exhibit's verdict."""
+    outcome: str
+    """As in the exhibit's verdict: agrees, disagrees, depends, not clear or cannot be said."""
+    metric: str
+    """What `value` is: a recall that rose or fell, or the exhibit's own measure."""
+    value: float | None
+    """The number judged, 0-1: a difference of recalls or overlaps, or a share of concepts; None where nothing is."""
+    low: float | None
+    """Its 95% interval."""
+    high: float | None
+    n: int | None
+    """What it rests on: queries, or concepts."""
+    why: str
+    """The verdict's sentence."""
+    beside: tuple[Verdict, ...] = ()
+    """Verdicts that stand beside the claim: its controls, and the kinds of models it does not speak of."""
+    settings: Settings | None = None
+    """None where the claim cannot be said."""
+    depends_on: str | None = None
+    """The choice that outcomes hang on, where settings contradict each other."""
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `claims --json`."""
+        names = ("claim", "exhibit", "on", "outcome", "metric", "value", "low", "high", "n")
+        settings = None if self.settings is None else asdict(self.settings)
+        return {name: getattr(self, name) for name in names} | {"settings": settings, "depends_on": self.depends_on}
+
+
+def claims(runs: Sequence[Run], metric: str = METRIC) -> tuple[Claim, ...]:
+    """The four claims on these runs, claim by claim, run by run.
+
+    A run that an exhibit leaves out has its claim too: it cannot be said, and why.
+
+    Raises:
+        UserError: no run, two runs of one name, or a metric that is no recall at 1, 5 or 10.
+    """
+    return tuple(claim for question in QUESTIONS for claim in _answers(question, runs, metric))
+
+
+def _answers(question: Question, runs: Sequence[Run], metric: str) -> Iterator[Claim]:
+    shown = _show(question.exhibit, runs, metric)
+    aside = [v for v in shown.verdicts if v.about == "beside"]
+    for name in question.beside:
+        aside += [v for v in _show(name, runs, metric).verdicts if v.about == "claim"]
+    for verdict in (*(v for v in shown.verdicts if v.about == "claim"), *map(_cannot, shown.left_out)):
+        on = set(verdict.on.split(", "))
+        yield Claim(
+            claim=question.number,
+            title=question.title,
+            statement=question.statement,
+            exhibit=question.exhibit,
+            on=verdict.on,
+            outcome=verdict.outcome,
+            metric=question.column or metric,
+            value=verdict.difference,
+            low=verdict.low,
+            high=verdict.high,
+            n=verdict.n,
+            why=verdict.why,
+            beside=tuple(v for v in aside if set(v.on.split(", ")) & on),
+        )
+
+
+def _show(exhibit: str, runs: Sequence[Run], metric: str) -> Shown:
+    """The exhibit with the metric, where it has that choice, else as it is."""
+    choices = {option.name for option in EXHIBITS[exhibit].options}
+    return show_exhibit(exhibit, runs, **({"metric": metric} if "metric" in choices else {}))
+
+
+def _cannot(left: LeftOut) -> Verdict:
+    return Verdict(on=left.run, outcome="cannot be said", why=left.why)
