@@ -247,15 +247,15 @@ def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Any], ..
 def sheets(shown: Any, write: Callable[[str, Any], str]) -> list[tuple[str, Any, Any]]:
     """(title, table, readable) of an exhibit's tables: rows of unlike parts apart, intervals in the cells, shared
     columns said once."""
-    from core.exhibits.present import readable as present
-    from core.exhibits.present import sheets as apart
+    from core.exhibits.shared.present import readable as present
+    from core.exhibits.shared.present import sheets as apart
 
     return [(title, table, present(table, write)) for title, table in apart(shown.table)]
 
 
 def readable(table: Any, write: Callable[[str, Any], str]) -> Any:
     """A table with its intervals in the cells, and what all its rows share."""
-    from core.exhibits.present import readable as present
+    from core.exhibits.shared.present import readable as present
 
     return present(table, write)
 
@@ -263,7 +263,7 @@ def readable(table: Any, write: Callable[[str, Any], str]) -> Any:
 def judged(shown: Any, about: str) -> dict[str, list[tuple[str, Any]]]:
     """run or runs -> (outcome as one says it, verdict), of those about the claim, what stands beside it, or printed
     numbers."""
-    from core.exhibits.present import by_run, spoken
+    from core.exhibits.shared.present import by_run, spoken
 
     found = by_run([verdict for verdict in shown.verdicts if verdict.about == about])
     return {run: [(spoken(shown.exhibit, verdict), verdict) for verdict in verdicts] for run, verdicts in found.items()}

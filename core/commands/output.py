@@ -54,7 +54,7 @@ def show(table: pd.DataFrame, title: str = "") -> None:
 
 def present(shown: Shown) -> None:
     """Claim, verdicts by run, tables, printed numbers and notes of an exhibit."""
-    from core.exhibits.present import sheets
+    from core.exhibits.shared.present import sheets
 
     typer.echo(f"{shown.exhibit.title}: {shown.exhibit.claim}")
     _judged(shown)
@@ -70,7 +70,7 @@ def present(shown: Shown) -> None:
 
 def _judged(shown: Shown) -> None:
     """Verdicts by what they are about and by run; a run with several has a line of its own."""
-    from core.exhibits.present import by_run, spoken
+    from core.exhibits.shared.present import by_run, spoken
 
     titles = {
         "claim": "answer" if shown.exhibit.group == "beyond" else "claim",
@@ -103,7 +103,7 @@ def present_claims(claims: Sequence[Claim]) -> None:
 
 def _tabulate(table: pd.DataFrame, title: str) -> None:
     """A table, what its rows share above it."""
-    from core.exhibits.present import readable
+    from core.exhibits.shared.present import readable
 
     if not len(table):
         return

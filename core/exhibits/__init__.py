@@ -1,8 +1,9 @@
-"""Each figure and table of the study as one function on runs, and what the study leaves out beside them.
+"""The paper's table of contents: a file per figure and table of the study, and per question it leaves out (`beyond_*`).
 
-`show_exhibit("table-1", runs)` shows one: its table, verdicts, the printed numbers beside the live ones, and what was
-left out and why. `EXHIBITS` lists all; `registry.py` says what an exhibit is; `study.py` and `beyond.py` hold the
-entries.
+A file holds the whole of its exhibit: `compute` makes its table from runs, `judge` says what the table means for the
+claim, `measured` writes its numbers in the study's terms, `EXHIBIT` states claim, definition and rule. `registry.py`
+lists them; `shared/` holds what they share. `show_exhibit("table-1", runs)` shows one: its table, verdicts, the printed
+numbers beside the live ones, and what was left out and why.
 """
 
 from __future__ import annotations
@@ -11,19 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import UserError, nearest
-from core.exhibits.beyond import BEYOND
-from core.exhibits.printed import reported
-from core.exhibits.registry import Exhibit, LeftOut, Option, Shown, Value, Verdict
-from core.exhibits.show import show
-from core.exhibits.study import STUDY
+from core.exhibits.registry import EXHIBITS
+from core.exhibits.shared.printed import reported
+from core.exhibits.shared.records import Exhibit, LeftOut, Option, Shown, Value, Verdict
+from core.exhibits.shared.show import show
 
 if TYPE_CHECKING:
     from core.run import Run
 
 __all__ = ["EXHIBITS", "Exhibit", "LeftOut", "Option", "Shown", "Value", "Verdict", "reported", "show_exhibit"]
-
-EXHIBITS: dict[str, Exhibit] = {exhibit.name: exhibit for exhibit in (*STUDY, *BEYOND)}
-"""Every exhibit by name, the study's first."""
 
 
 def show_exhibit(name: str, runs: Sequence[Run], **options: Value) -> Shown:

@@ -1,217 +1,58 @@
-"""What an exhibit is, and what showing one gives: frozen records, known to the command line, the page and every
-exhibit.
-
-An exhibit turns runs into one tidy table (`compute`), says what the table means for its claim (`judge`), and which of
-its numbers the study printed (`measured`). `show.py` puts these together; `study.py` and `beyond.py` list the exhibits.
-"""
+"""The list of exhibits, in the order they are listed: a new one is a file of its own and a line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from core.exhibits import (
+    beyond_dictionaries,
+    beyond_failures,
+    beyond_fidelity,
+    beyond_geometry,
+    beyond_remedies,
+    beyond_removal_controls,
+    beyond_support_size,
+    beyond_whitening_sources,
+    figure_1_models,
+    figure_2_modality,
+    figure_3_energy,
+    figure_4_tokens,
+    figure_5_layers,
+    figure_6_shrinkage,
+    table_1_overlap,
+    table_2_removal,
+    table_3_realign,
+    table_4_tuned,
+    table_5_pooling,
+    table_7_cost,
+    table_8_whitenings,
+    table_9_contrastive,
+)
+from core.exhibits.shared.records import Exhibit
 
-from core.errors import SpecError, nearest
+MODULES = (
+    figure_1_models,
+    figure_2_modality,
+    figure_3_energy,
+    figure_4_tokens,
+    figure_5_layers,
+    figure_6_shrinkage,
+    table_1_overlap,
+    table_2_removal,
+    table_3_realign,
+    table_4_tuned,
+    table_5_pooling,
+    table_7_cost,
+    table_8_whitenings,
+    table_9_contrastive,
+    beyond_removal_controls,
+    beyond_whitening_sources,
+    beyond_support_size,
+    beyond_remedies,
+    beyond_failures,
+    beyond_dictionaries,
+    beyond_fidelity,
+    beyond_geometry,
+)
+"""One module per exhibit: the study's in the order of the paper, then what it leaves out."""
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.run import Run
-
-Group = Literal["study", "beyond"]
-Outcome = Literal["agrees", "disagrees", "not clear", "cannot be said"]
-About = Literal["claim", "beside", "printed"]
-Value = str | float | int | bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What the live numbers say: about the claim, or about a printed number. `why` holds the numbers in one
-    sentence."""
-
-    on: str
-    """The run, or the runs, it speaks of."""
-    outcome: Outcome
-    why: str
-    about: About = "claim"
-    """The study's claim; what stands beside it (a control, or a kind of model it does not speak of); or its printed
-    numbers."""
-    difference: float | None = None
-    """The difference judged, 0-1; None where the rule rests on no difference."""
-    low: float | None = None
-    """Its paired 95% interval."""
-    high: float | None = None
-    p_value: float | None = None
-    n: int | None = None
-    """What it rests on: queries, or concepts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Option:
-    """A choice an exhibit offers. Its kind is that of its default; a number needs `low` and `high`, a word needs
-    `allowed`."""
-
-    name: str
-    default: Value
-    help: str
-    allowed: tuple[Value, ...] = ()
-    low: float | None = None
-    high: float | None = None
-
-    def read(self, value: Value) -> Value:
-        """The value as the option takes it, from text where it came from a command line or a link.
-
-        Raises:
-            SpecError: not of that kind, or out of range.
-        """
-        read = self._typed(value)
-        if self.allowed and read not in self.allowed:
-            raise SpecError(
-                f"option {self.name} is not known", got=repr(value), allowed=nearest(str(value), map(str, self.allowed))
-            )
-        if self.low is not None and self.high is not None and not self.low <= float(read) <= self.high:
-            raise SpecError(f"option {self.name} is out of range", got=value, allowed=f"{self.low:g} to {self.high:g}")
-        return read
-
-    def _typed(self, value: Value) -> Value:
-        kind = type(self.default)
-        if kind is bool and str(value).lower() in ("true", "false"):
-            return str(value).lower() == "true"
-        try:
-            return kind(value)
-        except ValueError:
-            raise SpecError(f"option {self.name} has the wrong kind", got=repr(value), allowed=kind.__name__) from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exhibit:
-    """One figure or table of the study (`group` "study"), or one question it leaves out ("beyond")."""
-
-    name: str
-    title: str
-    claim: str
-    """One sentence: what the study claims, or the question asked."""
-    definition: str
-    """What is measured, with equation numbers and sources."""
-    compute: Callable[..., pd.DataFrame]
-    """(runs, **options) -> tidy table with the columns run, model, task first; ratios 0-1, intervals as NAME_low and
-    NAME_high.
-
-    Called with one run at a time and the tables joined, so that a run that lacks something (NotAvailable) leaves the
-    others be; with all runs at once where `together`. `table.attrs["notes"]`: sentences a reader must know.
-    """
-    group: Group = "study"
-    rule: str = ""
-    """How `judge` decides, in one sentence."""
-    judge: Callable[[pd.DataFrame], tuple[Verdict, ...]] | None = None
-    measured: Callable[[pd.DataFrame], pd.DataFrame] | None = None
-    """The table's numbers in the study's terms: DataFrame[run, setting, metric, value, low, high], as the study prints
-    them."""
-    check: Callable[[Run], object] | None = None
-    """Raises NotAvailable for a run that cannot take part; asked before `compute`, needed with `together`."""
-    together: bool = False
-    options: tuple[Option, ...] = ()
-    contradictions: tuple[str, ...] = ()
-    """Where the paper contradicts itself on this exhibit's numbers."""
-    needs: str = ""
-    """What a run must have, in words."""
-    on_sae: bool = False
-    """Its numbers rest on the SAE: fidelity stands beside them."""
-    version: int = 1
-    """Raised when its numbers change: tables are kept in the cache under it."""
-    kept: bool = True
-    """Whether its tables are kept in the cache; not where the questions behind it keep their own and know what else
-    they hang on."""
-    depends: Callable[[], Mapping[str, Any]] | None = None
-    """What else its numbers hang on, e.g. the machine that measures seconds; plain JSON, part of the cache's key."""
-
-    def read_options(self, given: Mapping[str, Value]) -> dict[str, Value]:
-        """Every option with its value, defaults filled in. SpecError for one that does not exist or cannot be."""
-        known = {option.name: option for option in self.options}
-        for name in given:
-            if name not in known:
-                raise SpecError(
-                    f"{self.name} has no such option", got=repr(name), allowed=nearest(name, known) or "none"
-                )
-        return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A run that could not take part, and what would let it."""
-
-    run: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Shown:
-    """An exhibit on some runs: everything the page shows and the command prints."""
-
-    exhibit: Exhibit
-    runs: tuple[str, ...]
-    options: Mapping[str, Value]
-    table: pd.DataFrame
-    """Empty where no run could take part."""
-    verdicts: tuple[Verdict, ...]
-    printed: pd.DataFrame
-    """Live beside printed, for the same model and data; columns as `printed.BESIDE`."""
-    study: pd.DataFrame
-    """Every number the study printed for this exhibit: [model, dataset, task, setting, metric, value, note]."""
-    fidelity: pd.DataFrame
-    """How well the SAE of each run stands for its embeddings, where the exhibit rests on it: [run, figure, value,
-    n]."""
-    notes: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-    reproduce: str
-    """The command."""
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-    """Of the tables, per run."""
-
-    @property
-    def python(self) -> str:
-        """The same in lines of Python."""
-        runs = ", ".join(f'open_run("{name}", store)' for name in self.runs)
-        chosen = "".join(f", {name}={value!r}" for name, value in _changed(self.exhibit, self.options).items())
-        return (
-            "from core.exhibits import show_exhibit\nfrom core.run import open_run\nfrom core.store import Store\n\n"
-            f'store = Store.default()\nprint(show_exhibit("{self.exhibit.name}", [{runs}]{chosen}).table)'
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """What `exhibit --json` prints."""
-        exhibit = self.exhibit
-        return {
-            "exhibit": exhibit.name,
-            "title": exhibit.title,
-            "group": exhibit.group,
-            "claim": exhibit.claim,
-            "definition": exhibit.definition,
-            "rule": exhibit.rule,
-            "runs": list(self.runs),
-            "options": dict(self.options),
-            "rows": self.table.to_dict("records"),
-            "verdicts": [asdict(verdict) for verdict in self.verdicts],
-            "printed": self.printed.to_dict("records"),
-            "study": self.study.to_dict("records"),
-            "fidelity": self.fidelity.to_dict("records"),
-            "contradictions": list(exhibit.contradictions),
-            "notes": list(self.notes),
-            "left_out": [asdict(left) for left in self.left_out],
-            "reproduce": self.reproduce,
-        }
-
-
-def command(exhibit: Exhibit, runs: Sequence[str], options: Mapping[str, Value]) -> str:
-    """The command line that shows an exhibit; options at their default stay out of it."""
-    chosen = "".join(f" --option {name}={_written(value)}" for name, value in _changed(exhibit, options).items())
-    return f"retrieval-lens exhibit {exhibit.name} {' '.join(runs)}{chosen}"
-
-
-def _changed(exhibit: Exhibit, options: Mapping[str, Value]) -> dict[str, Value]:
-    defaults = {option.name: option.default for option in exhibit.options}
-    return {name: value for name, value in options.items() if value != defaults.get(name)}
-
-
-def _written(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+EXHIBITS: dict[str, Exhibit] = {module.EXHIBIT.name: module.EXHIBIT for module in MODULES}
+"""Every exhibit by name, the study's first."""

@@ -10,8 +10,18 @@ import pytest
 
 from core.analysis.retrieval.evaluation import paired_difference
 from core.analysis.retrieval.ranking import Ranked
-from core.exhibits import verdicts
-from core.exhibits.agreement import beyond_draws, by_direction, by_sameness, direction, same
+from core.exhibits import (
+    figure_1_models,
+    figure_2_modality,
+    figure_4_tokens,
+    figure_5_layers,
+    figure_6_shrinkage,
+    table_1_overlap,
+    table_4_tuned,
+    table_7_cost,
+    table_9_contrastive,
+)
+from core.exhibits.shared.agreement import beyond_draws, by_direction, by_sameness, direction, same
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_masks_are_judged_raw_image_by_sameness_and_prompt_by_direction() -> Non
         view_row("a", "mask", "no-prompt", -0.3, -0.4, -0.2),
         view_row("a", "mask", "no-image", -0.9, -0.95, -0.85, "realign"),
     ]
-    found = verdicts.token_masks(pd.DataFrame(rows))
+    found = figure_4_tokens.judge(pd.DataFrame(rows))
     assert [v.outcome for v in found] == ["agrees", "agrees"]
     assert "without image tokens" in found[0].why
 
@@ -114,7 +124,7 @@ def test_layers_are_judged_by_the_best_other_layer() -> None:
         view_row("b", "layer", 1, -0.5, -0.6, -0.4),
         view_row("b", "layer", -1, nan, nan, nan),
     ]
-    found = {v.on: v for v in verdicts.layers(pd.DataFrame(rows))}
+    found = {v.on: v for v in figure_5_layers.judge(pd.DataFrame(rows))}
     assert (found["a"].outcome, found["b"].outcome) == ("disagrees", "agrees")
     assert "layer 2" in found["a"].why
 
@@ -150,15 +160,15 @@ def test_a_sweep_agrees_only_where_every_beta_in_range_is_above() -> None:
         ([spans, spans, spans], "not clear"),
     ):
         lows, highs = zip(below, *inner, below, strict=True)
-        assert verdicts.beta_sweep(sweep(list(lows), list(highs)))[0].outcome == outcome
-        assert verdicts.beta_sweep(sweep(list(lows), list(highs), p=0.1))[0].outcome == "not clear"
+        assert figure_6_shrinkage.judge(sweep(list(lows), list(highs)))[0].outcome == outcome
+        assert figure_6_shrinkage.judge(sweep(list(lows), list(highs), p=0.1))[0].outcome == "not clear"
 
 
 def test_without_a_partner_nothing_is_judged() -> None:
     alone = {"run": "a", "kind": "multimodal LLM", "against": "", "variant": "realign", "measures": "all three"}
     table = pd.DataFrame([alone])
-    for judge in (verdicts.models_compared, verdicts.overlaps, verdicts.fine_tuned, verdicts.contrastive):
-        (found,) = judge(table)
+    for exhibit in (figure_1_models, table_1_overlap, table_4_tuned, table_9_contrastive):
+        (found,) = exhibit.judge(table)
         assert found.outcome == "cannot be said"
         assert "needs a" in found.why
 
@@ -167,7 +177,7 @@ def test_the_kind_of_model_says_which_share_of_concepts_is_judged() -> None:
     shares = {"share_text": 0.7, "share_text_low": 0.65, "share_text_high": 0.75, "share_image": 0.1, "scored": 300}
     between = {"share_between": 0.2, "share_between_low": 0.16, "share_between_high": 0.25}
     rows = [{"run": kind, "kind": kind, **shares, **between} for kind in ("multimodal LLM", "contrastive")]
-    found = verdicts.modality_density(pd.DataFrame(rows))
+    found = figure_2_modality.judge(pd.DataFrame(rows))
     assert [v.outcome for v in found] == ["agrees", "disagrees"]
     assert all("of 300 concepts" in v.why for v in found)
 
@@ -183,5 +193,5 @@ def test_cost_is_clear_only_where_no_repeat_crosses_one() -> None:
     }
     sizes = {"queries": 10, "candidates": 20, "dimensions": 3}
     for (low, high), outcome in (((0.4, 0.6), "agrees"), ((0.4, 1.2), "not clear"), ((2.0, 3.0), "disagrees")):
-        (found,) = verdicts.cost(pd.DataFrame([row | sizes | {"ratio_low": low, "ratio_high": high}]))
+        (found,) = table_7_cost.judge(pd.DataFrame([row | sizes | {"ratio_low": low, "ratio_high": high}]))
         assert found.outcome == outcome

@@ -8,8 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.exhibits import EXHIBITS, show_exhibit
-from core.exhibits import beyond_verdicts as verdicts
+from core.exhibits import (
+    EXHIBITS,
+    beyond_dictionaries,
+    beyond_fidelity,
+    beyond_geometry,
+    beyond_remedies,
+    beyond_removal_controls,
+    beyond_support_size,
+    beyond_whitening_sources,
+    show_exhibit,
+)
 from core.questions import alternates, controls, geometry, remedies, retrieval, statistics
 from core.run import Run, open_run
 from core.store import Store
@@ -115,7 +124,7 @@ def test_removal_is_judged_by_the_interval_of_the_studys_share(gain: tuple[float
                 row(removal="random concepts", **second, **other | {"draw_lowest": 0.0, "draw_highest": 1.0}),
             ]
         )
-        found = verdicts.removal_controls(table)
+        found = beyond_removal_controls.judge(table)
         assert [v.outcome for v in found] == [outcome, beyond] and "after centring" in found[0].why
 
 
@@ -134,7 +143,7 @@ def test_support_is_judged_by_the_worst_draws(lows: tuple[float, float], high: f
             for s, w in zip((10, 30), lows, strict=True)
         ]
     )
-    (found,) = verdicts.support_size(table)
+    (found,) = beyond_support_size.judge(table)
     assert found.outcome == outcome and words in found.why
 
 
@@ -148,9 +157,9 @@ def test_conclusions_count_the_dictionaries_they_hold_in() -> None:
         "beyond_random_low": -0.1,
     }
     table = pd.DataFrame([row(dictionary="x", **nothing), row(dictionary="y", **nothing | {"gain_low": 0.02})])
-    found = verdicts.dictionary_conclusions(table)
+    found = beyond_dictionaries.judge(table)
     assert [v.outcome for v in found] == ["disagrees", "agrees", "disagrees", "not clear", "disagrees"]
-    unscored = verdicts.dictionary_conclusions(table.assign(scored=0, share_text=np.nan))
+    unscored = beyond_dictionaries.judge(table.assign(scored=0, share_text=np.nan))
     assert [v.outcome for v in unscored] == ["cannot be said", *(v.outcome for v in found[1:])]
     assert "in 1 of 2 dictionaries: y" in found[3].why and "in 2 of 2" in found[1].why
 
@@ -196,9 +205,9 @@ def test_remedies_are_judged_by_the_corrected_p(gain: float, p: float, others: f
             ),
         ]
     )
-    found, against = verdicts.remedies(table)
+    found, against = beyond_remedies.judge(table)
     assert (against.outcome, "0 of 2 others" in against.why) == ("not clear", True)  # 0.03 of two tests is 0.06
-    clear = verdicts.remedies(table.assign(beyond_realign_p=[np.nan, 0.02, 0.3]))[1]
+    clear = beyond_remedies.judge(table.assign(beyond_realign_p=[np.nan, 0.02, 0.3]))[1]
     assert (clear.outcome, "1 of 2 others" in clear.why, "best: best, +30.0 points" in clear.why) == (
         "agrees",
         True,
@@ -218,7 +227,7 @@ def test_geometry_needs_recall_to_follow(recall: float, p: float, outcome: str) 
         row(variant="center", measure=m, change=v, change_low=v - 0.05, change_high=v + 0.05, change_p=p)
         for m, v in changes.items()
     ]
-    (found,) = verdicts.geometry(pd.DataFrame(rows))
+    (found,) = beyond_geometry.judge(pd.DataFrame(rows))
     assert found.outcome == outcome
 
 
@@ -234,12 +243,14 @@ def test_reconstructions_are_judged_where_there_is_something_to_lose(recall: flo
         "gain_high": gain + 0.01,
         "explained_variance": 0.9,
     }
-    (found,) = verdicts.sae_fidelity(pd.DataFrame([row(dictionary="x", **ends)]))
+    (found,) = beyond_fidelity.judge(pd.DataFrame([row(dictionary="x", **ends)]))
     assert found.outcome == outcome
 
 
 @pytest.mark.parametrize(("recall", "outcome"), [(0.5, "agrees"), (0.01, "cannot be said")])
 def test_support_statistics_are_judged_where_there_is_something_to_lose(recall: float, outcome: str) -> None:
     ends = {"recall@1": recall, "gain": 0.0, "gain_low": -0.01, "gain_high": 0.01}
-    (found,) = verdicts.whitening_sources(pd.DataFrame([row(label="ReAlign, queries from the support split", **ends)]))
+    (found,) = beyond_whitening_sources.judge(
+        pd.DataFrame([row(label="ReAlign, queries from the support split", **ends)])
+    )
     assert found.outcome == outcome

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from core.exhibits import resampled, show_exhibit
+from core.exhibits import show_exhibit
+from core.exhibits.shared import resampled
 from core.run import Run
 from tests.exhibits.conftest import RAW, hits, run_hits, whitened
 
@@ -140,7 +141,7 @@ def test_figure_6_whitens_by_the_equations(runs: dict[str, Run]) -> None:
 
 def test_views_that_are_not_stored_name_the_lines_that_add_them(runs: dict[str, Run]) -> None:
     from core.errors import NotAvailable
-    from core.exhibits.views import stored
+    from core.exhibits.shared.tables import stored
 
     class One:
         """A run with one view."""

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec
-from core.exhibits import EXHIBITS, measured, printed, reported, show_exhibit
+from core.exhibits import EXHIBITS, reported, show_exhibit
+from core.exhibits.shared import measured, printed
 from core.records import EmbeddingView
 from core.run import open_run
 from core.store import Store

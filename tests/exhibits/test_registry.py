@@ -10,9 +10,9 @@ import pytest
 
 from core.errors import NotAvailable, SpecError, UserError
 from core.exhibits import EXHIBITS, Exhibit, Option, show_exhibit
-from core.exhibits.present import readable, sheets, spoken
-from core.exhibits.registry import Verdict, command
-from core.exhibits.show import show
+from core.exhibits.shared.present import readable, sheets, spoken
+from core.exhibits.shared.records import Verdict, command
+from core.exhibits.shared.show import show
 from core.run import Run
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.analysis.variants import FitData
-from core.exhibits import cost, show_exhibit
+from core.exhibits import show_exhibit, table_7_cost
 from core.run import Run
 from tests.exhibits.conftest import CENTRED, RAW, hits, run_hits, unit, whitened
 
@@ -163,13 +163,13 @@ def test_table_7_measures_its_own_shapes_on_this_machine(runs: dict[str, Run]) -
     assert (row["queries"], row["candidates"], row["dimensions"]) == (1000, 2000, 128)
     assert row["ratio"] == pytest.approx(row["realign_seconds"] / row["similarity_seconds"])
     assert row["realign_seconds_low"] <= row["realign_seconds"] <= row["realign_seconds_high"]
-    assert any(cost.machine()["numpy"] in note for note in shown.notes)
+    assert any(table_7_cost.machine()["numpy"] in note for note in shown.notes)
 
 
 def test_memory_is_that_of_the_arrays() -> None:
     megabyte = 2**20
-    assert cost._peak(lambda: np.ones(megabyte, dtype=np.uint8)) == pytest.approx(megabyte, rel=0.01)
+    assert table_7_cost._peak(lambda: np.ones(megabyte, dtype=np.uint8)) == pytest.approx(megabyte, rel=0.01)
     rows = np.random.default_rng(0).standard_normal((400, 64), dtype=np.float32)
-    found = cost.measure(FitData(queries=rows, candidates=rows), repeats=2)
+    found = table_7_cost.measure(FitData(queries=rows, candidates=rows), repeats=2)
     assert found["similarity_mib"] >= 400 * 400 * 4 / megabyte
     assert found["ratio_low"] <= found["ratio"] <= found["ratio_high"]

@@ -11,7 +11,7 @@ import pytest
 from core import pipeline
 from core.config import OWN_MODEL, parse_spec
 from core.errors import SpecError
-from core.exhibits.rows import kind
+from core.exhibits.shared.rows import kind
 from core.fingerprint import stage_key
 from core.models import KNOWN
 from core.store import Store

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.errors import NotAvailable, UserError
-from core.exhibits import printed
-from core.exhibits.registry import Exhibit, LeftOut, Shown, Value, command
+from core.exhibits.shared import printed
+from core.exhibits.shared.records import Exhibit, LeftOut, Shown, Value, command
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.exhibits.shared.words import WORDS
+
 if TYPE_CHECKING:
-    from core.exhibits.registry import Exhibit, Verdict
+    from core.exhibits.shared.records import Exhibit, Verdict
 
 Write = Callable[[str, Any], str]
 """(column, value) -> text."""
@@ -75,8 +77,6 @@ def sheets(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _side_by_side(table: pd.DataFrame) -> pd.DataFrame:
     """One row per run and measure: the value under each variant, and its change from the first with interval and p."""
-    from core.exhibits.beyond_tables import WORDS
-
     names = [name for name in (*WHO, "queries", "candidates") if name in table]
     whole = table.drop_duplicates(["run", "measure"])[["run", *names, "measure"]]
     for variant in table["variant"].drop_duplicates():

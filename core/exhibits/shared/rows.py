@@ -1,17 +1,19 @@
-"""Pieces of rows that exhibits share: which run, its recalls with intervals, and the paired difference to another
-setting."""
+"""Pieces of rows that exhibits share: which run, its recalls with intervals, the paired difference to another setting;
+and what a run must have to take part."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.analysis import retrieval as science
 from core.config import Family
 from core.errors import NotAvailable
-from core.exhibits.registry import Option
+from core.exhibits.shared.records import About, Option
+from core.questions.retrieval import Evaluated
 from core.run import Run
 
 METRIC = Option(
@@ -29,6 +31,7 @@ STATISTICS = Option(
         " the candidates."
     ),
 )
+RECALLS = ("recall@1", "recall@5", "recall@10")
 MLLM, CONTRASTIVE, TUNED, UNKNOWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "unknown"
 KINDS: dict[Family, str] = {
     "generative": MLLM,
@@ -97,3 +100,64 @@ def partner(run: Run, runs: Sequence[Run], of_kind: str) -> Run | None:
     """The run of that kind on the same corpus, so that queries can be paired; None where there is none."""
     same = run.folder.facts["corpus"]
     return next((other for other in runs if kind(other) == of_kind and other.folder.facts["corpus"] == same), None)
+
+
+def mean_recalls(found: Sequence[Evaluated]) -> dict[str, Any]:
+    """Recalls averaged over several evaluations of the same queries, query by query."""
+    values: dict[str, Any] = {}
+    for metric in RECALLS:
+        mean = np.mean([science.per_query(e.evaluation.ranked, metric) for e in found], axis=0)
+        low, high = science.bootstrap_means(mean[:, None])
+        values |= {metric: float(mean.mean()), f"{metric}_low": float(low[0]), f"{metric}_high": float(high[0])}
+    return values | {"queries": found[0].evaluation.queries, "candidates": found[0].evaluation.candidates}
+
+
+def joined(found: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:
+    """The runs' tables as one, with their notes, each once."""
+    notes = list(dict.fromkeys(note for _, table in found for note in table.attrs.get("notes", ())))
+    plain = [table.assign(**head(run)) for run, table in found]
+    for table in plain:
+        table.attrs = {}
+    whole = pd.concat(plain, ignore_index=True)
+    whole.attrs = {"notes": notes}
+    return whole
+
+
+def need_sae(run: Run) -> None:
+    """NotAvailable without an SAE."""
+    run.need_sae()
+
+
+def need_sae_and_pairs(run: Run) -> None:
+    """NotAvailable without an SAE or without pairs."""
+    run.need_sae()
+    need_pairs(run)
+
+
+def need_modalities(run: Run) -> None:
+    """NotAvailable without an SAE, or where no item is a pure image or none a pure text: Eq 4 has nothing to divide."""
+    run.need_sae()
+    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}  # type: ignore[arg-type]
+    if missing := {"text", "image"} - held:
+        raise NotAvailable(
+            f"run {run.name!r} has no item that is a pure {' or '.join(sorted(missing))}, so no concept has a modality"
+            " score (Eq 4)",
+            got=", ".join(sorted(held)),
+            todo="choose a run of task 1 or 4",
+        )
+
+
+def each_run(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(run, its rows) in the table's order."""
+    for name in table["run"].drop_duplicates():
+        yield str(name), table[table["run"] == name]
+
+
+def named_runs(table: pd.DataFrame) -> str:
+    """The runs of a table, as a verdict on all of them names them."""
+    return ", ".join(map(str, table["run"].drop_duplicates()))
+
+
+def about_kind(kind: str) -> About:
+    """The study's claims on removal and whitening speak of multimodal LLMs; other models stand beside."""
+    return "claim" if kind == MLLM else "beside"

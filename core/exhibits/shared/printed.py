@@ -14,8 +14,8 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.exhibits.registry import Outcome, Verdict
-from core.exhibits.rows import TUNED, kind
+from core.exhibits.shared.records import Outcome, Verdict
+from core.exhibits.shared.rows import TUNED, kind
 from core.models.table import find
 
 if TYPE_CHECKING:

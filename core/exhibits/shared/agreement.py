@@ -12,7 +12,10 @@ from dataclasses import replace
 from math import isnan, nan
 from typing import Any
 
-from core.exhibits.registry import About, Outcome, Verdict
+import pandas as pd
+
+from core.exhibits.shared.records import About, Outcome, Verdict
+from core.exhibits.shared.rows import each_run
 
 SMALL = 0.02
 """Two recalls closer than this count as the same (2 points), where a claim says that something changes little."""
@@ -76,6 +79,20 @@ def beyond_draws(verdict: Verdict, value: float, draws: Sequence[float]) -> Verd
         return verdict
     why = f"{verdict.why}; not beyond every draw, these range from {percent(min(draws))} to {percent(max(draws))}"
     return replace(verdict, outcome="not clear", why=why)
+
+
+def first_is_best(table: pd.DataFrame, column: str, named: str, first: str) -> tuple[Verdict, ...]:
+    """The best other value of `column` below the first one, per run; raw embeddings."""
+    found = []
+    for name, rows in each_run(table[table["variant"] == "none"]):
+        others = rows[rows["gain"].notna()]
+        best = others.loc[others["gain"].idxmax()].to_dict()
+        found.append(
+            by_direction(
+                name, f"{best['metric']} of the best other, {named.format(best[column])}, minus {first}'s", best, -1
+            )
+        )
+    return tuple(found)
 
 
 def cannot(on: str, why: str) -> Verdict:

@@ -1,0 +1,125 @@
+"""Table 1: how far the top concepts by energy, attribution and bridge coincide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.exhibits.shared import resampled
+from core.exhibits.shared.agreement import cannot, direction, percent
+from core.exhibits.shared.records import Exhibit, Option, Verdict
+from core.exhibits.shared.rows import CONTRASTIVE, MLLM, head, named_runs, need_sae_and_pairs, partner
+from core.exhibits.shared.words import NEEDS_BOTH
+from core.questions import modality
+from core.run import Run
+
+OVERLAP_METRICS = {
+    "energy & attribution": "jaccard_energy_attribution",
+    "energy & bridge": "jaccard_energy_bridge",
+    "attribution & bridge": "jaccard_attribution_bridge",
+    "all three": "triple_overlap",
+}
+
+
+def compute(runs: Sequence[Run], share: float = 0.01) -> pd.DataFrame:
+    """Table 1: overlap of the top share by energy, attribution and bridge (Eq 7); set_size concepts in each set.
+
+    Intervals: standard errors by bootstrap over items (energy) and matching pairs (attribution, bridge). gain: the
+    difference to the contrastive run among `runs` that has the same corpus, the two drawn independently; it has no p.
+    """
+    drawn = {run.key: resampled.drawn_overlaps(run, share) for run in runs}
+    rows = []
+    for run in runs:
+        found, other = modality.overlaps(run, share), partner(run, runs, CONTRASTIVE)
+        other = None if other is run else other
+        theirs = modality.overlaps(other, share)["overlap"] if other else None
+        for i, row in enumerate(found.itertuples()):
+            low, high = resampled.interval(row.overlap, drawn[run.key][:, i])
+            values = {
+                "measures": row.measures,
+                "overlap": row.overlap,
+                "overlap_low": max(0.0, low),
+                "overlap_high": min(1.0, high),
+            }
+            sizes = {"set_size": row.n, "concepts": run.need_sae().width, "pairs": len(run.qrels("test"))}
+            apart = _apart()
+            if other is not None and theirs is not None:
+                apart = _apart(row.overlap, drawn[run.key][:, i], theirs.iloc[i], drawn[other.key][:, i])
+            rows.append(head(run) | values | sizes | {"against": other.name if other else ""} | apart)
+    table = pd.DataFrame(rows)
+    table.attrs = {"notes": [f"Energy of all test items, attribution and bridge over the test pairs. {resampled.HOW}"]}
+    return table
+
+
+def _apart(mine: float = np.nan, drawn: Any = np.nan, theirs: float = np.nan, other: Any = np.nan) -> dict[str, float]:
+    """The difference of two overlaps, with the interval of two independent draws; NaN without a partner."""
+    low, high = (np.nan, np.nan) if np.isnan(mine) else resampled.interval(mine - theirs, drawn, other)
+    return {"gain": mine - theirs, "gain_low": low, "gain_high": high}
+
+
+def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
+    """Table 1: the overlap of all three sets above that of the contrastive run."""
+    rows = table[(table["measures"] == "all three") & (table["kind"] == MLLM) & (table["against"] != "")]
+    return tuple(_overlap(row) for row in rows.to_dict("records")) or (cannot(named_runs(table), NEEDS_BOTH),)
+
+
+def _overlap(row: Mapping[str, Any]) -> Verdict:
+    low, high = 100 * row["gain_low"], 100 * row["gain_high"]
+    why = (
+        f"overlap of all three {percent(row['overlap'])}, {row['against']}'s {percent(row['overlap'] - row['gain'])}:"
+        " difference "
+    )
+    why += f"{100 * row['gain']:+.1f} points (95% interval {low:+.1f} to {high:+.1f}; sets of {row['set_size']})"
+    outcome = direction(row["gain_low"], row["gain_high"], +1)
+    return Verdict(
+        on=f"{row['run']}, {row['against']}",
+        outcome=outcome,
+        why=why,
+        difference=row["gain"],
+        low=row["gain_low"],
+        high=row["gain_high"],
+    )
+
+
+def measured(table: pd.DataFrame) -> pd.DataFrame:
+    """Table 1."""
+    values = {"value": table["overlap"], "low": table["overlap_low"], "high": table["overlap_high"]}
+    return pd.DataFrame(
+        {"run": table["run"], "setting": "top 1%", "metric": table["measures"].map(OVERLAP_METRICS), **values}
+    )
+
+
+EXHIBIT = Exhibit(
+    name="table-1",
+    title="Table 1",
+    claim="Top concepts by energy, bridging and attribution coincide more in multimodal LLMs.",
+    definition=(
+        "Jaccard overlap (Eq 7) of the top concepts by energy (Eq 3), attribution (Eq 6) and bridge "
+        "(diagonal of Eq 5, our choice); a share x means max(1, round(x c)) of all c concepts."
+    ),
+    rule=(
+        "Agrees where the 95% interval of the difference of all three, multimodal LLM minus contrastive, "
+        "lies above 0, disagrees below it, else not clear; intervals by bootstrap over items and matching "
+        "pairs of each run."
+    ),
+    compute=compute,
+    judge=judge,
+    measured=measured,
+    check=need_sae_and_pairs,
+    together=True,
+    on_sae=True,
+    options=(
+        Option(
+            name="share",
+            default=0.01,
+            low=0.001,
+            high=0.5,
+            help="Share of all concepts in each top set; the study's is 0.01.",
+        ),
+    ),
+    needs=("an SAE and relevant pairs; for the verdict a multimodal LLM and a contrastive run on the same corpus"),
+    contradictions=("The bridge score per concept is not defined in the paper; here it is the diagonal of Eq 5.",),
+)
