@@ -288,6 +288,7 @@ CHARTS: dict[str, tuple[Drawing, ...]] = {
             },
         ),
     ),
+    "answer": (Drawing(kind="bars", title="{metric} by where it is read", x="reading", series="variant", panel="run"),),
 }
 """Exhibit -> drawings; an exhibit without one shows its table only."""
 
