@@ -73,11 +73,12 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
     check_answers(facts, (*spec.poolings, *spec.words))
     choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
-    views = product(*choices)
-    if not spec.cross:
-        first = tuple(values[0] for values in choices)
-        views = (view for view in product(*choices) if sum(a != b for a, b in zip(view, first, strict=True)) <= 1)
-    found = (EmbeddingView(layer, pooling, "all" if pooling == ANSWER else mask) for layer, pooling, mask in views)
+    first = tuple(values[0] for values in choices)
+    found = [
+        EmbeddingView(layer, pooling, "all" if pooling == ANSWER else mask)
+        for layer, pooling, mask in product(*choices)
+        if spec.cross or sum(a != b for a, b in zip((layer, pooling, mask), first, strict=True)) <= 1
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -221,7 +222,7 @@ class _Encoding:
         states."""
         return [] if self.adapter.facts.kind == "dual" else list(dict.fromkeys(view.layer for view in self.views))
 
-    def _open(self, name: str, shape: tuple[int, ...], dtype: type) -> np.memmap:
+    def _open(self, name: str, shape: tuple[int, ...], dtype: type | np.dtype) -> np.memmap:
         """The array of an interrupted run, or a new one."""
         path = self.draft.path / f"{name}.npy"
         if shape[0] == 0:
