@@ -151,7 +151,7 @@ def test_a_run_without_it_says_what_adds_it(spec: RunSpec, store: Store) -> None
         quiet.words("queries", "answer")
     short = run(replace(spec, name="short", embedding=EmbeddingSpec(poolings=("mean", "last"))), store)
     left = show_exhibit("answer", [short]).left_out
-    assert "does not store 'answer'" in left[0].reason and 'poolings = ["mean", "last", "answer"]' in left[0].reason
+    assert "does not store 'answer'" in left[0].why and 'poolings = ["mean", "last", "answer"]' in left[0].why
 
 
 def test_older_specs_keep_their_keys(spec: RunSpec) -> None:
