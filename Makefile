@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SERVE  ?= 1
 PORT   ?= 8501
 
-.PHONY: demo test lint clean help
+.PHONY: demo test docs lint clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -16,8 +16,11 @@ demo: $(VENV)/.ready   ## install, run the embedded demo, serve the dashboard
 test: $(VENV)/.ready-test   ## the whole test suite, real-browser tests where a browser is found
 	$(BIN)/python -m pytest
 
+docs: $(VENV)/.ready-test   ## write the generated parts of README.md and docs/ again
+	$(BIN)/python -m docs.generate
+
 lint: $(VENV)/.ready-test   ## style
-	$(BIN)/ruff check core dashboard tests && $(BIN)/ruff format --check core dashboard tests
+	$(BIN)/ruff check core dashboard docs tests && $(BIN)/ruff format --check core dashboard docs tests
 
 clean:           ## remove the environment; the cache stays
 	rm -rf $(VENV)

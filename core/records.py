@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Modality = Literal["text", "image", "image,text"]
 Side = Literal["query", "candidate"]
 Part = Literal["queries", "candidates", "support_queries", "support_candidates"]
+Split = Literal["test", "support"]
 TokenRole = Literal["image", "text", "prompt", "template"]
 
 PARTS: tuple[Part, ...] = ("queries", "candidates", "support_queries", "support_candidates")

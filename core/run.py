@@ -7,16 +7,17 @@ In: a finished "run" folder of the cache. Out: lazy, read-only access to its par
 from __future__ import annotations
 
 import re
-import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from core.config import OWN_MODEL, Family, Place, RunSpec, parse_spec
 from core.errors import CacheCorrupt, NotAvailable, RunNotFound
-from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord
+from core.memo import Memo
+from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord, Split
 from core.store import Folder, Store
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from core.corpus import Corpus
     from core.models import Adapter
 
-_ADAPTERS: dict[str, Any] = {}
-_ADAPTERS_LOCK = threading.Lock()
+T = TypeVar("T")
+
+_ADAPTERS = Memo()
+"""Model key -> adapter: a model of many gigabytes is loaded once per process, whatever number of runs uses it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Run:
 
     folder: Folder
     store: Store
-    _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    _memos: Memo = field(default_factory=Memo, repr=False, compare=False)
+    """Kind of value -> the memo of that kind."""
 
     @property
     def key(self) -> str:
@@ -142,9 +146,7 @@ class Run:
         from core.sae import load_codes
 
         key = self._of_part("codes", part)
-        if ("codes", part) not in self._memo:
-            self._memo["codes", part] = load_codes(self._parent("codes", key))
-        return self._memo["codes", part]
+        return self.memo(("codes", part), lambda: load_codes(self._parent("codes", key)))
 
     def offset(self, part: Part) -> np.ndarray:
         """(1, d) or (n, d): what the codes do not carry, h = z D + u + e."""
@@ -190,11 +192,9 @@ class Run:
             todo='set [sae] source = "train" and run it again',
         )
 
-    def qrels(self, split: str = "test") -> Qrels:
+    def qrels(self, split: Split = "test") -> Qrels:
         """Relevant pairs as rows; split "test" or "support"."""
-        if ("qrels", split) not in self._memo:
-            self._memo["qrels", split] = self.corpus.qrels(split)
-        return self._memo["qrels", split]
+        return self.memo(("qrels", split), lambda: self.corpus.qrels(split))
 
     def adapter(self) -> Adapter:
         """The model, loaded once per process and shared by all runs that use it."""
@@ -204,29 +204,35 @@ class Run:
             todo = "give the run a [model] and a corpus with items to see inside them"
             raise NotAvailable(f"run {self.name!r} holds own embeddings, without a model", todo=todo)
         key = self.folder.facts["model_key"]
-        with _ADAPTERS_LOCK:
-            if key not in _ADAPTERS:
-                _ADAPTERS[key] = load_model(self.spec.model)
-            return _ADAPTERS[key]
+        return _ADAPTERS.get(key, lambda: load_model(self.spec.model))
+
+    def memo(self, key: tuple[Hashable, ...], make: Callable[[], T], limit: int | None = None) -> T:
+        """The value of `key`, made by `make()` once and shared by all threads (several sessions share a run).
+
+        `key[0]` names the kind of value, such as "evaluation". `limit` bounds how many values of that kind stay in
+        memory; the first call for a kind decides it. `make` may ask for other keys, but not for its own.
+        """
+        return self._memos.get(key[0], lambda: Memo(limit)).get(key, make)
 
     def _of_part(self, stage: str, part: Part) -> str:
-        found = self.folder.facts[stage].get(part)
-        if found is None and stage == "codes" and self.folder.facts["sae"] is None:
+        key = self.folder.facts[stage].get(part)
+        if key is None and stage == "codes" and self.folder.facts["sae"] is None:
             raise self.no_sae()
-        if found is None:
+        if key is None:
             raise NotAvailable(f"run {self.name!r} has no {part.replace('_', ' ')}", allowed=", ".join(self.parts))
-        return found
+        return key
 
     def _parent(self, stage: str, key: str) -> Folder:
-        if (stage, key) not in self._memo:
+        def find() -> Folder:
             folder = self.store.find(stage, key)
             if folder is None:
                 raise CacheCorrupt(
                     f"run {self.name!r} needs {stage}/*--{key}, which is missing or not whole",
                     todo=f"make the run again; `retrieval-lens verify {self.name}` says what is broken",
                 )
-            self._memo[stage, key] = folder
-        return self._memo[stage, key]
+            return folder
+
+        return self.memo(("folder", stage, key), find)
 
 
 def list_runs(store: Store) -> list[Run]:
@@ -234,13 +240,15 @@ def list_runs(store: Store) -> list[Run]:
     return [Run(folder, store) for folder in store.folders("run")]
 
 
-def open_run(name: str, store: Store) -> Run:
+def open_run(name: str, store: Store | None = None) -> Run:
     """The run of that name, key, or unique prefix of a key (4 digits or more); the newest where a name is used twice.
+
+    Without a store: the default one (cache/ of a checkout, else the user's cache directory).
 
     Raises:
         RunNotFound: none or several fit; the message lists the names there are.
     """
-    runs = list_runs(store)
+    runs = list_runs(store or Store.default())
     if named := [r for r in runs if r.name == name]:
         return named[0]
     keyed = [r for r in runs if len(name) >= 4 and re.fullmatch("[0-9a-f]+", name) and r.key.startswith(name)]

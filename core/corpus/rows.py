@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from core.records import BadRow, Modality, Part
-
-Split = Literal["test", "support"]
+from core.records import BadRow, Modality, Part, Split
 
 SIDES_OF_SPLIT: dict[Split, tuple[Part, Part]] = {
     "test": ("queries", "candidates"),

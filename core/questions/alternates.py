@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from core.analysis.variants.fitdata import FitData, Memo
+from core.analysis.variants.fitdata import SHARED_FITS, FitData
 from core.fingerprint import hash_folder
+from core.memo import Memo
 from core.questions.answers import answer, fit_data
 from core.records import Part
 from core.run import Run
@@ -57,7 +58,7 @@ class Alternate:
         names = {"query_codes": "queries", "candidate_codes": "candidates"}
         names |= {"support_query_codes": "support_queries", "support_candidate_codes": "support_candidates"}
         codes: dict[str, Any] = {field: self.codes.get(part) for field, part in names.items()}  # type: ignore[call-overload]
-        return replace(fit_data(run), dictionary=self.dictionary, memo=Memo(), **codes)
+        return replace(fit_data(run), dictionary=self.dictionary, memo=Memo(SHARED_FITS), **codes)
 
 
 @dataclass(frozen=True)

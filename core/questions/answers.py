@@ -46,9 +46,7 @@ def cached_table(
 
 def fit_data(run: Run) -> FitData:
     """Everything a variant may be fitted on: embeddings, codes and pairs of test and support."""
-    if "fit_data" not in run._memo:
-        run._memo["fit_data"] = _fit_data(run)
-    return run._memo["fit_data"]
+    return run.memo(("fit_data",), lambda: _fit_data(run))
 
 
 def _fit_data(run: Run) -> FitData:
@@ -75,21 +73,21 @@ def _fit_data(run: Run) -> FitData:
     )
 
 
-def variant_of(run: Run, text: str) -> VariantSpec:
-    """Parse a variant expression; a bare name is looked up among the variants kept with the run first."""
-    kept = run.spec.variants
-    return parse_variant(kept.get(text, text))
+def variant_of(run: Run, variant: str | VariantSpec) -> VariantSpec:
+    """The spec of a variant that a page or a command names: a text is parsed, a spec is returned as it is.
+
+    A bare name means the variant of that name in the run's spec file, where it has one. Every public question calls
+    this once, at its border, and passes the spec on.
+    """
+    if isinstance(variant, VariantSpec):
+        return variant
+    return parse_variant(run.spec.variants.get(variant, variant))
 
 
-def fitted(run: Run, text: str) -> FittedVariant:
-    """The variant fitted on this run; the last few are kept in memory."""
-    spec = variant_of(run, text)
-    memo = run._memo.setdefault("fitted", {})
-    if str(spec) not in memo:
-        if len(memo) >= LEAN_FITS:
-            memo.pop(next(iter(memo)))
-        memo[str(spec)] = fit_variant(spec, fit_data(run))
-    return memo[str(spec)]
+def fitted(run: Run, variant: str | VariantSpec) -> FittedVariant:
+    """The variant fitted on this run; the last few fits stay in memory."""
+    spec = variant_of(run, variant)
+    return run.memo(("fitted", spec), lambda: fit_variant(spec, fit_data(run)), limit=LEAN_FITS)
 
 
 def side_of(variant: FittedVariant, part: Part) -> SideTransform:
@@ -97,22 +95,18 @@ def side_of(variant: FittedVariant, part: Part) -> SideTransform:
     return variant.query if SIDE_OF_PART[part] == "query" else variant.candidate
 
 
-def transformed(run: Run, text: str, part: Part) -> np.ndarray:
+def transformed(run: Run, variant: str | VariantSpec, part: Part) -> np.ndarray:
     """(n, d_out) fp32 unit rows of a part under a variant."""
-    memo = run._memo.setdefault("transformed", {})
-    mark = (str(variant_of(run, text)), part)
-    if mark not in memo:
-        if len(memo) >= 2 * LEAN_FITS:
-            memo.pop(next(iter(memo)))
-        side = side_of(fitted(run, text), part)
-        edits = bool(side.edits)
-        memo[mark] = transform(
-            run.embeddings(part),
-            side,
-            run.codes(part) if edits else None,
-            run.need_sae().dictionary if edits else None,
-        )
-    return memo[mark]
+    spec = variant_of(run, variant)
+
+    def compute() -> np.ndarray:
+        side = side_of(fitted(run, spec), part)
+        # Only edits change a row through its codes; a run without an SAE has none to give.
+        codes, dictionary = (run.codes(part), run.need_sae().dictionary) if side.edits else (None, None)
+        return transform(run.embeddings(part), side, codes, dictionary)
+
+    # Twice as many as fits: a variant has two sides.
+    return run.memo(("transformed", spec, part), compute, limit=2 * LEAN_FITS)
 
 
 def item_frame(run: Run, part: Part, rows: np.ndarray | list[int]) -> pd.DataFrame:

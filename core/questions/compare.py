@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import retrieval as science
+from core.analysis.variants import VariantSpec
 from core.errors import UserError
 from core.questions import geometry
-from core.questions.answers import item_frame
+from core.questions.answers import item_frame, variant_of
 from core.questions.retrieval import Evaluated, Rankings, evaluate, side_by_side, similarities_of
 from core.run import Run
 
@@ -69,7 +70,9 @@ def _sorted(run: Run) -> np.ndarray:
     return np.unique(run.qrels("test").pairs, axis=0)
 
 
-def compare(first: Run, second: Run, variant: str = "none", other_variant: str = "none") -> Sides:
+def compare(
+    first: Run, second: Run, variant: str | VariantSpec = "none", other_variant: str | VariantSpec = "none"
+) -> Sides:
     """Recall@1/5/10, MRR and nDCG@10 of both sides with 95% intervals; paired where the queries are the same.
 
     Intervals are bootstrap over queries; p is McNemar's exact test (recall) or random sign flips.
@@ -95,14 +98,16 @@ def _row(metric: science.Metric, a: science.Evaluation, b: science.Evaluation, p
     return row | {"difference": found.difference} | bounds | {"test": found.test, "n": found.n}
 
 
-def outcomes(first: Run, second: Run, variant: str = "none", other_variant: str = "none", k: int = 1) -> pd.DataFrame:
+def outcomes(
+    first: Run, second: Run, variant: str | VariantSpec = "none", other_variant: str | VariantSpec = "none", k: int = 1
+) -> pd.DataFrame:
     """Who has a relevant candidate in the top k: DataFrame[kind, queries, share]; kinds both, only first, only second,
     neither.
 
     Raises:
         UserError: the runs do not ask the same queries.
     """
-    masks = _masks(first, second, variant, other_variant, k)
+    masks = _masks(first, second, variant_of(first, variant), variant_of(second, other_variant), k)
     n = len(masks["all"])
     rows = [
         (kind, int(masks[kind].sum()), float(masks[kind].mean()) if n else np.nan) for kind in KINDS if kind != "all"
@@ -115,8 +120,8 @@ def outcomes(first: Run, second: Run, variant: str = "none", other_variant: str 
 def query_list(
     first: Run,
     second: Run,
-    variant: str = "none",
-    other_variant: str = "none",
+    variant: str | VariantSpec = "none",
+    other_variant: str | VariantSpec = "none",
     kind: Kind = "all",
     k: int = 1,
     limit: int = 100,
@@ -131,8 +136,9 @@ def query_list(
     """
     if kind not in KINDS:
         raise UserError("unknown kind of queries", got=repr(kind), allowed=", ".join(KINDS))
-    rows = np.flatnonzero(_masks(first, second, variant, other_variant, k)[kind])
-    a, b = evaluate(first, variant).ranks[rows], evaluate(second, other_variant).ranks[rows]
+    of_first, of_second = variant_of(first, variant), variant_of(second, other_variant)
+    rows = np.flatnonzero(_masks(first, second, of_first, of_second, k)[kind])
+    a, b = evaluate(first, of_first).ranks[rows], evaluate(second, of_second).ranks[rows]
     distance = np.abs(np.log(np.maximum(a, 1)) - np.log(np.maximum(b, 1)))
     order = np.lexsort((rows, -distance))[:limit]
     frame = item_frame(first, "queries", rows[order])
@@ -142,7 +148,12 @@ def query_list(
 
 
 def rankings(
-    first: Run, second: Run, query_row: int, variant: str = "none", other_variant: str = "none", top: int = 10
+    first: Run,
+    second: Run,
+    query_row: int,
+    variant: str | VariantSpec = "none",
+    other_variant: str | VariantSpec = "none",
+    top: int = 10,
 ) -> Rankings:
     """The best candidates of one query on both sides; `rank_other` is the rank on the other side.
 
@@ -158,7 +169,9 @@ def rankings(
     return side_by_side(first, a, b, relevant, top)
 
 
-def shape(first: Run, second: Run, variant: str = "none", other_variant: str = "none") -> pd.DataFrame:
+def shape(
+    first: Run, second: Run, variant: str | VariantSpec = "none", other_variant: str | VariantSpec = "none"
+) -> pd.DataFrame:
     """The shape of both sides: DataFrame[measure, first, second]; measures of `core.questions.geometry.shape`."""
     columns = {
         name: _shape_of(run, v) for name, run, v in (("first", first, variant), ("second", second, other_variant))
@@ -168,12 +181,14 @@ def shape(first: Run, second: Run, variant: str = "none", other_variant: str = "
     )
 
 
-def _shape_of(run: Run, variant: str) -> dict[str, float]:
+def _shape_of(run: Run, variant: str | VariantSpec) -> dict[str, float]:
     table = geometry.shape(run, (variant,))
     return dict(zip(table["measure"], table["value"], strict=True))
 
 
-def similarities(first: Run, second: Run, variant: str = "none", other_variant: str = "none") -> pd.DataFrame:
+def similarities(
+    first: Run, second: Run, variant: str | VariantSpec = "none", other_variant: str | VariantSpec = "none"
+) -> pd.DataFrame:
     """Cosines of matching and of other pairs: DataFrame[side, left, right, positive, negative]; shares per bin, each
     column sums to 1.
 
@@ -189,12 +204,14 @@ def similarities(first: Run, second: Run, variant: str = "none", other_variant: 
     return table
 
 
-def teaching_query(run: Run, other: Run | None = None, variant: str = "center") -> int:
+def teaching_query(run: Run, other: Run | None = None, variant: str | VariantSpec = "center") -> int:
     """The first of `teaching_queries`."""
     return teaching_queries(run, other, variant, 1)[0]
 
 
-def teaching_queries(run: Run, other: Run | None = None, variant: str = "center", limit: int = 20) -> list[int]:
+def teaching_queries(
+    run: Run, other: Run | None = None, variant: str | VariantSpec = "center", limit: int = 20
+) -> list[int]:
     """Rows of queries that show most: missed raw, found first under the variant, found first raw by the other run (if
     it pairs).
 
@@ -215,7 +232,7 @@ def teaching_queries(run: Run, other: Run | None = None, variant: str = "center"
     return [0]
 
 
-def _masks(first: Run, second: Run, variant: str, other_variant: str, k: int) -> dict[Kind, np.ndarray]:
+def _masks(first: Run, second: Run, variant: VariantSpec, other_variant: VariantSpec, k: int) -> dict[Kind, np.ndarray]:
     _need_pairing(first, second)
     ranks = evaluate(first, variant).ranks, evaluate(second, other_variant).ranks
     a, b = ((r > 0) & (r <= k) for r in ranks)

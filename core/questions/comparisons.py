@@ -16,7 +16,7 @@ import pandas as pd
 
 from core.analysis import retrieval as science
 from core.analysis.retrieval.evaluation import bootstrap_means, mcnemar_exact, sign_flip
-from core.analysis.variants import FitData, FittedVariant, apply_variant, fit_variant
+from core.analysis.variants import FitData, FittedVariant, VariantSpec, apply_variant, fit_variant
 from core.analysis.variants.options import STATISTICS
 from core.questions.answers import fit_data, variant_of
 from core.run import Run
@@ -27,7 +27,9 @@ FLIPS = 2000
 """Sign flips of a test against the mean of several draws: the smallest p it can give is 1 / 2001."""
 
 
-def rank_under(run: Run, variant: str, data: FitData | None = None) -> tuple[science.Ranked, FittedVariant]:
+def rank_under(
+    run: Run, variant: str | VariantSpec, data: FitData | None = None
+) -> tuple[science.Ranked, FittedVariant]:
     """The test queries ranked under a variant fitted now, on the run's own data or on `data`; nothing is kept."""
     data = fit_data(run) if data is None else data
     fitted = fit_variant(variant_of(run, variant), data)
@@ -35,7 +37,7 @@ def rank_under(run: Run, variant: str, data: FitData | None = None) -> tuple[sci
     return science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs), fitted
 
 
-def statistics_words(run: Run, variant: str) -> str:
+def statistics_words(run: Run, variant: str | VariantSpec) -> str:
     """Whose rows the affine steps of a variant are fitted on, in words; "nothing" where it has none."""
     chosen = [str(dict(step.options)["statistics"]) for step in variant_of(run, variant).of_stage("affine")]
     return "; ".join(dict.fromkeys(STATISTICS[name] for name in chosen)) or "nothing"

@@ -70,9 +70,7 @@ def table(run: Run) -> pd.DataFrame:
         return frame.assign(label=label_all(run))
 
     run.need_sae()
-    if "concept_table" not in run._memo:
-        run._memo["concept_table"] = cached_table(run, "concepts", {"labels": RULE}, compute)
-    return run._memo["concept_table"]
+    return run.memo(("concept_table",), lambda: cached_table(run, "concepts", {"labels": RULE}, compute))
 
 
 def top(run: Run, sort: str = "energy", n: int = 20) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from core.analysis.retrieval import Ranked
+from core.analysis.variants import VariantSpec, parse_variant
 from core.questions.answers import cached_table, fit_data, variant_of
 from core.questions.comparisons import by_metric, rank_under, tidy
 from core.run import Run
@@ -26,7 +27,7 @@ SEEDS = (0, 1, 2)
 KINDS = ("top attribution", "top energy", "random concepts", "random directions", "top principal directions")
 
 
-def removal_controls(run: Run, then: str = "none", seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
+def removal_controls(run: Run, then: str | VariantSpec = "none", seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
     """Recall after removal, by kind, along the removed share and along the rank, followed by the variant `then`.
 
     DataFrame[curve, share, concepts, kind, draws, rank, metric, value, low, high, gain, gain_low, gain_high, gain_p,
@@ -40,18 +41,18 @@ def removal_controls(run: Run, then: str = "none", seeds: Sequence[int] = SEEDS)
         NotAvailable: a run without an SAE.
     """
     run.need_sae()
-    then = str(variant_of(run, then))
+    spec = variant_of(run, then)
     arguments = {
-        "then": then,
+        "then": str(spec),
         "seeds": list(seeds),
         "shares": list(SHARES),
         "ranks": list(RANKS),
         "rank_share": RANK_SHARE,
     }
-    return cached_table(run, "removal-controls", arguments, lambda: _measure(run, then, tuple(seeds)))
+    return cached_table(run, "removal-controls", arguments, lambda: _measure(run, spec, tuple(seeds)))
 
 
-def _measure(run: Run, then: str, seeds: tuple[int, ...]) -> pd.DataFrame:
+def _measure(run: Run, then: VariantSpec, seeds: tuple[int, ...]) -> pd.DataFrame:
     baseline, _ = rank_under(run, then)
     rows = _rows({"curve": "none", "kind": "no removal", "share": 0.0, "concepts": 0}, [baseline], [0], baseline, None)
     width = run.need_sae().width
@@ -60,7 +61,7 @@ def _measure(run: Run, then: str, seeds: tuple[int, ...]) -> pd.DataFrame:
     count = max(1, round(RANK_SHARE * width))
     for rank in RANKS:
         rows += _point(run, "rank", RANK_SHARE, count, rank, then, seeds, baseline)
-    return tidy(rows, fitted_on=fit_data(run).pair_codes().source, queries=len(baseline.first), then=then)
+    return tidy(rows, fitted_on=fit_data(run).pair_codes().source, queries=len(baseline.first), then=str(then))
 
 
 def _point(
@@ -69,7 +70,7 @@ def _point(
     share: float,
     count: int,
     rank: int | None,
-    then: str,
+    then: VariantSpec,
     seeds: tuple[int, ...],
     baseline: Ranked,
 ) -> list[dict[str, Any]]:
@@ -94,9 +95,9 @@ def _point(
     ]
 
 
-def _ranked(run: Run, removals: Sequence[str], then: str) -> tuple[list[Ranked], list[int]]:
+def _ranked(run: Run, removals: Sequence[str], then: VariantSpec) -> tuple[list[Ranked], list[int]]:
     """Rankings and numbers of directions removed."""
-    done = [rank_under(run, removal if then == "none" else f"{removal}+{then}") for removal in removals]
+    done = [rank_under(run, parse_variant(removal).then(then)) for removal in removals]
     return [ranked for ranked, _ in done], [
         0 if v.query.removed_basis is None else len(v.query.removed_basis) for _, v in done
     ]

@@ -18,7 +18,7 @@ import pandas as pd
 from core.analysis.concepts import failures as science
 from core.analysis.concepts.measures import frequency
 from core.analysis.retrieval.ranking import Ranked
-from core.analysis.variants import fit_variant
+from core.analysis.variants import VariantSpec, fit_variant, make_step
 from core.analysis.variants.fitdata import FitData
 from core.analysis.variants.removal import random_concepts
 from core.analysis.variants.transform import transform
@@ -45,7 +45,7 @@ class Failures:
     summary: science.FailureSummary
 
 
-def failing_concepts(run: Run, variant: str = "none", split: str = "test") -> pd.DataFrame:
+def failing_concepts(run: Run, variant: str | VariantSpec = "none", split: str = "test") -> pd.DataFrame:
     """Concepts by how many failures they decide, most first: DataFrame[concept, label, modality_score, decided,
     share_of_failures, largest, term_mean, failures, queries].
 
@@ -59,11 +59,12 @@ def failing_concepts(run: Run, variant: str = "none", split: str = "test") -> pd
         NotAvailable: a run without an SAE, or without that split.
     """
     run.need_sae()
-    arguments = {"variant": variant_of(run, variant).explicit(), "split": split}
-    return cached_table(run, "failing-concepts", arguments, lambda: _ranked_concepts(run, variant, split))
+    spec = variant_of(run, variant)
+    arguments = {"variant": spec.explicit(), "split": split}
+    return cached_table(run, "failing-concepts", arguments, lambda: _ranked_concepts(run, spec, split))
 
 
-def decided_by(run: Run, concept: int, variant: str = "none") -> pd.DataFrame:
+def decided_by(run: Run, concept: int, variant: str | VariantSpec = "none") -> pd.DataFrame:
     """The test queries whose failure a concept decides, its most negative term first: DataFrame[row, id, modality,
     text, term, margin, right, right_text, wrong, wrong_text]; right and wrong are candidate rows.
 
@@ -71,11 +72,12 @@ def decided_by(run: Run, concept: int, variant: str = "none") -> pd.DataFrame:
         UserError: no such concept.
     """
     check_concept(run, concept)
-    arguments = {"concept": concept, "variant": variant_of(run, variant).explicit()}
-    return cached_table(run, "decided-by", arguments, lambda: _decided(run, concept, variant))
+    spec = variant_of(run, variant)
+    arguments = {"concept": concept, "variant": spec.explicit()}
+    return cached_table(run, "decided-by", arguments, lambda: _decided(run, concept, spec))
 
 
-def switched_off(run: Run, variant: str = "none", counts: Sequence[int] = COUNTS) -> pd.DataFrame:
+def switched_off(run: Run, variant: str | VariantSpec = "none", counts: Sequence[int] = COUNTS) -> pd.DataFrame:
     """Recall on the test queries with the concepts that decide most failures scaled to 0, beside random active concepts
     of equal number.
 
@@ -85,17 +87,18 @@ def switched_off(run: Run, variant: str = "none", counts: Sequence[int] = COUNTS
     then the gain is optimistic), variant.
     """
     run.need_sae()
+    spec = variant_of(run, variant)
     split = "support" if run.has_support else "test"
     arguments = {
-        "variant": variant_of(run, variant).explicit(),
+        "variant": spec.explicit(),
         "counts": list(counts),
         "seeds": list(SEEDS),
         "chosen_on": split,
     }
-    return cached_table(run, "switched-off", arguments, lambda: _switch(run, variant, tuple(counts), split))
+    return cached_table(run, "switched-off", arguments, lambda: _switch(run, spec, tuple(counts), split))
 
 
-def failures(run: Run, variant: str = "none", split: str = "test") -> Failures:
+def failures(run: Run, variant: str | VariantSpec = "none", split: str = "test") -> Failures:
     """Find the failures of a split and decompose their margins; not kept."""
     data, fitted = _data(run, split), fit_variant(variant_of(run, variant), fit_data(run))
     sides = [
@@ -126,7 +129,7 @@ def _data(run: Run, split: str) -> FitData:
     )
 
 
-def _ranked_concepts(run: Run, variant: str, split: str) -> pd.DataFrame:
+def _ranked_concepts(run: Run, variant: VariantSpec, split: str) -> pd.DataFrame:
     found = failures(run, variant, split)
     summary, n = found.summary, len(found.summary.failures)
     order = ranked_by_failures(summary)
@@ -162,7 +165,7 @@ def ranked_by_failures(summary: science.FailureSummary) -> np.ndarray:
     return order[summary.decided[order] > 0]
 
 
-def _decided(run: Run, concept: int, variant: str) -> pd.DataFrame:
+def _decided(run: Run, concept: int, variant: VariantSpec) -> pd.DataFrame:
     summary = failures(run, variant).summary
     at = summary.decided_by(concept)
     query, right, wrong = summary.failures[at].T
@@ -174,7 +177,7 @@ def _decided(run: Run, concept: int, variant: str) -> pd.DataFrame:
     )
 
 
-def _switch(run: Run, variant: str, counts: tuple[int, ...], split: str) -> pd.DataFrame:
+def _switch(run: Run, variant: VariantSpec, counts: tuple[int, ...], split: str) -> pd.DataFrame:
     order = ranked_by_failures(failures(run, variant, split).summary)
     before = [_edited(run, variant, ())]
     data = _data(run, split)
@@ -190,11 +193,10 @@ def _switch(run: Run, variant: str, counts: tuple[int, ...], split: str) -> pd.D
             {"count": count, "choice": "random", "draws": len(SEEDS), "concepts": ""}
             | compared(random, {"gain": before})
         )
-    return tidy(rows, chosen_on=split, variant=str(variant_of(run, variant)))
+    return tidy(rows, chosen_on=split, variant=str(variant))
 
 
-def _edited(run: Run, variant: str, concepts: tuple[int, ...]) -> Ranked:
+def _edited(run: Run, variant: VariantSpec, concepts: tuple[int, ...]) -> Ranked:
     """The test queries ranked with these concepts scaled to 0 before the variant."""
-    edits = "set(" + ",".join(f"{k}=0" for k in sorted(concepts)) + ")" if concepts else "none"
-    text = "+".join(step for step in (edits, variant) if step != "none") or "none"
-    return rank_under(run, text)[0]
+    edits = (make_step("set", concepts=tuple((k, 0.0) for k in sorted(concepts))),) if concepts else ()
+    return rank_under(run, VariantSpec(edits).then(variant))[0]

@@ -17,6 +17,7 @@ from scipy.stats import t as student
 
 from core.analysis.retrieval import geometry as science
 from core.analysis.retrieval import rank_top_k
+from core.analysis.variants import VariantSpec
 from core.analysis.variants.moments import Moments, moments_of
 from core.questions.answers import cached_table, item_frame, transformed, variant_of
 from core.questions.comparisons import compared, tidy
@@ -59,7 +60,7 @@ class _Cloud:
         return _Cloud(self.queries[kept], self.candidates, moved, self.top[kept], self.candidate_sums)
 
 
-def shape(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
+def shape(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS) -> pd.DataFrame:
     """Every measure under every variant: DataFrame[variant, measure, value, change, change_low, change_high, change_p,
     queries, candidates].
 
@@ -68,48 +69,50 @@ def shape(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
     interval and p, for measures of the candidates alone. The last rows are recall@1 with its paired bootstrap interval
     and McNemar's test.
     """
-    names = [str(variant_of(run, variant)) for variant in variants]
+    specs = [variant_of(run, variant) for variant in variants]
     arguments = {
-        "variants": names,
+        "variants": list(map(str, specs)),
         "k": NEIGHBOURS,
         "groups": GROUPS,
         "negatives": "all",
         "uniformity": UNIFORMITY_PAIRS,
     }
-    return cached_table(run, "geometry", arguments, lambda: _shape(run, names))
+    return cached_table(run, "geometry", arguments, lambda: _shape(run, specs))
 
 
-def hubs(run: Run, variants: Sequence[str] = VARIANTS, n: int = 5) -> pd.DataFrame:
+def hubs(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS, n: int = 5) -> pd.DataFrame:
     """The candidates in most top-10 lists: DataFrame[variant, place, row, id, modality, text, occurrences, expected,
     share].
 
     occurrences: lists they stand in; expected: if all candidates were in equally many; share: occurrences over all
         queries, 0-1.
     """
-    names = [str(variant_of(run, variant)) for variant in variants]
-    return cached_table(run, "hubs", {"variants": names, "k": NEIGHBOURS, "n": n}, lambda: _hubs(run, names, n))
+    specs = [variant_of(run, variant) for variant in variants]
+    return cached_table(
+        run, "hubs", {"variants": list(map(str, specs)), "k": NEIGHBOURS, "n": n}, lambda: _hubs(run, specs, n)
+    )
 
 
-def similarities(run: Run, variants: Sequence[str] = VARIANTS, bins: int = 60) -> pd.DataFrame:
+def similarities(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS, bins: int = 60) -> pd.DataFrame:
     """Cosines of matching and of other pairs: DataFrame[variant, left, right, positive, negative]; each column of
     shares sums to 1.
 
     attrs: per variant d_prime (over all pairs), n_positive, n_negative (all other pairs, or a seeded sample of them in
         the bins).
     """
-    names = [str(variant_of(run, variant)) for variant in variants]
-    arguments = {"variants": names, "bins": bins, "negatives": NEGATIVES, "d_prime": "all"}
-    return cached_table(run, "similarities", arguments, lambda: _similarities(run, names, bins))
+    specs = [variant_of(run, variant) for variant in variants]
+    arguments = {"variants": list(map(str, specs)), "bins": bins, "negatives": NEGATIVES, "d_prime": "all"}
+    return cached_table(run, "similarities", arguments, lambda: _similarities(run, specs, bins))
 
 
-def spectra(run: Run, variants: Sequence[str] = VARIANTS) -> pd.DataFrame:
+def spectra(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS) -> pd.DataFrame:
     """Variance along principal axes: DataFrame[variant, side, axis, share, held]; share of the total, and held by the
     first `axis` axes."""
-    names = [str(variant_of(run, variant)) for variant in variants]
-    return cached_table(run, "spectra", {"variants": names}, lambda: _spectra(run, names))
+    specs = [variant_of(run, variant) for variant in variants]
+    return cached_table(run, "spectra", {"variants": list(map(str, specs))}, lambda: _spectra(run, specs))
 
 
-def _shape(run: Run, variants: Sequence[str]) -> pd.DataFrame:
+def _shape(run: Run, variants: Sequence[VariantSpec]) -> pd.DataFrame:
     clouds = {variant: _cloud(run, variant) for variant in variants}
     n = len(clouds[variants[0]].queries)
     group = np.random.default_rng(0).permutation(n) % GROUPS
@@ -119,7 +122,7 @@ def _shape(run: Run, variants: Sequence[str]) -> pd.DataFrame:
     for variant in variants:
         for measure, value in whole[variant].items():
             row = {
-                "variant": variant,
+                "variant": str(variant),
                 "measure": measure,
                 "value": value,
                 "queries": n,
@@ -130,7 +133,7 @@ def _shape(run: Run, variants: Sequence[str]) -> pd.DataFrame:
     return tidy(rows)
 
 
-def _cloud(run: Run, variant: str) -> _Cloud:
+def _cloud(run: Run, variant: VariantSpec) -> _Cloud:
     queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
     pairs = np.unique(run.qrels("test").pairs, axis=0)
     top = rank_top_k(queries, candidates, NEIGHBOURS).candidates
@@ -178,10 +181,10 @@ def _cosines(cloud: _Cloud) -> np.ndarray:
 
 def _change(
     measure: str,
-    variant: str,
-    first: str,
-    whole: dict[str, dict[str, float]],
-    left_out: dict[str, list[dict[str, float]]],
+    variant: VariantSpec,
+    first: VariantSpec,
+    whole: dict[VariantSpec, dict[str, float]],
+    left_out: dict[VariantSpec, list[dict[str, float]]],
 ) -> dict[str, float]:
     nothing = float("nan")
     change = nothing if variant == first else whole[variant][measure] - whole[first][measure]
@@ -206,10 +209,10 @@ def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, 
     return value - reach, value + reach, p
 
 
-def _recall(run: Run, variant: str, first: str, candidates: int) -> dict[str, object]:
+def _recall(run: Run, variant: VariantSpec, first: VariantSpec, candidates: int) -> dict[str, object]:
     found = compared([evaluate(run, variant).evaluation.ranked], {"gain": [evaluate(run, first).evaluation.ranked]})
     row = {
-        "variant": variant,
+        "variant": str(variant),
         "measure": "recall@1",
         "value": found["recall@1"],
         "queries": found["queries"],
@@ -219,7 +222,7 @@ def _recall(run: Run, variant: str, first: str, candidates: int) -> dict[str, ob
     return row | {name: float("nan") if variant == first else found[gain] for name, gain in columns.items()}
 
 
-def _hubs(run: Run, variants: Sequence[str], n: int) -> pd.DataFrame:
+def _hubs(run: Run, variants: Sequence[VariantSpec], n: int) -> pd.DataFrame:
     frames = []
     for variant in variants:
         queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
@@ -229,12 +232,12 @@ def _hubs(run: Run, variants: Sequence[str], n: int) -> pd.DataFrame:
             occurrences=counts, expected=len(queries) * found.k / len(candidates), share=counts / len(queries)
         )
         frame.insert(0, "place", np.arange(1, len(frame) + 1))
-        frame.insert(0, "variant", variant)
+        frame.insert(0, "variant", str(variant))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
 
-def _similarities(run: Run, variants: Sequence[str], bins: int) -> pd.DataFrame:
+def _similarities(run: Run, variants: Sequence[VariantSpec], bins: int) -> pd.DataFrame:
     frames, attrs = [], {}
     for variant in variants:
         queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
@@ -247,14 +250,14 @@ def _similarities(run: Run, variants: Sequence[str], bins: int) -> pd.DataFrame:
             "positive": found.positive,
             "negative": found.negative,
         }
-        frames.append(pd.DataFrame({"variant": variant} | columns))
-        attrs[variant] = {"d_prime": found.d_prime, "n_positive": found.n_positive, "n_negative": found.n_negative}
+        frames.append(pd.DataFrame({"variant": str(variant)} | columns))
+        attrs[str(variant)] = {"d_prime": found.d_prime, "n_positive": found.n_positive, "n_negative": found.n_negative}
     table = pd.concat(frames, ignore_index=True)
     table.attrs = attrs
     return table
 
 
-def _spectra(run: Run, variants: Sequence[str]) -> pd.DataFrame:
+def _spectra(run: Run, variants: Sequence[VariantSpec]) -> pd.DataFrame:
     frames = []
     for variant in variants:
         for side, part in (("queries", "queries"), ("candidates", "candidates")):
@@ -262,7 +265,7 @@ def _spectra(run: Run, variants: Sequence[str]) -> pd.DataFrame:
             axes = np.arange(1, len(shares) + 1)
             frames.append(
                 pd.DataFrame(
-                    {"variant": variant, "side": side, "axis": axes, "share": shares, "held": np.cumsum(shares)}
+                    {"variant": str(variant), "side": side, "axis": axes, "share": shares, "held": np.cumsum(shares)}
                 )
             )
     return pd.concat(frames, ignore_index=True)

@@ -40,10 +40,12 @@ def has_truth(run: Run) -> bool:
 
 def attributes(run: Run) -> science.Attributes:
     """0/1 attributes of queries then candidates: `thing:fox`, `group:mammals`, `background:snow` ..., or `word:red`."""
-    if "attributes" not in run._memo:
+
+    def compute() -> science.Attributes:
         sets = _truth_sets(run) if has_truth(run) else _word_sets(run)
-        run._memo["attributes"] = science.attribute_table(sets, LEAST_ITEMS, 1.0 if has_truth(run) else MOST_SHARE)
-    return run._memo["attributes"]
+        return science.attribute_table(sets, LEAST_ITEMS, 1.0 if has_truth(run) else MOST_SHARE)
+
+    return run.memo(("attributes",), compute)
 
 
 def test_codes(run: Run) -> sp.csr_array:

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.concepts.contributions import SideState
+from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
 from core.errors import NotAvailable, ShapeMismatch, UserError
-from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed
+from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed, variant_of
 from core.questions.concepts import Heat, heat_of, table
 from core.questions.labels import has_truth
 from core.questions.retrieval import Rankings, side_by_side
@@ -183,7 +184,7 @@ def heat(run: Run, item: Item, concept: int) -> Heat:
 
 
 def rank(
-    run: Run, row: np.ndarray, variant: str = "none", top: int = 10, relevant: Collection[int] = ()
+    run: Run, row: np.ndarray, variant: str | VariantSpec = "none", top: int = 10, relevant: Collection[int] = ()
 ) -> pd.DataFrame:
     """The best candidates of one embedding (d,): DataFrame[rank, row, id, modality, text, similarity, relevant,
     rank_other].
@@ -196,8 +197,8 @@ def rank(
 def rankings(
     run: Run,
     row: np.ndarray,
-    before: str = "none",
-    after: str = "realign",
+    before: str | VariantSpec = "none",
+    after: str | VariantSpec = "realign",
     top: int = 10,
     relevant: Collection[int] = (),
 ) -> Rankings:
@@ -205,7 +206,7 @@ def rankings(
     return side_by_side(run, similarities(run, row, before), similarities(run, row, after), set(relevant), top)
 
 
-def similarities(run: Run, row: np.ndarray, variant: str) -> np.ndarray:
+def similarities(run: Run, row: np.ndarray, variant: str | VariantSpec) -> np.ndarray:
     """(n_candidates,) float32 cosines of one embedding (d,) with every candidate; the variant as fitted on the run.
 
     Raises:
@@ -214,10 +215,11 @@ def similarities(run: Run, row: np.ndarray, variant: str) -> np.ndarray:
     width = run.embeddings("queries").shape[1]
     if row.shape != (width,):
         raise ShapeMismatch("not an embedding of this run", got=f"shape {tuple(row.shape)}", allowed=f"({width},)")
-    side = side_of(fitted(run, variant), "queries")
+    spec = variant_of(run, variant)
+    side = side_of(fitted(run, spec), "queries")
     codes = encoded(run, row).codes if side.edits else None
     query = transform(row[None], side, codes, run.need_sae().dictionary if side.edits else None)[0]
-    return (transformed(run, variant, "candidates") @ query.astype(np.float64)).astype(np.float32)
+    return (transformed(run, spec, "candidates") @ query.astype(np.float64)).astype(np.float32)
 
 
 # -- concepts --------------------------------------------------------------------------------------------------------
@@ -233,9 +235,8 @@ def encoded(run: Run, row: np.ndarray) -> Coded:
 
     record = run.need_sae()
     with _ENCODING:  # an encoder keeps what it has just seen
-        if "encoder" not in run._memo:
-            run._memo["encoder"] = SaeEncoder(run.sae_folder.path, record.input)
-        return run._memo["encoder"].encode(row[None])
+        encoder = run.memo(("encoder",), lambda: SaeEncoder(run.sae_folder.path, record.input))
+        return encoder.encode(row[None])
 
 
 def concepts(run: Run, row: np.ndarray, top: int = 12) -> pd.DataFrame:
@@ -278,17 +279,19 @@ def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -
     return found
 
 
-def explain(run: Run, row: np.ndarray, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
+def explain(
+    run: Run, row: np.ndarray, candidate_row: int, variant: str | VariantSpec = "none", top: int = 12
+) -> Explanation:
     """Its similarity to one candidate, concept by concept; the parts sum to the score (docs/study.md section 4)."""
     rows = len(run.corpus.items("candidates"))
     if not 0 <= candidate_row < rows:
         raise UserError("no such candidate", got=candidate_row, allowed=f"0 to {rows - 1}")
-    coded = encoded(run, row)
+    spec, coded = variant_of(run, variant), encoded(run, row)
     state = SideState(
         h=np.asarray(row, dtype=np.float64),
         concepts=coded.codes.indices.astype(np.int64),
         activations=coded.codes.data.astype(np.float64),
-        transform=side_of(fitted(run, variant), "queries"),
+        transform=side_of(fitted(run, spec), "queries"),
         offset=np.asarray(coded.offset[0], dtype=np.float64),
     )
-    return explained(run, state, candidate_row, variant, top)
+    return explained(run, state, candidate_row, spec, top)

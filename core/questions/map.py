@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
+from core.analysis.variants import VariantSpec
 from core.fingerprint import stage_key
 from core.questions.answers import cached_table, item_frame, transformed, variant_of
 from core.questions.labels import TEST_PARTS
@@ -16,17 +17,18 @@ MOST_POINTS = 5000
 NEIGHBOURS, SEED = 15, 0
 
 
-def points(run: Run, variant: str = "none") -> pd.DataFrame:
+def points(run: Run, variant: str | VariantSpec = "none") -> pd.DataFrame:
     """DataFrame[part, row, id, modality, x, y, group, background, text]: queries and candidates, at most 5,000 in all.
 
     Larger runs are sampled evenly; `attrs` says how many are shown of how many. UMAP (umap-learn) with 15 neighbours on
     cosine distance, seeded, so the same every time; distances between far clusters mean nothing.
     """
-    name = variant_of(run, variant).explicit()
+    spec = variant_of(run, variant)
+    name = spec.explicit()
 
     def compute() -> pd.DataFrame:
         rows = {part: _even(len(run.corpus.items(part)), run) for part in TEST_PARTS}
-        unit = np.concatenate([transformed(run, name, part)[rows[part]] for part in TEST_PARTS])
+        unit = np.concatenate([transformed(run, spec, part)[rows[part]] for part in TEST_PARTS])
         frame = pd.concat([_items(run, part, rows[part]) for part in TEST_PARTS], ignore_index=True)
         frame[["x", "y"]] = _umap(unit)
         frame.attrs = {"shown": len(frame), "of": sum(len(run.corpus.items(p)) for p in TEST_PARTS), "variant": name}
@@ -37,7 +39,7 @@ def points(run: Run, variant: str = "none") -> pd.DataFrame:
     )
 
 
-def is_cached(run: Run, variant: str = "none") -> bool:
+def is_cached(run: Run, variant: str | VariantSpec = "none") -> bool:
     """Whether `points` would answer from the cache."""
     arguments = {
         "variant": variant_of(run, variant).explicit(),

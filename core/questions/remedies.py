@@ -18,9 +18,10 @@ import pandas as pd
 
 from core.analysis.retrieval import Ranked
 from core.analysis.retrieval.corrections import BankSource, fit_correction, rank_relevant_corrected
+from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
 from core.config import Place
-from core.questions.answers import cached_table, fit_data, fitted, transformed
+from core.questions.answers import cached_table, fit_data, fitted, transformed, variant_of
 from core.questions.comparisons import compared, holm, statistics_words, tidy
 from core.questions.retrieval import evaluate
 from core.questions.views import evaluate_view, evaluate_words
@@ -122,12 +123,13 @@ def _corrections(run: Run) -> Iterator[Row]:
             )
 
 
-def query_bank(run: Run, variant: str) -> np.ndarray:
+def query_bank(run: Run, variant: str | VariantSpec) -> np.ndarray:
     """(b, d) unit rows of queries other than the test queries under a variant; the test queries where there are no
     others."""
+    spec = variant_of(run, variant)
     if "support_queries" not in run.parts:
-        return transformed(run, variant, "queries")
-    data, side = fit_data(run), fitted(run, variant).query
+        return transformed(run, spec, "queries")
+    data, side = fit_data(run), fitted(run, spec).query
     return transform(data.rows("support")[0], side, data.support_query_codes, data.dictionary)
 
 

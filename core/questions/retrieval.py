@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import retrieval as science
-from core.analysis.variants import apply_variant, fit_variant
+from core.analysis.variants import VariantSpec, apply_variant, fit_variant, make_step
 from core.analysis.variants import gain_split as gain_split_variants
 from core.errors import UserError
 from core.questions.answers import answer, cached_table, fit_data, fitted, item_frame, transformed, variant_of
@@ -82,32 +82,30 @@ class Contest:
     wrong: Place | None
 
 
-def evaluate(run: Run, variant: str = "none") -> Evaluated:
+def evaluate(run: Run, variant: str | VariantSpec = "none") -> Evaluated:
     """Recall@1/5/10, MRR, nDCG@10 with 95% bootstrap intervals over queries (docs/study.md section 7)."""
     spec = variant_of(run, variant)
-    memo = run._memo.setdefault("evaluations", {})
-    if str(spec) not in memo:
-        memo[str(spec)] = _evaluate(run, str(spec), spec.explicit())
-    return memo[str(spec)]
 
-
-def _evaluate(run: Run, name: str, explicit: str) -> Evaluated:
     def write(draft: Draft) -> None:
         started = time.perf_counter()
-        queries, candidates = transformed(run, name, "queries"), transformed(run, name, "candidates")
+        queries, candidates = transformed(run, spec, "queries"), transformed(run, spec, "candidates")
         ranked = science.rank_relevant(queries, candidates, run.qrels("test").pairs)
-        draft.facts |= {"notes": list(fitted(run, name).notes), "seconds": time.perf_counter() - started}
+        draft.facts |= {"notes": list(fitted(run, spec).notes), "seconds": time.perf_counter() - started}
         for key, values in ranked.arrays().items():
             draft.save(key, values)
 
-    folder = answer(run, "evaluate", {"variant": explicit}, write)
-    ranked = science.Ranked.from_arrays(folder.array)
-    return Evaluated(
-        name, science.evaluate(ranked), ranked.first, tuple(folder.facts["notes"]), folder.facts["seconds"]
-    )
+    def read() -> Evaluated:
+        # Ranks are on disk, metrics are not: reading them back is cheap, ranking a large pool is not.
+        folder = answer(run, "evaluate", {"variant": spec.explicit()}, write)
+        ranked, facts = science.Ranked.from_arrays(folder.array), folder.facts
+        return Evaluated(str(spec), science.evaluate(ranked), ranked.first, tuple(facts["notes"]), facts["seconds"])
+
+    return run.memo(("evaluation", spec), read)
 
 
-def compare(run: Run, before: str = "none", after: str = "realign", k: int = 1) -> Comparison:
+def compare(
+    run: Run, before: str | VariantSpec = "none", after: str | VariantSpec = "realign", k: int = 1
+) -> Comparison:
     """Two variants, paired query by query.
 
     `table`: DataFrame[metric, before, before_low, before_high, after, after_low, after_high, difference,
@@ -147,7 +145,7 @@ def gain_split(run: Run) -> pd.DataFrame:
     """
     whitening = run.spec.whitening
     chain = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
-    evaluated = [evaluate(run, str(spec)) for spec in chain]
+    evaluated = [evaluate(run, spec) for spec in chain]
     rows = []
     for i, (label, found) in enumerate(zip(STEP_LABELS, evaluated, strict=True)):
         paired = science.paired_difference(evaluated[i - 1].evaluation, found.evaluation) if i else None
@@ -179,13 +177,18 @@ def beta_sweep(run: Run, statistics: str = "per-side") -> pd.DataFrame:
 
 
 def _sweep_point(run: Run, beta: float, eps: float, statistics: str) -> dict[str, float]:
-    variant = fit_variant(f"realign(beta={beta},eps={eps},statistics={statistics})", fit_data(run))
-    both = apply_variant(variant, fit_data(run))
+    spec = VariantSpec((make_step("realign", beta=beta, eps=eps, statistics=statistics),))
+    both = apply_variant(fit_variant(spec, fit_data(run)), fit_data(run))
     return _recalls(science.evaluate(science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)))
 
 
 def query_list(
-    run: Run, before: str = "none", after: str = "realign", kind: Kind = "all", search: str = "", limit: int = 200
+    run: Run,
+    before: str | VariantSpec = "none",
+    after: str | VariantSpec = "realign",
+    kind: Kind = "all",
+    search: str = "",
+    limit: int = 200,
 ) -> pd.DataFrame:
     """Queries with their ranks before and after: DataFrame[row, id, modality, text, rank_before, rank_after].
 
@@ -216,7 +219,13 @@ def _haystack(run: Run, row: int) -> str:
     return f"{queries.ids[row]} {queries.texts[row] or ''} {partners}".lower()
 
 
-def rankings(run: Run, query_row: int, before: str = "none", after: str = "realign", top: int = 10) -> Rankings:
+def rankings(
+    run: Run,
+    query_row: int,
+    before: str | VariantSpec = "none",
+    after: str | VariantSpec = "realign",
+    top: int = 10,
+) -> Rankings:
     """The top candidates of one query under both variants, side by side; `rank_other` is the candidate's rank in the
     other list."""
     _check_row(run, "queries", query_row)
@@ -234,7 +243,7 @@ def side_by_side(run: Run, before: np.ndarray, after: np.ndarray, relevant: set[
     )
 
 
-def place(run: Run, query_row: int, candidate_row: int, variant: str = "none") -> Place:
+def place(run: Run, query_row: int, candidate_row: int, variant: str | VariantSpec = "none") -> Place:
     """Rank and similarity of one candidate for one query."""
     _check_row(run, "queries", query_row)
     _check_row(run, "candidates", candidate_row)
@@ -242,7 +251,7 @@ def place(run: Run, query_row: int, candidate_row: int, variant: str = "none") -
     return _place(similarity, _ranks(similarity), candidate_row, set(run.qrels("test").relevant(query_row).tolist()))
 
 
-def contest(run: Run, query_row: int, variant: str = "none") -> Contest:
+def contest(run: Run, query_row: int, variant: str | VariantSpec = "none") -> Contest:
     """Right against wrong: who should stand first and who does, or comes next."""
     _check_row(run, "queries", query_row)
     similarity = similarities_of(run, variant, query_row)
@@ -253,7 +262,9 @@ def contest(run: Run, query_row: int, variant: str = "none") -> Contest:
     return Contest(*(None if row is None else _place(similarity, ranks, row, relevant) for row in (right, wrong)))
 
 
-def candidate_list(run: Run, query_row: int, variant: str = "none", search: str = "", limit: int = 100) -> pd.DataFrame:
+def candidate_list(
+    run: Run, query_row: int, variant: str | VariantSpec = "none", search: str = "", limit: int = 100
+) -> pd.DataFrame:
     """A query's ranking, filtered by text, id or a matching query's text: DataFrame[row, id, modality, text, rank,
     similarity, relevant].
 
@@ -279,13 +290,15 @@ def _place(similarity: np.ndarray, ranks: np.ndarray, row: int, relevant: set[in
 
 def _candidate_haystacks(run: Run) -> list[str]:
     """Per candidate what a search looks through, lower case."""
-    if "candidate_haystacks" not in run._memo:
+
+    def compute() -> list[str]:
         queries, candidates = run.corpus.items("queries"), run.corpus.items("candidates")
-        found = [f"{name} {text or ''}" for name, text in zip(candidates.ids, candidates.texts, strict=True)]
+        texts = [f"{name} {text or ''}" for name, text in zip(candidates.ids, candidates.texts, strict=True)]
         for query, candidate in run.qrels("test").pairs:
-            found[candidate] += f" {queries.texts[query] or ''}"
-        run._memo["candidate_haystacks"] = [text.lower() for text in found]
-    return run._memo["candidate_haystacks"]
+            texts[candidate] += f" {queries.texts[query] or ''}"
+        return [text.lower() for text in texts]
+
+    return run.memo(("candidate_haystacks",), compute)
 
 
 def _check_row(run: Run, part: Part, row: int) -> None:
@@ -295,10 +308,11 @@ def _check_row(run: Run, part: Part, row: int) -> None:
         raise UserError(f"no such {SIDE_OF_PART[part]}", got=row, allowed=f"0 to {rows - 1}")
 
 
-def similarities_of(run: Run, variant: str, query_row: int) -> np.ndarray:
+def similarities_of(run: Run, variant: str | VariantSpec, query_row: int) -> np.ndarray:
     """(n_candidates,) cosines of one query under a variant, summed in float64, as float32."""
-    query = transformed(run, variant, "queries")[query_row].astype(np.float64)
-    return (transformed(run, variant, "candidates") @ query).astype(np.float32)
+    spec = variant_of(run, variant)
+    query = transformed(run, spec, "queries")[query_row].astype(np.float64)
+    return (transformed(run, spec, "candidates") @ query).astype(np.float32)
 
 
 def _ranks(similarity: np.ndarray) -> np.ndarray:
@@ -319,9 +333,10 @@ def _ranking(
     )
 
 
-def payload(run: Run, variant: str) -> dict[str, Any]:
+def payload(run: Run, variant: str | VariantSpec) -> dict[str, Any]:
     """What `evaluate --json` prints."""
-    spec, found = variant_of(run, variant), evaluate(run, variant)
+    spec = variant_of(run, variant)
+    evaluated = evaluate(run, spec)
     whitening = next((step for step in reversed(spec.steps) if step.kind.stage == "affine"), None)
     options = dict(whitening.options) if whitening else {}
     return {
@@ -329,10 +344,10 @@ def payload(run: Run, variant: str) -> dict[str, Any]:
         "transform": whitening.name if whitening else "none",
         "beta": options.get("beta"),
         "eps": options.get("eps"),
-        "variant": found.variant,
+        "variant": evaluated.variant,
         "statistics": options.get("statistics"),
-        **found.evaluation.to_json(),
-        "notes": list(found.notes),
+        **evaluated.evaluation.to_json(),
+        "notes": list(evaluated.notes),
     }
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from core.analysis import retrieval
 from core.analysis.concepts import contributions as science
-from core.analysis.variants import apply_variant, fit_variant, parse_variant
+from core.analysis.variants import VariantSpec, apply_variant, fit_variant, parse_variant
 from core.questions.answers import cached_table, fit_data, fitted, side_of, variant_of
 from core.questions.concepts import table
 from core.records import Part
@@ -42,21 +42,25 @@ class Explanation:
     centred_codes: bool
 
 
-def pair(run: Run, query_row: int, candidate_row: int, variant: str = "none", top: int = 12) -> Explanation:
+def pair(
+    run: Run, query_row: int, candidate_row: int, variant: str | VariantSpec = "none", top: int = 12
+) -> Explanation:
     """The cosine of a query and a candidate under a variant, concept by concept (docs/study.md section 4; exact)."""
-    return explained(run, stored_state(run, "queries", query_row, variant), candidate_row, variant, top)
+    spec = variant_of(run, variant)
+    return explained(run, stored_state(run, "queries", query_row, spec), candidate_row, spec, top)
 
 
 def explained(
-    run: Run, query: science.SideState, candidate_row: int, variant: str = "none", top: int = 12
+    run: Run, query: science.SideState, candidate_row: int, variant: str | VariantSpec = "none", top: int = 12
 ) -> Explanation:
     """The same for any query, stored or not."""
-    candidate = stored_state(run, "candidates", candidate_row, variant)
+    spec = variant_of(run, variant)
+    candidate = stored_state(run, "candidates", candidate_row, spec)
     found = science.contributions(query, candidate, run.need_sae().dictionary)
     terms = (found.offset, found.query_error, found.candidate_error)
     return _explain(
         run,
-        variant,
+        spec,
         found.similarity,
         found.concepts,
         found.values,
@@ -68,19 +72,20 @@ def explained(
 
 
 def margin(
-    run: Run, query_row: int, candidate_row: int, rival_row: int, variant: str = "none", top: int = 12
+    run: Run, query_row: int, candidate_row: int, rival_row: int, variant: str | VariantSpec = "none", top: int = 12
 ) -> Explanation:
     """similarity(candidate) - similarity(rival), term by term: positive terms speak for the candidate."""
-    query = stored_state(run, "queries", query_row, variant)
-    first, second = (stored_state(run, "candidates", row, variant) for row in (candidate_row, rival_row))
+    spec = variant_of(run, variant)
+    query = stored_state(run, "queries", query_row, spec)
+    first, second = (stored_state(run, "candidates", row, spec) for row in (candidate_row, rival_row))
     found = science.margin(query, first, second, run.need_sae().dictionary)
     terms = (found.offset, found.query_error, found.candidate_error)
     return _explain(
-        run, variant, found.margin, found.concepts, found.values, terms, (query, first), top, found.first.centred_codes
+        run, spec, found.margin, found.concepts, found.values, terms, (query, first), top, found.first.centred_codes
     )
 
 
-def stored_state(run: Run, part: Part, row: int, variant: str) -> science.SideState:
+def stored_state(run: Run, part: Part, row: int, variant: VariantSpec) -> science.SideState:
     """One item of the run as one side of a comparison."""
     codes = sp.csr_array(run.codes(part))[[row]]
     offset = run.offset(part)
@@ -95,7 +100,7 @@ def stored_state(run: Run, part: Part, row: int, variant: str) -> science.SideSt
 
 def _explain(
     run: Run,
-    variant: str,
+    spec: VariantSpec,
     total: float,
     concepts: np.ndarray,
     values: np.ndarray,
@@ -120,10 +125,10 @@ def _explain(
     rest = float(values.sum() - values[order].sum())
     residual = total - float(values.sum()) - sum(terms)
     rest_count = int(np.count_nonzero(values)) - int(np.count_nonzero(values[order]))
-    return Explanation(str(variant_of(run, variant)), total, listed, rest, rest_count, *terms, residual, centred)
+    return Explanation(str(spec), total, listed, rest, rest_count, *terms, residual, centred)
 
 
-def removal_curve(run: Run, then: str = "none") -> pd.DataFrame:
+def removal_curve(run: Run, then: str | VariantSpec = "none") -> pd.DataFrame:
     """Recall against the share of concepts removed, top by attribution beside random concepts of equal number (Eqs
     8-10, Table 2).
 
@@ -131,17 +136,16 @@ def removal_curve(run: Run, then: str = "none") -> pd.DataFrame:
     applied afterwards ("none", "center", "realign"). attrs["fitted_on"]: the pairs attribution was measured on,
     "support" or "test".
     """
-    parse_variant(then)
-    data = fit_data(run)
+    spec, data = variant_of(run, then), fit_data(run)
 
     def compute() -> pd.DataFrame:
         width = run.need_sae().width
-        rows = [_removal_point(run, 0.0, 0, "none", 0, then)]
+        rows = [_removal_point(run, 0.0, 0, VariantSpec(), 0, spec)]
         for share in SHARES:
             count = max(1, round(share * width))
-            rows.append(_removal_point(run, share, count, f"remove-top(share={share})", 0, then))
+            rows.append(_removal_point(run, share, count, parse_variant(f"remove-top(share={share})"), 0, spec))
             rows += [
-                _removal_point(run, share, count, f"remove-random(count={count},seed={s})", s, then)
+                _removal_point(run, share, count, parse_variant(f"remove-random(count={count},seed={s})"), s, spec)
                 for s in CONTROL_SEEDS
             ]
         frame = pd.DataFrame(rows)
@@ -149,12 +153,14 @@ def removal_curve(run: Run, then: str = "none") -> pd.DataFrame:
         return frame
 
     run.need_sae()
-    return cached_table(run, "removal", {"then": then, "shares": list(SHARES), "seeds": list(CONTROL_SEEDS)}, compute)
+    arguments = {"then": str(spec), "shares": list(SHARES), "seeds": list(CONTROL_SEEDS)}
+    return cached_table(run, "removal", arguments, compute)
 
 
-def _removal_point(run: Run, share: float, count: int, removal: str, seed: int, then: str) -> dict[str, object]:
-    chain = "+".join(step for step in (removal, then) if step != "none") or "none"
-    variant = fit_variant(parse_variant(chain), fit_data(run))
+def _removal_point(
+    run: Run, share: float, count: int, removal: VariantSpec, seed: int, then: VariantSpec
+) -> dict[str, object]:
+    variant = fit_variant(removal.then(then), fit_data(run))
     both = apply_variant(variant, fit_data(run))
     ranked = retrieval.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
     recall = {k: float(retrieval.per_query(ranked, f"recall@{k}").mean()) for k in (1, 5, 10)}
@@ -162,7 +168,7 @@ def _removal_point(run: Run, share: float, count: int, removal: str, seed: int, 
     return {
         "share": share,
         "concepts": count,
-        "kind": "random concepts" if removal.startswith("remove-random") else "top attribution",
+        "kind": "random concepts" if any(step.name == "remove-random" for step in removal.steps) else "top attribution",
         "seed": seed,
         "rank": 0 if basis is None else len(basis),
         **{f"recall@{k}": value for k, value in recall.items()},

@@ -17,6 +17,7 @@ import pandas as pd
 from core.analysis.retrieval import per_query
 from core.analysis.retrieval.evaluation import bootstrap_means, safe_from
 from core.analysis.retrieval.ranking import Ranked
+from core.analysis.variants import VariantSpec
 from core.analysis.variants.fitdata import support_sample
 from core.questions.answers import cached_table, fit_data, fitted, variant_of
 from core.questions.comparisons import compared, rank_under, statistics_words, tidy
@@ -48,18 +49,21 @@ def whitening_sources(run: Run) -> pd.DataFrame:
 def _sources(run: Run, plan: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
     rows, notes = [], []
     for part, label, variant, before in plan:
-        found = evaluate(run, variant)
-        row = compared([found.evaluation.ranked], {"gain": [evaluate(run, before).evaluation.ranked]})
-        records = {side: getattr(fitted(run, variant), side).records for side in ("query", "candidate")}
+        spec = variant_of(run, variant)
+        evaluated = evaluate(run, spec)
+        row = compared([evaluated.evaluation.ranked], {"gain": [evaluate(run, before).evaluation.ranked]})
+        records = {side: getattr(fitted(run, spec), side).records for side in ("query", "candidate")}
         betas = {f"beta_{name}": records[side][-1].beta if records[side] else None for name, side in _SIDES}
         rows.append(
             {"part": part, "label": label, "variant": variant, "compared_with": before}
             | row
             | betas
-            | {"fitted_on": statistics_words(run, variant)}
+            | {"fitted_on": statistics_words(run, spec)}
         )
         notes += [
-            f"{variant}: {note}" for note in found.notes if "it acts as shrinkage" in note or "rank-deficient" in note
+            f"{variant}: {note}"
+            for note in evaluated.notes
+            if "it acts as shrinkage" in note or "rank-deficient" in note
         ]
     if not run.has_support:
         notes.append("this run has no support split: rows with statistics from support queries are absent")
@@ -95,7 +99,7 @@ def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, s
 
 
 def support_size(
-    run: Run, variants: Sequence[str] = ("center", "realign"), sizes: Sequence[int] = SIZES
+    run: Run, variants: Sequence[str | VariantSpec] = ("center", "realign"), sizes: Sequence[int] = SIZES
 ) -> pd.DataFrame:
     """Recall when query statistics come from ever more support queries, drawn at random several times.
 
@@ -109,22 +113,22 @@ def support_size(
     """
     rows = fit_data(run).rows("support")[0]
     used = sorted({size for size in sizes if size < len(rows)} | {len(rows)})
-    names = [str(variant_of(run, variant)) for variant in variants]
-    arguments = {"variants": names, "sizes": used, "draws": list(DRAWS)}
-    return cached_table(run, "support-size", arguments, lambda: _support_curve(run, names, used, len(rows)))
+    specs = [variant_of(run, variant) for variant in variants]
+    arguments = {"variants": list(map(str, specs)), "sizes": used, "draws": list(DRAWS)}
+    return cached_table(run, "support-size", arguments, lambda: _support_curve(run, specs, used, len(rows)))
 
 
-def _support_curve(run: Run, variants: Sequence[str], sizes: Sequence[int], available: int) -> pd.DataFrame:
+def _support_curve(run: Run, variants: Sequence[VariantSpec], sizes: Sequence[int], available: int) -> pd.DataFrame:
     raw = evaluate(run).evaluation.ranked
     rows, safe = [], {}
     for variant in variants:
         mine = [_support_point(run, variant, size, available, raw) for size in sizes]
-        safe[variant] = safe_from([row["size"] for row in mine], [row["gain_worst"] for row in mine])
+        safe[str(variant)] = safe_from([row["size"] for row in mine], [row["gain_worst"] for row in mine])
         rows += mine
     return tidy(rows, safe_from=safe, support=available)
 
 
-def _support_point(run: Run, variant: str, size: int, available: int, raw: Ranked) -> dict[str, Any]:
+def _support_point(run: Run, variant: VariantSpec, size: int, available: int, raw: Ranked) -> dict[str, Any]:
     seeds = DRAWS if size < available else DRAWS[:1]
     draws = [
         rank_under(run, with_support(run, variant), support_sample(fit_data(run), size, seed))[0] for seed in seeds
@@ -132,13 +136,13 @@ def _support_point(run: Run, variant: str, size: int, available: int, raw: Ranke
     gains = np.column_stack([per_query(ranked, "recall@1") - per_query(raw, "recall@1") for ranked in draws])
     worst = float(bootstrap_means(gains)[0].min())
     return (
-        {"variant": variant, "size": size, "draws": len(draws)}
+        {"variant": str(variant), "size": size, "draws": len(draws)}
         | compared(draws, {"gain": [raw]})
         | {"gain_worst": worst}
     )
 
 
-def with_support(run: Run, variant: str) -> str:
+def with_support(run: Run, variant: str | VariantSpec) -> VariantSpec:
     """The same chain with the statistics of every affine step that allows it taken from the support split."""
     spec = variant_of(run, variant)
     steps = [
@@ -149,4 +153,4 @@ def with_support(run: Run, variant: str) -> str:
         else step
         for step in spec.of_stage("affine")
     ]
-    return str(replace(spec, steps=(*spec.of_stage("edit"), *spec.of_stage("removal"), *steps)))
+    return replace(spec, steps=(*spec.of_stage("edit"), *spec.of_stage("removal"), *steps))

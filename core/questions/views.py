@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from core.analysis import retrieval as science
-from core.analysis.variants import FitData, apply_variant, fit_variant
+from core.analysis.variants import FitData, VariantSpec, apply_variant, fit_variant
 from core.config import Place
-from core.questions.answers import answer
+from core.questions.answers import answer, variant_of
 from core.records import EmbeddingView
 from core.run import Run
 from core.store import Draft
 
 
-def evaluate_view(run: Run, view: EmbeddingView, variant: str = "none") -> science.Evaluation:
+def evaluate_view(run: Run, view: EmbeddingView, variant: str | VariantSpec = "none") -> science.Evaluation:
     """Retrieval with one stored view of a run under a variant that needs no codes."""
+    spec = variant_of(run, variant)
 
     def write(draft: Draft) -> None:
         data = FitData(queries=run.embeddings("queries", view), candidates=run.embeddings("candidates", view))
-        both = apply_variant(fit_variant(variant, data), data)
+        both = apply_variant(fit_variant(spec, data), data)
         ranked = science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
         for key, values in ranked.arrays().items():
             draft.save(key, values)
 
-    folder = answer(run, "evaluate-view", {"view": str(view), "variant": variant}, write)
+    folder = answer(run, "evaluate-view", {"view": str(view), "variant": str(spec)}, write)
     return science.evaluate(science.Ranked.from_arrays(folder.array))
 
 

@@ -17,8 +17,9 @@ from core.exhibits import EXHIBITS, show_exhibit
 from core.run import open_run
 from core.store import Store
 from dashboard.charts import exhibits as charts_exhibits
-from dashboard.charts import panels as charts_panels
 from dashboard.charts.exhibits import Drawing
+from dashboard.charts.exhibits import drawing as charts_drawing
+from dashboard.charts.exhibits import panels as charts_panels
 from dashboard.words import exhibits as words_exhibits
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
@@ -98,7 +99,7 @@ def test_every_chart_draws_the_numbers_of_its_table(name: str, demo_store: Store
     (drawing,), (drawn,) = charts_exhibits.CHARTS[name], charts_exhibits.draw(name, shown.table)
     lengths = drawing.kind in ("bars", "dots")
     values = [v for trace in drawn.figure.data if trace.hoverinfo != "skip" for v in (trace.x if lengths else trace.y)]
-    columns = list(drawing.melt) or ["recall@5" if drawing.y == charts_exhibits.METRIC else drawing.y]
+    columns = list(drawing.melt) or ["recall@5" if drawing.y == charts_drawing.METRIC else drawing.y]
     rows = shown.table
     for column, wanted in drawing.where.items():
         rows = rows[rows[column].isin(wanted)]

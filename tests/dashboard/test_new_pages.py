@@ -27,7 +27,7 @@ from core.store import Store
 from dashboard import data, words
 from dashboard.charts import compare as charts_compare
 from dashboard.charts import lesson as charts_lesson
-from dashboard.lesson import first as lesson_first
+from dashboard.lesson import shared as lesson_shared
 from dashboard.lesson import steps as lesson
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(600)]
@@ -323,13 +323,13 @@ def test_a_difference_is_clear_or_called_not_clear(
     difference: float, low: float, high: float, p: float, wanted: str
 ) -> None:
     row = {"difference": difference, "difference_low": low, "difference_high": high, "p_value": p}
-    assert lesson_first.clearly(row) == wanted
+    assert lesson_shared.change(row) == wanted
 
 
 def test_whitening_step_is_worded_from_the_paired_test(run: Run) -> None:
     row = retrieval.compare(run, "center", "realign").table.set_index("metric").loc["recall@1"]
     told = story(show("lesson", run="demo", step="8"))
-    assert lesson_first.clearly(row) in told
+    assert lesson_shared.change(row) in told
     assert words.points(row["difference"]) in told
 
 

@@ -11,6 +11,7 @@ import pytest
 from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec
 from core.exhibits import EXHIBITS, reported, show_exhibit
 from core.exhibits.shared import measured, printed
+from core.models.table import family_of
 from core.records import EmbeddingView
 from core.run import open_run
 from core.store import Store
@@ -24,7 +25,8 @@ def run(model: str = "qwen2-vl-7b", path: str = "mbeir:mscoco_task4", task: int 
     spec = RunSpec(
         corpus=corpus, model=ModelSpec(name=model, preset=more.get("preset", "study")), embedding=EmbeddingSpec()
     )
-    return SimpleNamespace(name="r", model_name=model, spec=spec, view=more.get("view", BASE), preset=spec.model.preset)
+    known = {"model_name": model, "family": family_of(model), "preset": spec.model.preset}
+    return SimpleNamespace(name="r", spec=spec, view=more.get("view", BASE), **known)
 
 
 def test_a_run_finds_the_rows_of_its_model_data_and_task() -> None:

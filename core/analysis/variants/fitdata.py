@@ -4,40 +4,23 @@ Arrays may be read-only memmaps. Codes are in embedding units. Pairs are row num
 score > 0.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from threading import Lock
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from core.analysis.arrays import Codes
 from core.errors import NotAvailable, ShapeMismatch, UserError
+from core.memo import Memo
 
 RowSet = Literal["queries", "candidates", "support"]
+SHARED_FITS = 8
+"""Moments, means and scores kept per FitData; many variants share them."""
 
 
-class Memo:
-    """The last few results of pure functions of one FitData: moments, means and scores that many variants share."""
-
-    def __init__(self, size: int = 8) -> None:
-        self._size, self._lock = size, Lock()
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The value kept for `key`, else `make()`; drops the least recently used beyond the size."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        value = make()
-        with self._lock:
-            self._kept[key] = value
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        return value
+def _shared_fits() -> Memo:
+    return Memo(SHARED_FITS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +51,7 @@ class FitData:
     support_candidate_codes: Codes | None = None
     support_pairs: Int[np.ndarray, "sp 2"] | None = None
     """(row of support_queries, row of support_candidates)."""
-    memo: Memo = field(default_factory=Memo, repr=False)
+    memo: Memo = field(default_factory=_shared_fits, repr=False)
 
     def __post_init__(self) -> None:
         for name, rows, codes in self._sides():
@@ -142,4 +125,6 @@ def support_sample(data: FitData, size: int, seed: int = 0) -> FitData:
         kept = pairs[np.isin(pairs[:, 0], chosen)]
         pairs = np.column_stack([np.searchsorted(chosen, kept[:, 0]), kept[:, 1]])
     part = None if codes is None else codes[chosen]
-    return replace(data, support_queries=rows[chosen], support_query_codes=part, support_pairs=pairs, memo=Memo())
+    return replace(
+        data, support_queries=rows[chosen], support_query_codes=part, support_pairs=pairs, memo=_shared_fits()
+    )
