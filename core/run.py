@@ -250,7 +250,7 @@ def open_run(name: str, store: Store | None = None) -> Run:
     """
     runs = list_runs(store or Store.default())
     if named := [r for r in runs if r.name == name]:
-        return named[0]
+        return named[0]  # newest first: a run made again under its name is the one that is meant
     keyed = [r for r in runs if len(name) >= 4 and re.fullmatch("[0-9a-f]+", name) and r.key.startswith(name)]
     if len(keyed) == 1:
         return keyed[0]

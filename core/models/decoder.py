@@ -58,12 +58,14 @@ class DecoderAdapter:
                 got=type(self.tokenizer).__name__,
                 allowed="a fast tokenizer",
             )
+        # Right padding: tokens of an item then begin at column 0, and `states[row, :length]` are its own.
         self.tokenizer.padding_side = "right"
+        # One model, many browser sessions: hooks of two passes at once would record into each other.
         self.lock = threading.RLock()
         self._image_ids = image_ids(processor, model.config)
         self._count_image = ImageCounts(processor, self._measured_image)
         self._crossing = cross_attention_layers(model.config)
-        self._inner = model.base_model
+        self._inner = model.base_model  # without the vocabulary head: logits of every token would take gigabytes
         self._layers = _decoder_layers(model)
         self._heard: dict[bool, bool] = {}
 
@@ -89,7 +91,7 @@ class DecoderAdapter:
 
     def image_tokens(self, item: Item) -> int:
         """Tokens that replace the item's placeholder."""
-        return self._count_image(item.image.size)
+        return self._count_image(item.picture.size)
 
     def plain(self, rendered: list[str]) -> Any:
         """The rendered strings tokenised as they stand, with offsets."""
@@ -137,7 +139,7 @@ class DecoderAdapter:
         """See `Adapter.token_states`."""
         import torch
 
-        found: dict[int, tuple[np.ndarray, Labels]] = {}
+        by_item: dict[int, tuple[np.ndarray, Labels, tuple[int, int] | None]] = {}
         with self.lock, torch.inference_mode():
             for members in self._groups(items):
                 group = [items[i] for i in members]
@@ -147,8 +149,8 @@ class DecoderAdapter:
                 lengths = inputs["attention_mask"].sum(1).tolist()
                 grids = self._grids(inputs, group)
                 for at, member in enumerate(members):
-                    found[member] = (states[at, : lengths[at]], labels[at], grids[at])
-        return _token_states([found[i] for i in range(len(items))], self.hidden_size)
+                    by_item[member] = (states[at, : lengths[at]], labels[at], grids[at])
+        return _token_states([by_item[i] for i in range(len(items))], self.hidden_size)
 
     def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
         """See `Adapter.top_tokens`. Nothing but the unembedding is applied: no final norm, no soft cap, no bias."""
@@ -157,6 +159,7 @@ class DecoderAdapter:
         head = self.model.get_output_embeddings()  # called, not read: its weights may lie elsewhere until then
         with self.lock, torch.inference_mode():
             rows = torch.as_tensor(np.array(directions)).to(computed_on(head, head.weight.device), head.weight.dtype)
+            # head(0) is the bias: the same for every direction, it would fill the list with frequent tokens.
             scores = head(rows) if head.bias is None else head(rows) - head(torch.zeros_like(rows))
             best = scores.float().topk(k, dim=1)
         decode = self.tokenizer.decode
@@ -170,9 +173,9 @@ class DecoderAdapter:
         import torch
 
         own = prompt_of(item, "chat")
-        asked = Prompt((*own.parts, prompt), own.text, prompt)
+        request = Prompt((*own.parts, prompt), own.text, prompt)
         with self.lock, torch.inference_mode():
-            inputs = self._on_device(self.process([item], [self.render(item, asked, answer=True)]))
+            inputs = self._on_device(self.process([item], [self.render(item, request, answer=True)]))
             ids = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
         return self.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
 
@@ -184,6 +187,7 @@ class DecoderAdapter:
         return item.modality != "text"
 
     def _groups(self, items: Sequence[Item]) -> list[list[int]]:
+        # A processor call takes images for all of its texts or for none.
         apart = {flag: [i for i, item in enumerate(items) if self.feeds_image(item) == flag] for flag in (False, True)}
         return [members for members in apart.values() if members]
 
@@ -215,6 +219,8 @@ class DecoderAdapter:
         inputs, rendered, prompts = self._inputs(items, opened)
         whole = inputs["attention_mask"].bool()
         attended = whole if header is None else _without_last(whole, header)
+        # Outliers show in the states themselves; the other masks need the role of every token, which costs a second
+        # tokenisation, so roles are found only where a view asks for them.
         masks = {view.mask for view in views} - {NO_OUTLIERS}
         if masks - {"all"}:
             labels = self._labels(inputs, self._turns(items)[0] if opened else rendered, prompts, attended)
@@ -226,15 +232,17 @@ class DecoderAdapter:
         layers = sorted({view.layer for view in views if view not in spoken})
         states, logits = self._states_and_logits(inputs, layers, at) if spoken else (self._states(inputs, layers), [])
         by_role = {mask: self._keep(mask, attended, labels, items) for mask in masks}
-        found = {view: next_words(one, min(LARGEST, self.vocabulary)) for view, one in zip(spoken, logits, strict=True)}
+        pooled = {
+            view: next_words(one, min(LARGEST, self.vocabulary)) for view, one in zip(spoken, logits, strict=True)
+        }
         for view in [view for view in views if view not in spoken]:
-            own = states[view.layer]
+            own = states[view.layer]  # where layers are spread, each layer's states lie on a device of their own
             if view.pooling == ANSWER:
-                found[view] = last(own, whole.to(own.device)).cpu().numpy()
+                pooled[view] = last(own, whole.to(own.device)).cpu().numpy()
                 continue
             keep = by_role[view.mask].to(own.device) if view.mask in masks else ordinary(own, attended.to(own.device))
-            found[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
-        return found
+            pooled[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
+        return pooled
 
     def _header(self, items: list[Item]) -> list[int] | None:
         """Tokens each item's answer header adds; None where it does not only add (a merge with the token before it).
@@ -298,14 +306,14 @@ class DecoderAdapter:
             return attended
         keep = torch.zeros_like(attended)
         for row, one in enumerate(labels):
-            kept = [role in MASKED_ROLES[mask] for role in one.roles]
-            if not any(kept):
+            counted = [role in MASKED_ROLES[mask] for role in one.roles]
+            if not any(counted):
                 raise NotAvailable(
                     f"mask {mask!r} leaves no token of item {items[row].id!r}",
                     got=f"an item of modality {items[row].modality}",
                     todo="leave this mask out of [embedding] masks, or these items out of the corpus",
                 )
-            keep[row, : len(kept)] = torch.tensor(kept, device=keep.device)
+            keep[row, : len(counted)] = torch.tensor(counted, device=keep.device)
         return keep
 
     def _states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
@@ -344,20 +352,22 @@ class DecoderAdapter:
     @contextmanager
     def _recording(self, layers: Sequence[int], has_image: bool) -> Iterator[dict[int, Tensor]]:
         """Gives a dictionary that holds the states (b, t, d) of these layers once the inner model has run inside."""
+        # `output_hidden_states=True` would keep every layer of the batch; hooks keep those that are asked for.
         wanted = {layer: self._reached(layer % (len(self._layers) + 1), has_image) for layer in layers}
-        kept: dict[int, Tensor] = {}
+        recorded: dict[int, Tensor] = {}
 
         def before(_module: Any, args: Any, kwargs: Any) -> None:
-            kept[0] = args[0] if args else kwargs["hidden_states"]
+            recorded[0] = args[0] if args else kwargs["hidden_states"]
 
         def after(at: int) -> Any:
             def hook(_module: Any, _args: Any, output: Any) -> None:
-                kept[at] = output[0] if isinstance(output, tuple) else output
+                recorded[at] = output[0] if isinstance(output, tuple) else output
 
             return hook
 
         def final(_module: Any, _args: Any, output: Any) -> None:
-            kept[len(self._layers)] = output.last_hidden_state
+            # after the final norm, which no layer's hook sees
+            recorded[len(self._layers)] = output.last_hidden_state
 
         inside = set(wanted.values()) - {len(self._layers)}
         handles = [self._layers[at - 1].register_forward_hook(after(at)) for at in inside if at]
@@ -367,8 +377,8 @@ class DecoderAdapter:
         states: dict[int, Tensor] = {}
         try:
             yield states
-            states |= {layer: kept[at] for layer, at in wanted.items()}
-        finally:
+            states |= {layer: recorded[at] for layer, at in wanted.items()}
+        finally:  # also after a failure: a hook left behind would record, and hold memory, for ever
             for handle in handles:
                 handle.remove()
 
@@ -376,6 +386,7 @@ class DecoderAdapter:
         import torch
 
         dtype, device = self.model.dtype, input_device(self.model)
+        # Labels, where a processor adds them, are for training.
         named = {k: v for k, v in inputs.items() if k != "labels" and v is not None}
         return {
             k: (

@@ -106,9 +106,7 @@ def _ranked(run: Run, removals: Sequence[str], then: VariantSpec) -> tuple[list[
 def _rows(
     head: dict[str, Any], draws: list[Ranked], ranks: list[int], baseline: Ranked, random: list[Ranked] | None
 ) -> list[dict[str, Any]]:
-    baselines: dict[str, Sequence[Ranked]] = {"gain": [baseline]} | (
-        {} if random is None else {"beyond_random": random}
-    )
+    baselines = {"gain": [baseline]} if random is None else {"gain": [baseline], "beyond_random": random}
     head = head | {"draws": len(draws), "rank": sum(ranks) / len(ranks)}
     found = []
     for row in by_metric(draws, baselines):

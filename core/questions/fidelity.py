@@ -55,7 +55,7 @@ def _measure(run: Run) -> pd.DataFrame:
     codes = [run.codes(part) for part in TEST_PARTS]
     rows.append(("explained variance", both.compute(), n))
     rows.append(("L0", float(sum(c.nnz for c in codes) / n), n))
-    fired = sum(np.asarray((c > 0).sum(axis=0)).ravel() for c in codes)
+    fired = np.sum([np.asarray((c > 0).sum(axis=0)).ravel() for c in codes], axis=0)
     rows.append(("dead share", float((fired == 0).mean()), len(fired)))
     rows += _recalls(run, "reconstruction", rebuilt)
     rows += _recalls(run, "embedding", {part: run.embeddings(part) for part in TEST_PARTS})

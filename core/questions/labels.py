@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +13,7 @@ from core.analysis.concepts import labels as science
 from core.records import Part
 from core.run import Run
 
-TEST_PARTS: tuple[Part, ...] = ("queries", "candidates")
+TEST_PARTS: tuple[Part, Part] = ("queries", "candidates")
 LEAST_ITEMS, MOST_SHARE = 3, 0.3
 """A word names a concept only if at least 3 items have it and at most 30% do."""
 CONVINCING = 0.5
@@ -89,7 +91,7 @@ def _truth_sets(run: Run) -> list[frozenset[str]]:
     return found
 
 
-def truth_attributes(truth: dict) -> frozenset[str]:
+def truth_attributes(truth: Mapping[str, Any]) -> frozenset[str]:
     """`kind:value` of every fact of a scene: its things, their groups, the background, the relation, how many of a
     thing there are."""
     if not truth:

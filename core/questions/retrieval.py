@@ -146,10 +146,10 @@ def gain_split(run: Run) -> pd.DataFrame:
     whitening = run.spec.whitening
     chain = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
     evaluated = [evaluate(run, spec) for spec in chain]
-    rows = []
-    for i, (label, found) in enumerate(zip(STEP_LABELS, evaluated, strict=True)):
-        paired = science.paired_difference(evaluated[i - 1].evaluation, found.evaluation) if i else None
-        rows.append({"variant": found.variant, "label": label} | _recalls(found.evaluation) | _gain(paired))
+    rows: list[dict[str, Any]] = []
+    for i, (label, step) in enumerate(zip(STEP_LABELS, evaluated, strict=True)):
+        paired = science.paired_difference(evaluated[i - 1].evaluation, step.evaluation) if i else None
+        rows.append({"variant": step.variant, "label": label, **_recalls(step.evaluation), **_gain(paired)})
     return pd.DataFrame(rows)
 
 

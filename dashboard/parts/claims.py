@@ -53,7 +53,7 @@ def card(question: Question, claims: Sequence[Claim], runs: Sequence[str]) -> No
     widgets.html(f'<p class="lens-note">{escape(question.statement)}</p>')
     mine = [claim for claim in claims if claim.claim == question.number]
     for claim in mine:
-        widgets.html(verdict(claim, several=len(mine) > 1))
+        widgets.html(verdict(claim))
     if not mine:
         widgets.html(f'<p class="lens-verdict">{escape(exhibit_words.NO_CLAIM.format(runs=" and ".join(runs)))}</p>')
     aside = list(dict.fromkeys(v for claim in mine for v in claim.beside))
@@ -65,20 +65,20 @@ def card(question: Question, claims: Sequence[Claim], runs: Sequence[str]) -> No
         state.link("exhibits", "Every number and the rule", icon=":material/gavel:", exhibit=question.exhibit)
 
 
-def verdict(claim: Claim, several: bool = False) -> str:
+def verdict(claim: Claim) -> str:
     """A verdict as HTML: badge, number with interval and n, the settings it holds under, and the reason."""
-    where = f'<span class="lens-on">{escape(claim.on)}</span>' if several else ""
+    where = f'<span class="lens-on">{escape(claim.on)}</span>'
     parts = [f'<div class="lens-claim-head">{outcome_badge(claim.outcome)}{where}{settings(claim)}</div>']
     if claim.value is not None:
         parts.append(f'<div class="lens-big">{escape(number(claim))} <small>{escape(basis(claim))}</small></div>')
     parts.append(f'<p class="lens-verdict">{in_brackets(claim.why)}</p>')
-    return f'<div class="lens-claim">{"".join(parts)}</div>'
+    return f'<div class="lens-claim" aria-label="{_label(claim)}">{"".join(parts)}</div>'
 
 
 def line(claim: Claim) -> str:
     """A verdict as one line of HTML, for the Lesson."""
     what = f"<b>Claim {claim.claim}</b> of the study on {escape(claim.on)}: {outcome_badge(claim.outcome)}"
-    return f'<p class="lens-verdict">{what} {settings(claim)} {in_brackets(claim.why)}</p>'
+    return f'<p class="lens-verdict" aria-label="{_label(claim)}">{what} {settings(claim)} {in_brackets(claim.why)}</p>'
 
 
 def outcome_badge(outcome: str) -> str:
@@ -123,6 +123,11 @@ def beside(verdicts: Sequence[Verdict]) -> str:
 def in_brackets(text: str) -> str:
     """As HTML: intervals in brackets step back; negative numbers have a minus."""
     return exhibit_words.emphasised(escape(text))
+
+
+def _label(claim: Claim) -> str:
+    """For screen readers, which do not see that a badge belongs to a claim."""
+    return f"Claim {claim.claim} on {escape(claim.on)}"
 
 
 def of_runs(keys: Sequence[str], metric: str) -> tuple[Claim, ...]:

@@ -84,7 +84,7 @@ def verdicts(result: Shown, wide: bool) -> None:
             asked = about == "claim" and result.exhibit.group == "beyond"
             st.markdown(f"**{words.ANSWER if asked else title}**", help=help)
             above = any(len(verdicts) > 1 for verdicts in verdicts_by_run.values())
-            lines = [verdict_lines(run, verdicts, above) for run, verdicts in verdicts_by_run.items()]
+            lines = [verdict_lines(about, run, verdicts, above) for run, verdicts in verdicts_by_run.items()]
             grid = st.grid(min(len(lines), 3) if wide else 1, min_column_width=NARROWEST, gap="medium")
             for cell in lines if wide else ["".join(lines)]:
                 with grid.cell():
@@ -95,15 +95,14 @@ def verdicts(result: Shown, wide: bool) -> None:
         widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
 
 
-def verdict_lines(run: str, verdicts: list[tuple[str, Verdict]], above: bool) -> str:
+def verdict_lines(about: str, run: str, verdicts: list[tuple[str, Verdict]], above: bool) -> str:
     """One run's verdicts as HTML, its name above them or in their line."""
-    name = f"<b>{escape(run)}</b>"
+    name, label = f"<b>{escape(run)}</b>", f"{about.capitalize()} on {escape(run)}"
     lines = [f'<p class="lens-verdict">{name}</p>'] if above else []
     for outcome, verdict in verdicts:
         badge = widgets.badge(outcome, words.OUTCOMES.get(outcome, "partly"))
-        lines.append(
-            f'<p class="lens-verdict">{badge} {"" if above else name} {words.emphasised(escape(verdict.why))}</p>'
-        )
+        why = words.emphasised(escape(verdict.why))
+        lines.append(f'<p class="lens-verdict" aria-label="{label}">{badge} {"" if above else name} {why}</p>')
     return "".join(lines)
 
 

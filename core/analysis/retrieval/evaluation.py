@@ -102,7 +102,7 @@ def evaluate(ranked: Ranked, *, resamples: int = RESAMPLES, seed: int = 0) -> Ev
     n = len(table)
     means = table.mean(axis=0) if n else np.full(len(METRICS), np.nan)
     low, high = bootstrap_means(table, resamples, seed)
-    values = dict(zip(METRICS, map(float, means), strict=True))
+    values: dict[str, float] = dict(zip(METRICS, map(float, means), strict=True))
     return Evaluation(
         queries=n,
         queries_without_relevant=int(np.sum(ranked.first == 0)),
@@ -154,7 +154,7 @@ def paired_difference(
     hits = metric.startswith("recall@")
     p = mcnemar_exact(improved, worsened) if hits else sign_flip(difference, seed=seed)
     mean = float(difference.mean()) if len(a) else float("nan")
-    test = "mcnemar-exact" if hits else "sign-flip"
+    test: Literal["mcnemar-exact", "sign-flip"] = "mcnemar-exact" if hits else "sign-flip"
     return PairedDifference(metric, mean, float(low[0]), float(high[0]), p, test, len(a), improved, worsened)
 
 
