@@ -84,7 +84,7 @@ def _check_model(spec: RunSpec, store: Store) -> None:
     }
     if not made or describe(spec.model).key not in made:
         check_model(spec.model)
-        check_processor(spec.model)
+        check_processor(spec.model, answers="answer" in (*spec.embedding.poolings, *spec.embedding.words))
 
 
 def own_facts(corpus: Corpus, width: int) -> ModelFacts:
@@ -144,10 +144,11 @@ def _encode(
 ) -> dict[Part, Folder]:
     from core.encode import check_masks, encode_part, resolve_views
 
-    views = resolve_views(spec.embedding, facts)
+    embedding, words = spec.embedding, spec.embedding.words
+    views = resolve_views(embedding, facts)
     check_masks([corpus.items(part) for part in PARTS if corpus.has(part)], views)
     return {
-        part: encode_part(corpus.items(part), facts, model, views, store, progress, spec.embedding.batch_tokens)
+        part: encode_part(corpus.items(part), facts, model, views, store, progress, embedding.batch_tokens, words)
         for part in PARTS
         if corpus.has(part)
     }
