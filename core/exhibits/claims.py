@@ -119,11 +119,11 @@ class Claim:
         return {name: getattr(self, name) for name in names} | {"settings": settings, "depends_on": self.depends_on}
 
 
-def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "cached") -> tuple[Claim, ...]:
+def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed") -> tuple[Claim, ...]:
     """The four claims on these runs, claim by claim, run by run.
 
     A run that an exhibit leaves out has its claim too: it cannot be said, and why. Missing specification curves are
-    left open: then a claim that would disagree is not clear yet; with `curves` "computed" they are made now.
+    computed now, or (`curves` "cached") left open: then a claim that would disagree is not clear yet.
 
     Raises:
         UserError: no run, two runs of one name, or a metric that is no recall at 1, 5 or 10.
@@ -160,12 +160,12 @@ def _answers(question: Question, runs: Sequence[Run], metric: str, curves: Curve
 
 
 def specification_curve(
-    claim: int, runs: Sequence[Run], metric: str = METRIC, curves: Curves = "cached"
+    claim: int, runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed"
 ) -> tuple[Setting, ...]:
     """The settings under which a claim was judged on the runs of one `Claim.on`, and on their siblings of other tasks.
 
-    The setting of the verdict itself is marked as the default. Empty where nothing can be said, or where they are
-    not computed yet (with `curves` "computed" they are made now). `curve.table_of` makes a table of them.
+    The setting of the verdict itself is marked as the default. Empty where nothing can be said, or, with `curves`
+    "cached", where they are not computed yet. `curve.table_of` makes a table of them.
 
     Raises:
         UserError: there is no such claim.

@@ -192,9 +192,9 @@ EXHIBIT = Exhibit(
     ),
     rule=(
         "A multimodal LLM agrees where the 95% interval of the share of concepts above 0.9 lies above "
-        "a half (option dominates: above that of image concepts), a contrastive model where that of the share from 0.1 to 0.9 does; below a half it "
-        "disagrees; it depends where settings contradict each other. Intervals over concepts (Wilson; by energy: "
-        "redrawn concepts). The thresholds are ours: the study shows a plot."
+        "a half (option dominates: above that of image concepts), a contrastive model where that of the share from 0.1 "
+        "to 0.9 does; below it disagrees; it depends where settings contradict each other. Intervals over concepts "
+        "(Wilson; by energy: redrawn concepts). The thresholds are ours: the study shows a plot."
     ),
     compute=compute,
     judge=judge,

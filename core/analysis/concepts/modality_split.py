@@ -75,8 +75,7 @@ def shares(scores: Scores, counted: Counted = "once") -> Shares:
 
 
 def share_intervals(scores: Scores, counted: Counted = "once", seed: int = 0) -> dict[str, tuple[float, float]]:
-    """Percentile 95% intervals of the shares `text`, `image` and `between`, and of `lead`, text minus image, over redrawn
-    concepts."""
+    """Percentile 95% intervals over redrawn concepts of `text`, `image`, `between`, and `lead`, text minus image."""
     n = len(scores.score)
     if not n:
         return dict.fromkeys(("text", "image", "between", "lead"), (float("nan"), float("nan")))
