@@ -27,7 +27,7 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
     """Figure 3: the fewest concepts that hold 50 ... 99.9% of the energy (Eq 3).
 
     in_k: their number in units of K, the concepts that one item has. share_of_alive: of the concepts that fire. share:
-    of all concepts, as the study prints it. gain: in_k minus that of the contrastive run on the same corpus, `against`.
+    of all concepts, as the study prints it. apart_k: in_k minus that of the contrastive run on the same corpus, `against`.
     Intervals by bootstrap over items.
     """
     drawn = {run.key: resampled.energies(run) for run in runs}
@@ -44,12 +44,12 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
             )
             values |= _with_interval("share", mine.needed / mine.concepts, mine.drawn / mine.concepts)
             values |= {"concepts": mine.concepts, "alive": mine.alive, "against": "" if other is None else other.name}
-            apart = dict.fromkeys(("gain", "gain_low", "gain_high"), np.nan)
+            apart = dict.fromkeys(("apart_k", "apart_k_low", "apart_k_high"), np.nan)
             if other is not None:
                 their = _needed(other, drawn[other.key], held)
                 difference = mine.needed / mine.k - their.needed / their.k
                 low, high = resampled.interval(difference, mine.drawn / mine.k, their.drawn / their.k)
-                apart = {"gain": difference, "gain_low": low, "gain_high": high}
+                apart = {"apart_k": difference, "apart_k_low": low, "apart_k_high": high}
             rows.append(head(run) | values | apart)
     table = pd.DataFrame(rows)
     table.attrs = {"notes": [f"Energy of the test queries and candidates, each item once. {resampled.HOW}"]}
@@ -91,15 +91,15 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
 
 
 def _concentration(row: Mapping[str, Any]) -> Verdict:
-    theirs = row["in_k"] - row["gain"]
+    theirs = row["in_k"] - row["apart_k"]
     why = (
         f"{row['needed']:,} concepts hold 99% of the energy: {row['in_k']:.1f} K (95% interval {row['in_k_low']:.1f} to"
         f" {row['in_k_high']:.1f}), {percent(row['share_of_alive'])} of the {row['alive']:,} that fire;"
-        f" {row['against']} needs {theirs:.1f} K: difference {row['gain']:+.1f} K ({row['gain_low']:+.1f} to"
-        f" {row['gain_high']:+.1f})"
+        f" {row['against']} needs {theirs:.1f} K: difference {row['apart_k']:+.1f} K ({row['apart_k_low']:+.1f} to"
+        f" {row['apart_k_high']:+.1f})"
     )
-    outcome = direction(row["gain_low"], row["gain_high"], +1)
-    error = (row["gain_high"] - row["gain_low"]) / (2 * Z)
+    outcome = direction(row["apart_k_low"], row["apart_k_high"], +1)
+    error = (row["apart_k_high"] - row["apart_k_low"]) / (2 * Z)
     detectable = smallest_difference(error) if outcome == "not clear" else None
     if detectable is not None:
         why += f"; the smallest difference that these items show in 4 of 5 samples: {detectable:.1f} K"
@@ -107,9 +107,9 @@ def _concentration(row: Mapping[str, Any]) -> Verdict:
         on=f"{row['run']}, {row['against']}",
         outcome=outcome,
         why=why,
-        difference=row["gain"],
-        low=row["gain_low"],
-        high=row["gain_high"],
+        difference=row["apart_k"],
+        low=row["apart_k_low"],
+        high=row["apart_k_high"],
         n=int(row["needed"]),
         detectable=detectable,
     )

@@ -224,13 +224,20 @@ def test_the_best_other_layer_needs_a_p_that_knows_it_was_chosen() -> None:
 
 def test_energy_is_counted_in_units_of_k_against_the_contrastive_run() -> None:
     """The dictionary may be as large as it likes: only concepts, K and those that fire are in the rule."""
-    ends = {"in_k_low": 21.0, "in_k_high": 23.0, "gain_low": -17.0, "gain_high": -15.0}
+    ends = {"in_k_low": 21.0, "in_k_high": 23.0, "apart_k_low": -17.0, "apart_k_high": -15.0}
     row = {"run": "a", "kind": "multimodal LLM", "against": "c", "energy_held": 0.99, "needed": 528, "k": 24.0}
-    row |= {"in_k": 22.0, "gain": -16.0, "share_of_alive": 0.6, "alive": 880, "concepts": 10**6, "share": 5e-4} | ends
+    row |= {
+        "in_k": 22.0,
+        "apart_k": -16.0,
+        "share_of_alive": 0.6,
+        "alive": 880,
+        "concepts": 10**6,
+        "share": 5e-4,
+    } | ends
     (found,) = figure_3_energy.judge(pd.DataFrame([row]))
     assert (found.on, found.outcome) == ("a, c", "disagrees")
     assert "22.0 K" in found.why and "60.0% of the 880 that fire" in found.why and "c needs 38.0 K" in found.why
-    spans = figure_3_energy.judge(pd.DataFrame([row | {"gain": 0.5, "gain_low": -1.0, "gain_high": 2.0}]))[0]
+    spans = figure_3_energy.judge(pd.DataFrame([row | {"apart_k": 0.5, "apart_k_low": -1.0, "apart_k_high": 2.0}]))[0]
     assert spans.outcome == "not clear" and spans.detectable == pytest.approx(2.14, abs=0.01)
 
 

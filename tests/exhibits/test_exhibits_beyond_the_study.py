@@ -152,7 +152,7 @@ def test_conclusions_count_the_dictionaries_they_hold_in() -> None:
     nothing = {
         "scored": 9,
         "share_text": 0.2,
-        "share_for_99": 0.05,
+        "share_of_alive": 0.05,
         "overlap_all": 0.1,
         "gain_low": -0.1,
         "beyond_random_low": -0.1,

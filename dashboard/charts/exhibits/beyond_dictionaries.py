@@ -11,7 +11,7 @@ DRAWINGS: tuple[Drawing, ...] = (
         apart="conclusion",
         melt={
             "share_text": "Concepts that speak text",
-            "share_for_99": "Concepts that hold 99% of the energy",
+            "share_of_alive": "Concepts that hold 99% of the energy, of those that fire",
             "overlap_all": "Overlap of the three top sets",
             "gain": "Recall@1 without the top 1%, in points",
             "beyond_random": "The same minus random concepts, in points",
@@ -19,7 +19,7 @@ DRAWINGS: tuple[Drawing, ...] = (
         axis="dotted: threshold of the rule",
         limits={
             "Concepts that speak text": [0.5],
-            "Concepts that hold 99% of the energy": [0.1],
+            "Concepts that hold 99% of the energy, of those that fire": [0.5],
             "Overlap of the three top sets": [0.5],
         },
     ),

@@ -5,10 +5,10 @@ from dashboard.charts.exhibits.drawing import Drawing
 DRAWINGS: tuple[Drawing, ...] = (
     Drawing(
         kind="lines",
-        title="Share of the concepts that hold a share of the energy",
+        title="Concepts that hold a share of the energy, in units of K (the concepts of one item)",
         x="energy_held",
-        y="share",
+        y="in_k",
+        unit="plain",
         axis="share of energy held",
-        limits={"a tenth of the concepts": [0.1]},
     ),
 )
