@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.exhibits.shared.agreement import points
+from core.exhibits.shared.agreement import points, with_detectable
 from core.exhibits.shared.records import Exhibit, Outcome, Verdict
 from core.exhibits.shared.rows import each_run, joined, need_pairs
 from core.questions import remedies
@@ -44,11 +44,9 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
         why += f"{points(best['gain'])} (95% interval {100 * best['gain_low']:+.1f} to {100 * best['gain_high']:+.1f}, "
         why += f"p {best['p_holm']:.2g}), the best of several is favoured by choice"
         difference: dict[str, Any] = {"difference": best["gain"], "low": best["gain_low"], "high": best["gain_high"]}
-        found.append(
-            Verdict(
-                on=name, outcome=outcome, why=why, p_value=float(best["p_holm"]), n=int(best["queries"]), **difference
-            )
-        )
+        n = int(best["queries"])
+        verdict = Verdict(on=name, outcome=outcome, why=why, p_value=float(best["p_holm"]), n=n, **difference)
+        found.append(with_detectable(verdict, n, f"{n:,} queries"))
         found.append(_beyond_realign(name, others))
     return tuple(found)
 
@@ -62,7 +60,10 @@ def _beyond_realign(name: str, rows: pd.DataFrame) -> Verdict:
     why = f"{len(better)} of {len(rows)} others do better than ReAlign (paired recall@1, Holm-corrected p < 0.05); "
     why += f"the best: {best['remedy']}, {points(best['beyond_realign'])} "
     why += f"(95% interval {100 * best['beyond_realign_low']:+.1f} to {100 * best['beyond_realign_high']:+.1f})"
-    return Verdict(on=name, outcome="agrees" if len(better) else "not clear", why=why, n=int(best["queries"]))
+    n, ends = int(best["queries"]), (float(best["beyond_realign_low"]), float(best["beyond_realign_high"]))
+    outcome: Outcome = "agrees" if len(better) else "not clear"
+    verdict = Verdict(on=name, outcome=outcome, why=why, low=ends[0], high=ends[1], n=n)
+    return with_detectable(verdict, n, f"{n:,} queries")
 
 
 EXHIBIT = Exhibit(

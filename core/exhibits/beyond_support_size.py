@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from core.analysis.retrieval.evaluation import safe_from
-from core.exhibits.shared.agreement import points
+from core.exhibits.shared.agreement import points, with_detectable
 from core.exhibits.shared.records import Exhibit, Outcome, Verdict
 from core.exhibits.shared.rows import each_run, joined, need_pairs
 from core.exhibits.shared.words import WORDS
@@ -43,7 +43,9 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
                 f"{points(last['gain'])} of recall@1 ({100 * last['gain_low']:+.1f} to {100 * last['gain_high']:+.1f})"
             )
             outcome: Outcome = "agrees" if size else "disagrees" if last["gain_high"] < 0 else "not clear"
-            found.append(Verdict(on=name, outcome=outcome, why=why, n=int(last["queries"])))
+            n, ends = int(last["queries"]), (float(last["gain_low"]), float(last["gain_high"]))
+            verdict = Verdict(on=name, outcome=outcome, why=why, low=ends[0], high=ends[1], n=n)
+            found.append(with_detectable(verdict, n, f"{n:,} queries"))
     return tuple(found)
 
 

@@ -27,8 +27,8 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
     """Figure 3: the fewest concepts that hold 50 ... 99.9% of the energy (Eq 3).
 
     in_k: their number in units of K, the concepts that one item has. share_of_alive: of the concepts that fire. share:
-    of all concepts, as the study prints it. apart_k: in_k minus that of the contrastive run on the same corpus, `against`.
-    Intervals by bootstrap over items.
+    of all concepts, as the study prints it. apart_k: in_k minus that of the contrastive run on the same corpus,
+    `against`. Intervals by bootstrap over items.
     """
     drawn = {run.key: resampled.energies(run) for run in runs}
     rows = []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from core.exhibits.shared.agreement import direction, of_mllm, points
+from core.analysis.retrieval import smallest_difference
+from core.exhibits.shared.agreement import Z, direction, of_mllm, points
 from core.exhibits.shared.measured import recalls_of
 from core.exhibits.shared.records import Exhibit, Outcome, Verdict
 from core.exhibits.shared.rows import METRIC, STATISTICS, corrected, each_run, gain, head, need_pairs, recalls
@@ -67,6 +69,11 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
             why=f"{why} (n = {int(best['queries']):,} queries)",
             n=int(best["queries"]),
         )
+        if outcome == "not clear":
+            error = float((wide["gain_high"] - wide["gain_low"]).max()) / (2 * Z)
+            smallest = smallest_difference(error, verdict.n)
+            said = f"; the smallest difference that they show in 4 of 5 samples: {100 * smallest:.1f} points"
+            verdict = replace(verdict, detectable=smallest, why=verdict.why + said)
         found += of_mllm(verdict, best["kind"])
     return tuple(found)
 
