@@ -26,7 +26,7 @@ LEFT_OUT = ("table-4", "table-7")
 """Table 4 needs a fine-tuned retriever, which the demo lacks; Table 7 measures seconds, which differ every time."""
 
 ONCE = ("dictionaries",)
-"""Exhibits shown for the first direction only: it fits six dictionaries to the same images and captions, for minutes."""
+"""Exhibits shown for the first direction only: six dictionaries are fitted to the same images and captions."""
 
 
 @dataclass(frozen=True)
