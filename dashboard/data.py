@@ -25,7 +25,7 @@ from core.errors import UserError
 from core.exhibits import EXHIBITS, Exhibit, Shown, Value, Verdict, show_exhibit
 from core.exhibits import claims as study_claims
 from core.exhibits.claims import Claim, Question
-from core.exhibits.shared import agreement
+from core.exhibits.shared import agreement, curve
 from core.exhibits.shared import present as exhibit_present
 from core.exhibits.shared.records import Setting
 from core.questions import compare, live
@@ -491,7 +491,7 @@ def exhibits() -> list[Exhibit]:
 
 def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...] = ()) -> Shown:
     """An exhibit on these runs: what `retrieval-lens exhibit` prints. Shared by all sessions: not to be changed."""
-    return _exhibit(root(), name, keys, options)
+    return _exhibit(root(), name, keys, options, curve.known_curves(Store(cache_root())))
 
 
 def sheets(shown: Shown, write: Callable[[str, Any], str]) -> list[tuple[str, pd.DataFrame, exhibit_present.Readable]]:
@@ -518,5 +518,6 @@ def verdicts(shown: Shown, about: str) -> dict[str, list[tuple[str, Verdict]]]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...]) -> Shown:
+def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...], curves: int) -> Shown:
+    """`curves` is part of the key only, as for claims."""
     return show_exhibit(name, [_open(root, key) for key in keys], **dict(options))

@@ -313,7 +313,7 @@ def claims(
     """The study's four claims on your runs, each judged by its exhibit."""
     from core.exhibits.claims import claims as judged
 
-    found = judged([_run(r) for r in runs_], metric)
+    found = judged([_run(r) for r in runs_], metric, curves="computed")
     if json_:
         emit({"claims": [claim.to_json() for claim in found]})
     else:

@@ -6,14 +6,14 @@ tell; none of them judges anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import UserError
 from core.exhibits.registry import EXHIBITS
 from core.exhibits.shared.curve import Curves, curve
-from core.exhibits.shared.records import LeftOut, Outcome, Setting, Settings, Shown, Value, Verdict
+from core.exhibits.shared.records import LeftOut, Outcome, Setting, Settings, Value, Verdict
 from core.exhibits.shared.show import show
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Question:
     """The exhibit whose verdict is the claim's."""
     column: str
     """What is measured where it is no recall: a column of that exhibit's table."""
-    beside: tuple[str, ...] = ()
-    """Exhibits whose verdicts stand beside it."""
+    beside: tuple[tuple[str, Mapping[str, Value]], ...] = ()
+    """Exhibits, with options, whose verdicts stand beside it."""
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -59,7 +59,7 @@ QUESTIONS: tuple[Question, ...] = (
         ),
         exhibit="table-1",
         column="overlap",
-        beside=("figure-4",),
+        beside=(("figure-4", {}),),
     ),
     Question(
         number=3,
@@ -67,6 +67,7 @@ QUESTIONS: tuple[Question, ...] = (
         statement="Projecting out the concepts that contribute most to similarity raises recall.",
         exhibit="table-2",
         column="",
+        beside=(("table-2", {"then": "center"}),),
     ),
     Question(
         number=4,
@@ -131,10 +132,11 @@ def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed
 
 
 def _answers(question: Question, runs: Sequence[Run], metric: str, curves: Curves) -> Iterator[Claim]:
-    shown = _show(question.exhibit, runs, metric, curves)
+    shown = show(EXHIBITS[question.exhibit], runs, _options(question.exhibit, metric), curves)
     aside = [v for v in shown.verdicts if v.about == "beside"]
-    for name in question.beside:
-        aside += [v for v in _show(name, runs, metric, curves).verdicts if v.about == "claim"]
+    for name, options in question.beside:
+        judged = show(EXHIBITS[name], runs, _options(name, metric) | options, "none").verdicts
+        aside += [v for v in judged if v.about == "claim" and v.outcome != "cannot be said"]
     for verdict in (*(v for v in shown.verdicts if v.about == "claim"), *map(_cannot, shown.left_out)):
         on = set(verdict.on.split(", "))
         yield Claim(
@@ -163,7 +165,7 @@ def specification_curve(
     """The settings under which a claim was judged on the runs of one `Claim.on`, and on their siblings of other tasks.
 
     The setting of the verdict itself is marked as the default. Empty where nothing can be said, or, with `curves`
-    "cached", where they are not computed yet.
+    "cached", where they are not computed yet. `curve.table_of` makes a table of them.
 
     Raises:
         UserError: there is no such claim.
@@ -179,11 +181,6 @@ def specification_curve(
 def _options(exhibit: str, metric: str) -> dict[str, Value]:
     """The metric, where the exhibit has that choice."""
     return {"metric": metric} if any(option.name == "metric" for option in EXHIBITS[exhibit].options) else {}
-
-
-def _show(exhibit: str, runs: Sequence[Run], metric: str, curves: Curves) -> Shown:
-    """The exhibit with the metric, where it has that choice, else as it is."""
-    return show(EXHIBITS[exhibit], runs, _options(exhibit, metric), curves)
 
 
 def _cannot(left: LeftOut) -> Verdict:

@@ -31,6 +31,8 @@ from core.questions.comparisons import rank_under
 from core.questions.retrieval import Evaluated
 from core.run import Run
 
+AFTER = {"none": "", "center": " and centring, minus centring alone", "realign": " and ReAlign, minus ReAlign alone"}
+"""What follows the removal, and what it is compared with."""
 SHARES = (0.0025, 0.005, 0.01, 0.02, 0.05)
 """Sets of the specification curve."""
 
@@ -111,10 +113,11 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     found: list[Verdict] = []
     for name, rows in each_run(table):
         top = rows[rows["removal"] == "top attribution"].iloc[0].to_dict()
-        found += of_mllm(by_direction(name, f"{top['metric']} after removal", top, +1), top["kind"])
+        removed = f"{top['metric']} after removal{AFTER[top['then']]}"
+        found += of_mllm(by_direction(name, removed, top, +1), top["kind"])
         draws = rows.loc[rows["removal"].str.startswith("random concepts, draw"), top["metric"]].tolist()
         if draws:
-            what = f"{top['metric']} after removal, minus the mean of random removals"
+            what = f"{removed}, minus the mean of random removals"
             beyond = by_direction(name, what, top, +1, "beyond_random", "beside")
             found.append(beyond_draws(beyond, top[top["metric"]], draws))
     return tuple(found)

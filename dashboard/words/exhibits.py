@@ -219,7 +219,22 @@ ABOUT = {
     ),
 }
 ANSWER = "The answer, on these runs"
-OPTIONS = {"metric": "Judged by", "along": "Removed along", "then": "Followed by"}
+OPTIONS = {
+    "metric": "Judged by",
+    "along": "Removed along",
+    "then": "Followed by",
+    "task": "Task",
+    "least": "Least firings",
+    "counted": "Concepts counted",
+    "items": "Items of each modality",
+    "dictionary": "Dictionary",
+    "dominates": "Text must be more than",
+    "shuffles": "Shuffles",
+    "share": "Size of the set",
+    "sets": "Sets compared",
+    "statistics": "Whose statistics",
+    "beta": "Shrinkage",
+}
 """Labels of options that differ from those of columns."""
 SHEETS = {"": "The numbers", "concept": "Concepts that decide failures", "switched off": "With concepts switched off"}
 ALONG = {"share": "% of the concepts", "rank": "directions"}

@@ -46,6 +46,11 @@ class Shares:
     def between(self) -> float:
         return 1 - self.text - self.image
 
+    @property
+    def lead(self) -> float:
+        """Text minus image, -1 to 1."""
+        return self.text - self.image
+
 
 def modality_scores(codes: Codes, is_text: Bool[np.ndarray, " n"], least: int = 1) -> Scores:
     """Scores and weights of the concepts that fire on at least `least` of these items."""
@@ -70,22 +75,24 @@ def shares(scores: Scores, counted: Counted = "once") -> Shares:
 
 
 def share_intervals(scores: Scores, counted: Counted = "once", seed: int = 0) -> dict[str, tuple[float, float]]:
-    """Percentile 95% intervals of the shares `text`, `image` and `between`, over redrawn concepts."""
+    """Percentile 95% intervals over redrawn concepts of `text`, `image`, `between`, and `lead`, text minus image."""
     n = len(scores.score)
     if not n:
-        return dict.fromkeys(("text", "image", "between"), (float("nan"), float("nan")))
+        return dict.fromkeys(("text", "image", "between", "lead"), (float("nan"), float("nan")))
     weight = np.ones(n) if counted == "once" else scores.weight
     sides = {"text": scores.score > TEXT_ABOVE, "image": scores.score < IMAGE_BELOW}
     sides["between"] = ~(sides["text"] | sides["image"])
-    masks = np.column_stack(list(sides.values()))
-    rng, drawn = np.random.default_rng(seed), np.empty((RESAMPLES, len(sides)))
+    columns = {name: mask.astype(np.float64) for name, mask in sides.items()}
+    columns["lead"] = columns["text"] - columns["image"]
+    masks = np.column_stack(list(columns.values()))
+    rng, drawn = np.random.default_rng(seed), np.empty((RESAMPLES, len(columns)))
     step = max(1, _BLOCK // n)
     for start in range(0, RESAMPLES, step):
         size = min(step, RESAMPLES - start)
         held = rng.multinomial(n, np.full(n, 1 / n), size=size) * weight
         drawn[start : start + size] = held @ masks / held.sum(axis=1, keepdims=True)
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    return {name: (float(a), float(b)) for name, a, b in zip(sides, low, high, strict=True)}
+    return {name: (float(a), float(b)) for name, a, b in zip(columns, low, high, strict=True)}
 
 
 def balanced(is_text: Bool[np.ndarray, " n"], draws: int, seed: int = 0) -> Iterator[np.ndarray]:

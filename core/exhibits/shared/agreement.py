@@ -99,7 +99,8 @@ def beyond_draws(verdict: Verdict, value: float, draws: Sequence[float]) -> Verd
     if verdict.outcome not in ("agrees", "disagrees") or not min(draws) <= value <= max(draws):
         return verdict
     why = f"{verdict.why}; not beyond every draw, these range from {percent(min(draws))} to {percent(max(draws))}"
-    return replace(verdict, outcome="not clear", why=why)
+    unsure = replace(verdict, outcome="not clear", why=why)
+    return with_detectable(unsure, verdict.n, f"{verdict.n:,} queries")
 
 
 def first_is_best(table: pd.DataFrame, column: str, named: str, first: str) -> tuple[Verdict, ...]:

@@ -23,9 +23,10 @@ from core.errors import NotAvailable
 from core.exhibits.shared.records import Exhibit, Setting, Settings, Value, Verdict
 from core.questions.answers import cached_table, cached_table_if_there
 from core.run import Run, list_runs
+from core.store import Store
 
-Curves = Literal["computed", "cached"]
-"""Whether a missing curve is computed now, or left open."""
+Curves = Literal["computed", "cached", "none"]
+"""Whether a missing curve is computed now, or left open; none: a verdict under its own setting alone."""
 VERSION = 1
 WORDS = {
     "task": "the task",
@@ -33,6 +34,7 @@ WORDS = {
     "least": "the least number of firings",
     "counted": "whether concepts are counted once or by energy",
     "items": "how many items of each modality",
+    "dominates": "what text must be more than",
     "share": "the size of the set",
     "sets": "which sets are compared",
     "dictionary": "the dictionary",
@@ -76,7 +78,25 @@ def survived(verdict: Verdict, settings: Sequence[Setting] | None) -> Verdict:
         return replace(counted, why=why)
     name, sides = depends_on(said)
     why += f": it depends on {WORDS.get(name, name)} ({sides})"
-    return replace(counted, outcome="depends", why=why, depends_on=WORDS.get(name, name))
+    return replace(counted, outcome="depends", why=why, depends_on=name)
+
+
+def known_curves(store: Store) -> int:
+    """How many curves the cache holds. Once there is one more, a verdict that was left open may be settled."""
+    return sum(1 for _ in (store.root / "answer").glob("[!.]*-settings-*--*"))
+
+
+def table_of(settings: Sequence[Setting]) -> pd.DataFrame:
+    """A curve as a table, a row per setting: DataFrame[on, outcome, value, low, high, n, default, and a text per choice
+    that is not the same in all]."""
+    numbers = ("on", "outcome", "value", "low", "high", "n", "default")
+    names = list(dict.fromkeys(name for one in settings for name in one.choices))
+    vary = [name for name in names if len({one.choices.get(name) for one in settings}) > 1]
+    rows = [
+        {column: getattr(one, column) for column in numbers} | {name: str(one.choices.get(name, "")) for name in vary}
+        for one in settings
+    ]
+    return pd.DataFrame(rows, columns=[*numbers, *vary])
 
 
 def depends_on(settings: Sequence[Setting]) -> tuple[str, str]:
@@ -169,14 +189,15 @@ def _measure(exhibit: Exhibit, runs: Sequence[Run], grid: Sequence[Mapping[str, 
 
 
 def _settings(table: pd.DataFrame, mine: bool, options: Mapping[str, Value]) -> Iterator[Setting]:
-    for row in table.to_dict("records"):
-        choices = json.loads(row["choices"])
+    every = [json.loads(text) for text in table["choices"]] if len(table) else []
+    vary = {name for choices in every for name in choices if len({str(other.get(name)) for other in every}) > 1}
+    for row, choices in zip(table.to_dict("records"), every, strict=True):
         numbers = {name: None if pd.isna(row[name]) else float(row[name]) for name in ("value", "low", "high")}
         yield Setting(
             on=str(row["on"]),
             choices={"task": int(row["task"])} | choices,
             outcome=row["outcome"],
             n=None if pd.isna(row["n"]) else int(row["n"]),
-            default=mine and all(choices.get(name) == value for name, value in options.items() if name in choices),
+            default=mine and all(choices.get(name) == value for name, value in options.items() if name in vary),
             **numbers,
         )

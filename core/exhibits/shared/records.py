@@ -79,7 +79,7 @@ class Verdict:
     settings: Settings | None = None
     """In how many settings the claim agrees; None where the exhibit has no such choices, or nothing can be said."""
     depends_on: str | None = None
-    """The choice that settings contradict each other by, where they do."""
+    """The option, or the task, that settings contradict each other by, where they do."""
 
 
 @dataclass(frozen=True, kw_only=True)

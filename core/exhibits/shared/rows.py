@@ -4,6 +4,7 @@ and what a run must have to take part."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from core.analysis import retrieval as science
 from core.config import Family
 from core.errors import NotAvailable
 from core.exhibits.shared.records import Option
-from core.questions.alternates import OWN, Alternate, alternate, sources
+from core.questions.alternates import OWN, Alternate, alternate, own, sources
 from core.questions.retrieval import Evaluated
 from core.run import Run
 
@@ -107,15 +108,22 @@ def corrected(base: science.Evaluation, others: Sequence[science.Evaluation], me
 
 def sae_named(run: Run, name: str) -> Alternate:
     """A dictionary at hand by its name; NotAvailable where there is none of that name."""
+    if name == OWN:
+        return own(run)
     at_hand = [OWN, *(source.name for source in sources(run))]
     if name not in at_hand:
         raise NotAvailable(f"run {run.name!r} has no dictionary {name!r}", allowed=", ".join(at_hand))
-    return alternate(run, name)
+    # Listing the dictionaries at hand hashes their files: once per process is enough.
+    return run.memo(("alternate", name), lambda: alternate(run, name))
+
+
+def _sae_names(run: Run) -> list[str]:
+    return [source.name for source in sources(run) if source.kind == "sae"]
 
 
 def other_saes(runs: Sequence[Run]) -> list[str]:
     """SAEs beside their own that all of the runs have."""
-    names = [[source.name for source in sources(run) if source.kind == "sae"] for run in runs]
+    names = [run.memo(("other saes",), partial(_sae_names, run)) for run in runs]
     return [name for name in names[0] if all(name in others for others in names[1:])]
 
 

@@ -44,7 +44,7 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value], cu
     tables, taking_part, left_out = _compute(exhibit, runs, chosen)
     table = _joined(tables)
     judged = exhibit.judge(table) if exhibit.judge and len(table) else ()
-    if exhibit.grid:
+    if exhibit.grid and curves != "none":
         judged = tuple(_under_all_settings(exhibit, verdict, taking_part, chosen, curves) for verdict in judged)
     measured = exhibit.measured(table) if exhibit.measured and len(table) else None
     beside = (
