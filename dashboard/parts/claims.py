@@ -6,7 +6,7 @@ records, for the recall that the user chose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import pandas as pd
@@ -54,10 +54,10 @@ def metric() -> str:
 
 
 @st.fragment(run_every=POLL)
-def waiting(keys: Sequence[str], metric: str) -> None:
+def waiting(is_pending: Callable[[], bool]) -> None:
     """Say that curves are being computed, and draw the page again once they are there."""
     st.caption(f":material/hourglass_top: {exhibit_words.PENDING}")
-    if not data.claims(tuple(keys), metric).pending:
+    if not is_pending():
         st.rerun()
 
 

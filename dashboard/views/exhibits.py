@@ -231,6 +231,8 @@ def page() -> None:
         with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
             result = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
         with place.container():
+            if data.is_pending(result):
+                claims.waiting(lambda: data.is_pending(data.exhibit(exhibit.name, tuple(keys), tuple(chosen))))
             body(result)
 
 
