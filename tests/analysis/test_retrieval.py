@@ -242,3 +242,20 @@ def test_no_queries_is_unknown():
     result = r.evaluate(r.rank_relevant(np.zeros((0, 3)), np.eye(3), np.zeros((0, 2), int)))
     assert result.queries == 0
     assert np.isnan([result.mrr, *result.ci95["mrr"], result.value("mrr")]).all()
+
+
+@pytest.mark.parametrize("block", [7, 4096])
+def test_sparse_rows_rank_as_the_same_rows_written_out(block, monkeypatch):
+    """Next-word distributions: few entries of many, not of unit length, duplicates among the candidates."""
+    from scipy.sparse import csr_matrix
+
+    monkeypatch.setattr(ranking, "QUERY_BLOCK", 33)
+    rng = np.random.default_rng(8)
+    rows = np.where(rng.random((210, 900)) < 0.03, rng.random((210, 900)), 0).astype(np.float32)
+    queries, candidates = rows[:80], np.vstack([rows[80:], rows[80:100]])
+    pairs = np.array([(i, j) for i in range(78) for j in rng.choice(150, rng.integers(1, 4), replace=False)])
+    dense = r.rank_relevant(queries, candidates, pairs)
+    sparse = r.rank_relevant(csr_matrix(queries), csr_matrix(candidates), pairs, block=block)
+    assert (dense.first > dense.pessimistic.min()).any() and (dense.pessimistic != dense.first).any()
+    for name, values in dense.arrays().items():
+        np.testing.assert_allclose(sparse.arrays()[name], values, rtol=1e-12, err_msg=name)

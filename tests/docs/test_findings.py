@@ -14,15 +14,15 @@ def verdict(outcome: str, difference: float, low: float, high: float) -> Verdict
 
 def test_a_clear_difference_has_a_direction() -> None:
     up, down = verdict("agrees", 0.487, 0.462, 0.511), verdict("disagrees", -0.076, -0.098, -0.055)
-    assert findings.moved(up) == "rises by 48.7 points [+46.2, +51.1]"
-    assert findings.moved(down) == "falls by 7.6 points [−9.8, −5.5]"
-    assert findings.apart(up) == "48.7 points [+46.2, +51.1] above"
-    assert findings.apart(down) == "7.6 points [−9.8, −5.5] below"
+    assert findings.moved(up) == "rises by 48.7 points [46.2, 51.1]"
+    assert findings.moved(down) == "falls by 7.6 points [5.5, 9.8]"
+    assert findings.apart(up) == "48.7 points [46.2, 51.1] above"
+    assert findings.apart(down) == "7.6 points [5.5, 9.8] below"
 
 
 def test_the_direction_is_the_numbers_not_the_verdicts() -> None:
     """A claim that something falls agrees where the number is negative."""
-    assert findings.moved(verdict("agrees", -0.076, -0.098, -0.055)) == "falls by 7.6 points [−9.8, −5.5]"
+    assert findings.moved(verdict("agrees", -0.076, -0.098, -0.055)) == "falls by 7.6 points [5.5, 9.8]"
 
 
 def test_what_is_not_clear_is_said_to_be_so() -> None:
@@ -44,5 +44,6 @@ def test_every_exhibit_is_a_finding_in_both_directions_and_metrics() -> None:
 
 def test_a_verdict_without_a_number_is_no_finding() -> None:
     silent = Verdict(on="demo", outcome="cannot be said", why="no SAE")
+    assert not findings.clear(silent)
     with pytest.raises(LookupError, match="no SAE"):
         findings.moved(silent)

@@ -85,7 +85,7 @@ def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     """Everything from nothing: corpus, models, SAEs and runs, in an empty cache."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RETRIEVAL_LENS"))}
     env |= {"RETRIEVAL_LENS_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
-    command = [installed.parent / "retrieval-lens", "demo", "--no-serve"]
+    command = [str(installed.parent / "retrieval-lens"), "demo", "--no-serve"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert "demo-clip-task7" in done.stdout

@@ -161,7 +161,7 @@ def beside(title: str, runs: Sequence[Run], measured: pd.DataFrame) -> pd.DataFr
     return pd.DataFrame(rows, columns=list(BESIDE))
 
 
-def _beside(run: Run, row, live: pd.Series, title: str) -> tuple[object, ...]:  # type: ignore[no-untyped-def]
+def _beside(run: Run, row, live: pd.Series, title: str) -> tuple[object, ...]:
     value, low, high = (float(live[name]) for name in ("value", "low", "high"))
     error = (high - low) / (2 * Z)
     theirs, how = printed_error(row.metric, float(row.value), data_set(run), run.spec.corpus.task, title, error)

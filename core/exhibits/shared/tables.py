@@ -18,7 +18,7 @@ from core.run import Run
 
 def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
     """Views that differ from the run's first in one field only, the first included; `setting` is the [embedding] line
-    that adds more.
+    that adds more. Where the model answers is no pooling of the turn's tokens: it has an exhibit of its own.
 
     Raises:
         NotAvailable: only the first is stored, or the model has no such choice.
@@ -36,7 +36,8 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
             todo="choose a run of a multimodal LLM",
         )
     others = [name for name in ("layer", "pooling", "mask") if name != field]
-    found = [v for v in run.views if all(getattr(v, name) == getattr(first, name) for name in others)]
+    same = [v for v in run.views if all(getattr(v, name) == getattr(first, name) for name in others)]
+    found = [v for v in same if v == first or field != "pooling" or v.pooling != "answer"]
     if len(found) < 2:
         raise NotAvailable(
             f"run {run.name!r} stores one {field} only",
