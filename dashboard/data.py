@@ -100,7 +100,7 @@ class LiveQuery:
 def ask(
     question: Callable[Concatenate[Run, Rest], Answer], run: str, /, *arguments: Rest.args, **named: Rest.kwargs
 ) -> Answer:
-    """The answer of `question(run, ...)`, from the cache where it was asked before."""
+    """The answer of `question(run, ...)`, cached."""
     return cast("Answer", _answer(root(), (run,), _name(question), arguments, _sorted(named), question))
 
 
