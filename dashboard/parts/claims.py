@@ -207,8 +207,10 @@ def settings_table(settings: Sequence[Setting]) -> tuple[pd.DataFrame, list[str]
     names = list(dict.fromkeys(name for one in settings for name in one.choices))
     rows = []
     for one in settings:
-        numbers = {"on": one.on, "value": one.value, "low": one.low, "high": one.high, "n": one.n}
-        written = {exhibit_words.label(name): exhibit_words.option(name, one.choices.get(name)) for name in names}
+        numbers: dict[str, object] = {"on": one.on, "value": one.value, "low": one.low, "high": one.high, "n": one.n}
+        written: dict[str, object] = {
+            exhibit_words.label(name): exhibit_words.option(name, one.choices.get(name)) for name in names
+        }
         rows.append(numbers | {"outcome": one.outcome, "default": one.default} | written)
     table = pd.DataFrame(rows)
     labels = [exhibit_words.label(name) for name in names]
