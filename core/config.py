@@ -16,7 +16,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from core.errors import SpecError, nearest
 
 CorpusSource = Literal["mbeir", "coco-caption", "folder", "demo", "embeddings"]
-Pooling = Literal["mean", "last", "max", "min", "projected"]
+Pooling = Literal["mean", "last", "max", "min", "answer", "projected"]
+Place = Literal["answer", "last"]
+"""Where next words are read: behind the answer header, or at the last token without one."""
 Mask = Literal["all", "no-image", "no-prompt", "text", "no-outliers"]
 Preset = Literal["auto", "own", "study", "chat", "gme", "vlm2vec", "e5-v", "lamra"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -104,16 +106,19 @@ class EmbeddingSpec:
     """Indices into the model's `hidden_states`; -1 is the last, after the final norm."""
     poolings: tuple[Pooling, ...] = ()
     """How token states become one row; none named: the pooling the model's prompts are made for
-    (`ModelFacts.pooling`)."""
+    (`ModelFacts.pooling`). `answer`: the state behind the answer header, whatever the mask
+    (`core/models/answer.py`)."""
     masks: tuple[Mask, ...] = ("all",)
     """Which tokens are pooled; `no-outliers`: all but those whose norm dwarfs the rest (`core/models/outliers.py`)."""
     cross: bool = True
     """Every layer x pooling x mask; false: each value after the first alone, with the first of the others."""
     batch_tokens: int = 16384
     """Padded tokens per batch."""
+    words: tuple[Place, ...] = ()
+    """Where the model's next-word distribution is stored beside the embeddings; () stores none."""
 
     def __post_init__(self) -> None:
-        for name, allowed in (("poolings", Pooling), ("masks", Mask)):
+        for name, allowed in (("poolings", Pooling), ("masks", Mask), ("words", Place)):
             for value in getattr(self, name):
                 _choice(f"embedding.{name}", value, allowed)
         for name in ("layers", "masks"):
@@ -235,8 +240,14 @@ class RunSpec:
         return self.name or f"{Path(self.model.name).name}-{corpus}-task{self.corpus.task}".lower()
 
     def canonical(self) -> dict[str, Any]:
-        """Plain mapping with every key, tuples as lists: `parse_spec` gives the same spec back."""
-        return asdict(self)
+        """Plain mapping with every key, tuples as lists: `parse_spec` gives the same spec back.
+
+        Keys younger than the cache stay out of it at their default, so that older runs keep their keys.
+        """
+        plain = asdict(self)
+        if not self.embedding.words:
+            del plain["embedding"]["words"]
+        return plain
 
     def keyed(self) -> dict[str, Any]:
         """The part of the canonical form that numbers hang on: what the run's key is made of."""

@@ -1,7 +1,8 @@
 """Items x model -> pooled embeddings: one pass for all views, batched by length, resumable, bounded in memory.
 
 In: the item table of one part, a model, views. Out: a folder of stage "encode" with one (n, d) float32 array per view,
-named `str(view)`, rows in the order of the table, not normalised; `n_tokens` (n,) int32; and, of a model with token
+named `str(view)`, rows in the order of the table, not normalised; next-word distributions where they are asked for
+(`core/models/answer.py`), (n, 256) of (id, weight); `n_tokens` (n,) int32; and, of a model with token
 states, `norm_ratio` (n,) float32: the largest token norm of each item over its median token norm, at the layer of the
 first view.
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
@@ -25,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.config import EmbeddingSpec, Mask
+from core.config import EmbeddingSpec, Place
 from core.errors import ModelError, NotAvailable, SpecError
+from core.models.answer import ANSWER, LARGEST, WORD, WORD_VIEWS, check_answers
 from core.models.base import PROJECTED, Adapter, ModelFacts
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
 from core.progress import Progress, Task
@@ -50,17 +52,18 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
     """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field
     only).
 
-    The first of each comes first; where no pooling is named, it is the one of the model's prompts. A dual encoder has
-    its projected embedding only.
+    The first of each comes first; where no pooling is named, it is the one of the model's prompts. Pooling `answer`
+    takes one token, so it has the mask `all` only. A dual encoder has its projected embedding only.
 
     Raises:
-        SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling or
-            mask of a dual encoder other than the defaults.
+        SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling,
+            mask or next words of a dual encoder other than the defaults.
+        NotAvailable: an answer is to be read of a model whose prompts leave no room for it.
     """
     if facts.kind == "dual":
         return _projected(spec, facts)
     if "projected" in spec.poolings:
-        allowed = "'mean', 'last', 'max', 'min'"
+        allowed = "'mean', 'last', 'max', 'min', 'answer'"
         raise SpecError(
             f"{facts.name} has no projected embedding", got="embedding.poolings = 'projected'", allowed=allowed
         )
@@ -68,17 +71,20 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
         if not -facts.layers - 1 <= layer <= facts.layers:
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
+    check_answers(facts, (*spec.poolings, *spec.words))
     choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
-    views: Iterable[tuple[int, str, Mask]] = product(*choices)
-    if not spec.cross:
-        first = tuple(values[0] for values in choices)
-        views = (view for view in product(*choices) if sum(a != b for a, b in zip(view, first, strict=True)) <= 1)
-    return tuple(EmbeddingView(*view) for view in dict.fromkeys(views))
+    first = tuple(values[0] for values in choices)
+    found = [
+        EmbeddingView(layer, pooling, "all" if pooling == ANSWER else mask)
+        for layer, pooling, mask in product(*choices)
+        if spec.cross or sum(a != b for a, b in zip((layer, pooling, mask), first, strict=True)) <= 1
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
     default = EmbeddingSpec()
-    for name in ("layers", "poolings", "masks"):
+    for name in ("layers", "poolings", "masks", "words"):
         if getattr(spec, name) not in (getattr(default, name), ("mean",), (PROJECTED.pooling,)):
             todo = f"leave embedding.{name} out"
             raise SpecError(
@@ -111,11 +117,13 @@ def encode_part(
     store: Store,
     progress: Progress,
     batch_tokens: int = EmbeddingSpec().batch_tokens,
+    words: Sequence[Place] = (),
 ) -> Folder:
     """Embeddings of every item of a table in every view; found in the cache or computed.
 
     Args:
         adapter: called only where something must be computed.
+        words: where next-word distributions are read, in the same pass.
 
     Raises:
         ModelError: the model cannot be loaded. NotAvailable: a mask leaves no token of some item.
@@ -127,12 +135,14 @@ def encode_part(
         "dtype": "float32",
     }
     spec |= {"outlier_ratio": OUTLIER_RATIO} if any(view.mask == NO_OUTLIERS for view in views) else {}
+    spec |= {"words": list(words)} if words else {}
 
     def write(draft: Draft) -> None:
         from core.models.device import device
 
         limit = batch_tokens if device() != "cpu" else min(batch_tokens, CPU_BATCH_TOKENS)
-        _Encoding(table, adapter(), tuple(views), draft, progress, limit).run()
+        spoken = tuple(WORD_VIEWS[place] for place in words)
+        _Encoding(table, adapter(), tuple(views), draft, progress, limit, spoken).run()
         draft.facts |= {
             "model": facts.name,
             "compute": facts.dtype,
@@ -183,6 +193,8 @@ class _Encoding:
     draft: Draft
     progress: Progress
     batch_tokens: int
+    spoken: tuple[EmbeddingView, ...] = ()
+    """Next-word distributions."""
 
     def run(self) -> None:
         """All windows that are not finished yet; then the facts."""
@@ -190,6 +202,9 @@ class _Encoding:
         journal, rows = _Journal.read(path), len(self.table)
         arrays = {str(view): self._open(str(view), (rows, self.adapter.hidden_size), np.float32) for view in self.views}
         arrays |= {"norm_ratio": self._open("norm_ratio", (rows,), np.float32)} if self.layers else {}
+        for view in self.spoken:
+            arrays[str(view)] = self._open(str(view), (rows, min(LARGEST, self.adapter.vocabulary)), WORD)
+            self.draft.facts["vocabulary"] = self.adapter.vocabulary
         counts = self._open("n_tokens", (rows,), np.int32)
         with self.progress.task(f"encode with {self.adapter.facts.name}", rows) as bar:
             for start in range(0, rows, WINDOW):
@@ -215,7 +230,7 @@ class _Encoding:
         states."""
         return [] if self.adapter.facts.kind == "dual" else list(dict.fromkeys(view.layer for view in self.views))
 
-    def _open(self, name: str, shape: tuple[int, ...], dtype: type) -> np.memmap:
+    def _open(self, name: str, shape: tuple[int, ...], dtype: type | np.dtype) -> np.memmap:
         """The array of an interrupted run, or a new one."""
         path = self.draft.path / f"{name}.npy"
         if shape[0] == 0:
@@ -234,7 +249,8 @@ class _Encoding:
             started = time.perf_counter()
             # Token norms are asked for as if they were views, so that one forward pass gives embeddings and norms.
             measures = {measured(layer): layer for layer in self.layers}
-            for view, values in embed_halving(self.adapter, items, (*self.views, *measures), self.progress).items():
+            asked = (*self.views, *self.spoken, *measures)
+            for view, values in embed_halving(self.adapter, items, asked, self.progress).items():
                 if view in measures:
                     journal.note_outliers(measures[view], values)
                 else:

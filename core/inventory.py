@@ -94,8 +94,10 @@ def card(run: Run) -> RunCard:
 
 
 def outliers(run: Run) -> list[dict[str, str]]:
-    """Rows for `RunCard.settings`: tokens whose norm dwarfs the rest (`core/models/outliers.py`), per part and stored
-    layer, as measured while encoding; none of a run whose embeddings pool no token states."""
+    """Rows for `RunCard.settings`: outlier tokens per part and stored layer (`core/models/outliers.py`).
+
+    Measured while encoding. Empty for a run whose embeddings pool no token states, as those of a dual encoder.
+    """
     rows = []
     for part in run.parts:
         facts = run.encode_folder(part).facts
@@ -114,8 +116,7 @@ def outliers(run: Run) -> list[dict[str, str]]:
 
 
 def sae_settings(run: Run) -> list[dict[str, str]]:
-    """Settings[setting, value] of the run's dictionary: source, architecture, what it saw, how it was trained; and
-    those beside it."""
+    """Settings[setting, value] of the run's SAE: source, architecture, input, training; and the names of the others."""
     own, *others = run.saes() or (None,)
     if own is None:
         return []

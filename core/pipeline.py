@@ -34,13 +34,14 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     from core.corpus import build_corpus
     from core.encode import resolve_views
     from core.models import describe
-    from core.sae import check_source
+    from core.sae import check_source, encode_codes
 
     progress = progress or NoProgress()
     _check_family(spec)
     for chain in spec.variants.values():
         parse_variant(chain)
-    if spec.model.name != OWN_MODEL:  # what cannot be had is said before the corpus is read
+    # What could refuse the run is asked first: reading a large corpus takes long.
+    if spec.model.name != OWN_MODEL:
         _check_model(spec, store)
         resolve_views(spec.embedding, describe(spec.model))
         check_source(spec.sae, describe(spec.model))
@@ -50,7 +51,10 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     model = _LazyModel(spec)
     encoded = _encode(spec, corpus, facts, model, store, progress) if own is None else _keep(corpus, store)
     saes = _saes(spec, corpus, facts, model, encoded, store, progress)
-    codes = _codes(saes[0], encoded, store, progress) if saes else {}
+    codes: dict[Part, Folder] = {}
+    if saes:  # the first view is the one that every page and every variant works on
+        view = next(iter(encoded.values())).facts["views"][0]
+        codes = {part: encode_codes(saes[0], folder, view, store, progress) for part, folder in encoded.items()}
     return Run(_write_run(spec, corpus, facts, encoded, saes, codes, store), store)
 
 
@@ -66,8 +70,10 @@ def _check_family(spec: RunSpec) -> None:
 
 
 def _check_model(spec: RunSpec, store: Store) -> None:
-    """A model that cannot be had is said before the corpus is read; one whose embeddings of this corpus are there need
-    not be loaded."""
+    """Refuse a model that cannot be loaded, before the corpus is read: a large one takes long.
+
+    Not checked where the cache holds its embeddings of this corpus: then it is not loaded, and may be gone.
+    """
     from core.models import check_model, check_processor, describe
 
     corpus = spec.canonical()["corpus"]
@@ -78,7 +84,7 @@ def _check_model(spec: RunSpec, store: Store) -> None:
     }
     if not made or describe(spec.model).key not in made:
         check_model(spec.model)
-        check_processor(spec.model)
+        check_processor(spec.model, answers="answer" in (*spec.embedding.poolings, *spec.embedding.words))
 
 
 def own_facts(corpus: Corpus, width: int) -> ModelFacts:
@@ -119,7 +125,7 @@ def _keep_part(corpus: Corpus, part: Part, store: Store) -> Folder:
 
 
 class _LazyModel:
-    """The adapter, loaded the first time somebody needs it, through the same process-wide cache as `Run.adapter`."""
+    """The adapter, loaded when a stage first needs it: a run whose stages are all in the cache needs none."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
@@ -138,10 +144,11 @@ def _encode(
 ) -> dict[Part, Folder]:
     from core.encode import check_masks, encode_part, resolve_views
 
-    views = resolve_views(spec.embedding, facts)
+    embedding, words = spec.embedding, spec.embedding.words
+    views = resolve_views(embedding, facts)
     check_masks([corpus.items(part) for part in PARTS if corpus.has(part)], views)
     return {
-        part: encode_part(corpus.items(part), facts, model, views, store, progress, spec.embedding.batch_tokens)
+        part: encode_part(corpus.items(part), facts, model, views, store, progress, embedding.batch_tokens, words)
         for part in PARTS
         if corpus.has(part)
     }
@@ -164,16 +171,6 @@ def _saes(
 
     view = resolve_views(spec.embedding, facts)[0]
     return obtain(spec.sae, corpus, facts, model, encoded, view, store, progress)
-
-
-def _codes(sae: Folder, encoded: dict[Part, Folder], store: Store, progress: Progress) -> dict[Part, Folder]:
-    from core.sae import encode_codes
-
-    return {part: encode_codes(sae, folder, _first_view(folder), store, progress) for part, folder in encoded.items()}
-
-
-def _first_view(folder: Folder) -> str:
-    return folder.facts["views"][0]
 
 
 def _write_run(

@@ -114,6 +114,8 @@ class EmbeddingView:
         )
         tokens = tokens.replace("outliers tokens", "outlier tokens")
         place = "the last layer" if self.layer == -1 else f"layer {self.layer}"
+        if self.pooling == "answer":
+            return f"where the model's answer begins, at {place}"
         return f"{'last of' if self.pooling == 'last' else self.pooling + ' over'} {tokens} of {place}"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from core.config import OWN_MODEL, Family, RunSpec, parse_spec
+from core.config import OWN_MODEL, Family, Place, RunSpec, parse_spec
 from core.errors import CacheCorrupt, NotAvailable, RunNotFound
 from core.memo import Memo
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord, Split
@@ -122,6 +122,20 @@ class Run:
                 ),
             )
         return self.encode_folder(part).array(str(view))
+
+    def words(self, part: Part, place: Place) -> csr_matrix:
+        """(n, v) next-word distributions of a part, 256 square roots of probabilities in each row
+        (`core/models/answer.py`)."""
+        from core.models.answer import WORD_VIEWS, as_sparse
+
+        if place not in self.spec.embedding.words:
+            raise NotAvailable(
+                f"run {self.name!r} stores no next words at {place!r}",
+                allowed=", ".join(map(repr, self.spec.embedding.words)) or "none",
+                todo='put words = ["answer", "last"] under [embedding] of its spec and run it again',
+            )
+        folder = self.encode_folder(part)
+        return as_sparse(folder.array(str(WORD_VIEWS[place])), folder.facts["vocabulary"])
 
     def encode_folder(self, part: Part) -> Folder:
         """The folder that holds the embeddings of a part."""

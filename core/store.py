@@ -163,8 +163,11 @@ class Store:
         return opened
 
     def state(self, folder: Folder, facts: Mapping[str, Any]) -> Folder:
-        """The folder with these facts in its manifest: only such that its key and its files do not hang on."""
-        manifest = folder.manifest | {"facts": folder.facts | facts}
+        """The finished folder with these facts added to its manifest.
+
+        Only for facts that neither its key nor its files depend on.
+        """
+        manifest = folder.manifest | {"facts": folder.facts | dict(facts)}
         temporary = folder.path / f".{MANIFEST}.tmp"
         temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=_plain))
         os.replace(temporary, folder.path / MANIFEST)

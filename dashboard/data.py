@@ -12,6 +12,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -24,8 +25,9 @@ from core.errors import UserError
 from core.exhibits import EXHIBITS, Exhibit, Shown, Value, Verdict, show_exhibit
 from core.exhibits import claims as study_claims
 from core.exhibits.claims import Claim, Question
-from core.exhibits.shared import agreement
+from core.exhibits.shared import agreement, curve
 from core.exhibits.shared import present as exhibit_present
+from core.exhibits.shared.records import Setting
 from core.questions import compare, live
 from core.records import Item, Part
 from core.run import Run, list_runs, open_run
@@ -54,7 +56,7 @@ class RunChoice:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What pages say about a run. `contrastive`: the model was trained to match, its embeddings are projected ones."""
+    """What pages say about a run. `contrastive`: the model was trained to match pictures and words."""
 
     name: str
     key: str
@@ -330,7 +332,7 @@ def _facts(root: str, key: str) -> RunFacts:
         queries=len(opened.corpus.items("queries")),
         candidates=len(opened.corpus.items("candidates")),
         view=opened.view.words,
-        contrastive=opened.view.pooling == "projected",
+        contrastive=opened.family == "contrastive",
         concepts=opened.sae.width if opened.sae else None,
         k=opened.sae.k if opened.sae else None,
         trained_on=opened.sae.trained_on if opened.sae else "",
@@ -437,14 +439,49 @@ def claim_questions() -> tuple[Question, ...]:
     return study_claims.QUESTIONS
 
 
-def claims(keys: tuple[str, ...], metric: str) -> tuple[Claim, ...]:
-    """The study's claims on these runs: what `retrieval-lens claims` prints."""
-    return _claims(root(), keys, metric)
+@dataclass(frozen=True)
+class Judged:
+    """The study's claims on some runs; `pending`: some of their specification curves are still being computed."""
+
+    claims: tuple[Claim, ...]
+    pending: bool
 
 
-@st.cache_data(max_entries=64, show_spinner="Judging the study's claims; the answer is cached …")
-def _claims(root: str, keys: tuple[str, ...], metric: str) -> tuple[Claim, ...]:
-    return study_claims.claims([_open(root, key) for key in keys], metric)
+def claims(keys: tuple[str, ...], metric: str) -> Judged:
+    """The study's claims on these runs: what `retrieval-lens claims` prints.
+
+    Curves that are not cached are computed in the background: a claim then says that it is not clear yet, and the page
+    looks again.
+    """
+    opened = [run(key) for key in keys]
+    judged = study_claims.claims(opened, metric, curves="cached")
+    pending = any(
+        claim.settings is None and claim.outcome != "cannot be said" and EXHIBITS[claim.exhibit].grid
+        for claim in judged
+    )
+    if pending:
+        _curves(root(), keys, metric)
+    return Judged(judged, pending)
+
+
+def claim_settings(claim: Claim, keys: tuple[str, ...], metric: str) -> tuple[Setting, ...]:
+    """The specification curve of a claim on some of these runs; empty as long as it is not computed."""
+    by_name = {run(key).name: run(key) for key in keys}
+    on = [by_name[name] for name in claim.on.split(", ") if name in by_name]
+    if not on or claim.outcome == "cannot be said":
+        return ()
+    return study_claims.specification_curve(claim.claim, on, metric, curves="cached")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _curves(root: str, keys: tuple[str, ...], metric: str) -> Future[tuple[Claim, ...]]:
+    """Compute the curves in a thread of their own; once per runs and metric, however many sessions ask."""
+    return _workers().submit(study_claims.claims, [_open(root, key) for key in keys], metric)
+
+
+@st.cache_resource(show_spinner=False)
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="curves")
 
 
 def exhibits() -> list[Exhibit]:
@@ -454,7 +491,7 @@ def exhibits() -> list[Exhibit]:
 
 def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...] = ()) -> Shown:
     """An exhibit on these runs: what `retrieval-lens exhibit` prints. Shared by all sessions: not to be changed."""
-    return _exhibit(root(), name, keys, options)
+    return _exhibit(root(), name, keys, options, curve.known_curves(Store(cache_root())))
 
 
 def sheets(shown: Shown, write: Callable[[str, Any], str]) -> list[tuple[str, pd.DataFrame, exhibit_present.Readable]]:
@@ -481,5 +518,6 @@ def verdicts(shown: Shown, about: str) -> dict[str, list[tuple[str, Verdict]]]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...]) -> Shown:
+def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...], curves: int) -> Shown:
+    """`curves` is part of the key only, as for claims."""
     return show_exhibit(name, [_open(root, key) for key in keys], **dict(options))

@@ -295,7 +295,7 @@ def exhibit(
     """One figure or table of the study, on your runs."""
     from core.exhibits import show_exhibit
 
-    shown = show_exhibit(name, [_run(r) for r in runs_], **_options(option))
+    shown = show_exhibit(name, [_run(r) for r in runs_], curves="computed", **_options(option))
     if shown.table.empty:
         _fail("; ".join(left.why for left in shown.left_out), 1)
     if json_:
@@ -313,7 +313,7 @@ def claims(
     """The study's four claims on your runs, each judged by its exhibit."""
     from core.exhibits.claims import claims as judged
 
-    found = judged([_run(r) for r in runs_], metric)
+    found = judged([_run(r) for r in runs_], metric, curves="computed")
     if json_:
         emit({"claims": [claim.to_json() for claim in found]})
     else:

@@ -4,6 +4,9 @@ queries.parquet candidates.parquet qrels.parquet   items (id, modality, text), p
 queries.npy candidates.npy                         raw pooled embeddings, fp32
 codes_queries.npz codes_candidates.npz             scipy CSR, embedding units; dictionary.npy (c, d);
                                                    concepts.parquet (all c rows)
+offset_queries.npy offset_candidates.npy           (1, d) or (n, d): what codes do not carry, h = z D + offset + error
+support_queries.parquet support_queries.npy ...    the same files of the support split, where there is one: statistics,
+                                                   removals and labels are fitted on it
 whitening.safetensors                              ReAlign with the run's beta, eps and statistics
 manifest.json                                      where everything came from
 """
@@ -20,6 +23,7 @@ import scipy.sparse as sp
 from core.commands.options import expression
 from core.errors import UserError
 from core.questions.answers import fitted, side_of
+from core.questions.labels import PARTS_OF
 from core.records import Part
 from core.run import Run
 from core.store import MANIFEST
@@ -34,10 +38,12 @@ def export_run(run: Run, out: Path) -> list[Path]:
     if out.exists() and not out.is_dir():
         raise UserError("cannot export", got=f"{out}, a file", allowed="a folder")
     out.mkdir(parents=True, exist_ok=True)
-    for part in ("queries", "candidates"):
+    for part in run.parts:
         _items(run, part).to_parquet(out / f"{part}.parquet", index=False)
         np.save(out / f"{part}.npy", np.asarray(run.embeddings(part), dtype=np.float32), allow_pickle=False)
-    _qrels(run).to_parquet(out / "qrels.parquet", index=False)
+    _qrels(run, "test").to_parquet(out / "qrels.parquet", index=False)
+    if run.has_support:
+        _qrels(run, "support").to_parquet(out / "support_qrels.parquet", index=False)
     if run.sae is not None:
         _sae(run, out)
     _whitening(run, out / "whitening.safetensors")
@@ -50,9 +56,9 @@ def _items(run: Run, part: Part) -> pd.DataFrame:
     return pd.DataFrame({"id": list(items.ids), "modality": list(items.modality), "text": list(items.texts)})
 
 
-def _qrels(run: Run) -> pd.DataFrame:
-    qrels = run.qrels("test")
-    queries, candidates = run.corpus.items("queries").ids, run.corpus.items("candidates").ids
+def _qrels(run: Run, split: str) -> pd.DataFrame:
+    qrels = run.qrels(split)
+    queries, candidates = (run.corpus.items(part).ids for part in PARTS_OF[split])
     return pd.DataFrame(
         {
             "query-id": [queries[i] for i in qrels.query_rows],
@@ -66,8 +72,12 @@ def _sae(run: Run, out: Path) -> None:
     from core.questions import concepts
 
     np.save(out / "dictionary.npy", np.asarray(run.need_sae().dictionary, dtype=np.float32), allow_pickle=False)
-    for part in ("queries", "candidates"):
-        sp.save_npz(out / f"codes_{part}.npz", sp.csr_matrix(run.codes(part)))
+    for part in run.parts:
+        prefix = "support_" if part.startswith("support_") else ""
+        side = part.removeprefix("support_")
+        sp.save_npz(out / f"{prefix}codes_{side}.npz", sp.csr_matrix(run.codes(part)))
+        offset = np.asarray(run.offset(part), dtype=np.float32)
+        np.save(out / f"{prefix}offset_{side}.npy", offset, allow_pickle=False)
     concepts.table(run).to_parquet(out / "concepts.parquet", index=False)
 
 

@@ -186,7 +186,7 @@ def main(
     from core.progress import RichProgress
 
     for name in names:
-        changes = {key: value for key, value in (("data", data), ("steps", steps)) if value is not None}
+        changes: dict[str, Any] = {key: value for key, value in (("data", data), ("steps", steps)) if value is not None}
         recipe = replace(RECIPES[name], **changes)
         facts = make(load_model(ModelSpec(name=recipe.model)), recipe, out / f"sae-{name}", RichProgress())
         sys.stdout.write(json.dumps({name: facts["held_out"]}, indent=1) + "\n")

@@ -14,18 +14,21 @@ from core.run import Run, open_run
 from core.store import Store
 
 RUNS = ("demo", "demo-clip")
+PAIRS = (RUNS, ("demo-task1", "demo-clip-task1"), ("demo-task7", "demo-clip-task7"))
+"""Runs of both models on one task, as claims compare them."""
 VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps, the Lesson, the study's exhibits, maps, then the exhibits beyond the study, of the
-    two main runs.
+    """Removal curves, beta sweeps, the Lesson, the study's exhibits, the specification curves of its claims on every
+    task, maps, then the exhibits beyond the study, of the two main runs.
 
     Before the last, the main run once more without the study's prompts (`demo-chat.toml`), which the remedies compare.
     """
     from core import pipeline
     from core.config import load_spec
     from core.exhibits import show_exhibit
+    from core.exhibits.claims import claims
     from core.questions import map, retrieval, similarity
 
     runs = [open_run(name, store) for name in RUNS]
@@ -37,6 +40,8 @@ def warm(store: Store) -> None:
         _lesson(run, other)
     for name in _group("study"):
         show_exhibit(name, runs)
+    for pair in PAIRS:  # claims by claim, each under all its settings: what the Overview of every run shows
+        claims([open_run(name, store) for name in pair], curves="computed")
     for run in runs:
         for variant in VARIANTS:
             map.points(run, variant)

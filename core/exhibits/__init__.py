@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError, nearest
 from core.exhibits.registry import EXHIBITS
+from core.exhibits.shared.curve import Curves
 from core.exhibits.shared.printed import reported
 from core.exhibits.shared.records import Exhibit, LeftOut, Option, Shown, Value, Verdict
 from core.exhibits.shared.show import show
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["EXHIBITS", "Exhibit", "LeftOut", "Option", "Shown", "Value", "Verdict", "reported", "show_exhibit"]
 
 
-def show_exhibit(name: str, runs: Sequence[Run], **options: Value) -> Shown:
+def show_exhibit(name: str, runs: Sequence[Run], *, curves: Curves = "cached", **options: Value) -> Shown:
     """The exhibit on these runs; ratios are 0-1. Runs that cannot take part are left out, each with its reason.
+
+    A claim judged under many settings needs its specification curve: `curves` "computed" makes a missing one now,
+    "cached" leaves such a verdict open where it would disagree.
 
     Raises:
         UserError: no such exhibit, no run, or an option that does not exist or cannot be.
     """
     if name not in EXHIBITS:
         raise UserError("no such exhibit", got=repr(name), allowed=nearest(name, EXHIBITS))
-    return show(EXHIBITS[name], runs, options)
+    return show(EXHIBITS[name], runs, options, curves)

@@ -6,11 +6,15 @@ tell; none of them judges anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.exhibits import EXHIBITS, LeftOut, Shown, Verdict, show_exhibit
+from core.errors import UserError
+from core.exhibits.registry import EXHIBITS
+from core.exhibits.shared.curve import Curves, curve
+from core.exhibits.shared.records import LeftOut, Outcome, Setting, Settings, Value, Verdict
+from core.exhibits.shared.show import show
 
 if TYPE_CHECKING:
     from core.run import Run
@@ -32,8 +36,8 @@ class Question:
     """The exhibit whose verdict is the claim's."""
     column: str
     """What is measured where it is no recall: a column of that exhibit's table."""
-    beside: tuple[str, ...] = ()
-    """Exhibits whose verdicts stand beside it."""
+    beside: tuple[tuple[str, Mapping[str, Value]], ...] = ()
+    """Exhibits, with options, whose verdicts stand beside it."""
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -55,7 +59,7 @@ QUESTIONS: tuple[Question, ...] = (
         ),
         exhibit="table-1",
         column="overlap",
-        beside=("figure-4",),
+        beside=(("figure-4", {}),),
     ),
     Question(
         number=3,
@@ -63,6 +67,7 @@ QUESTIONS: tuple[Question, ...] = (
         statement="Projecting out the concepts that contribute most to similarity raises recall.",
         exhibit="table-2",
         column="",
+        beside=(("table-2", {"then": "center"}),),
     ),
     Question(
         number=4,
@@ -75,14 +80,6 @@ QUESTIONS: tuple[Question, ...] = (
 """The four claims in the study's order."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Under how many settings of the exhibit a claim agrees."""
-
-    agrees: int
-    of: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """What one claim comes to on a run, or on a run and the one it is compared with."""
@@ -93,7 +90,7 @@ class Claim:
     exhibit: str
     on: str
     """The run or runs, as in the exhibit's verdict."""
-    outcome: str
+    outcome: Outcome
     """As in the exhibit's verdict: agrees, disagrees, depends, not clear or cannot be said."""
     metric: str
     """What `value` is: a recall that rose or fell, or the exhibit's own measure."""
@@ -106,6 +103,8 @@ class Claim:
     """What it rests on: queries, or concepts."""
     why: str
     """The verdict's sentence."""
+    detectable: float | None = None
+    """Where it is not clear: the smallest difference that this many queries could have shown."""
     beside: tuple[Verdict, ...] = ()
     """Verdicts that stand beside the claim: its controls, and the kinds of models it does not speak of."""
     settings: Settings | None = None
@@ -120,22 +119,24 @@ class Claim:
         return {name: getattr(self, name) for name in names} | {"settings": settings, "depends_on": self.depends_on}
 
 
-def claims(runs: Sequence[Run], metric: str = METRIC) -> tuple[Claim, ...]:
+def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed") -> tuple[Claim, ...]:
     """The four claims on these runs, claim by claim, run by run.
 
-    A run that an exhibit leaves out has its claim too: it cannot be said, and why.
+    A run that an exhibit leaves out has its claim too: it cannot be said, and why. Missing specification curves are
+    computed now, or (`curves` "cached") left open: then a claim that would disagree is not clear yet.
 
     Raises:
         UserError: no run, two runs of one name, or a metric that is no recall at 1, 5 or 10.
     """
-    return tuple(claim for question in QUESTIONS for claim in _answers(question, runs, metric))
+    return tuple(claim for question in QUESTIONS for claim in _answers(question, runs, metric, curves))
 
 
-def _answers(question: Question, runs: Sequence[Run], metric: str) -> Iterator[Claim]:
-    shown = _show(question.exhibit, runs, metric)
+def _answers(question: Question, runs: Sequence[Run], metric: str, curves: Curves) -> Iterator[Claim]:
+    shown = show(EXHIBITS[question.exhibit], runs, _options(question.exhibit, metric), curves)
     aside = [v for v in shown.verdicts if v.about == "beside"]
-    for name in question.beside:
-        aside += [v for v in _show(name, runs, metric).verdicts if v.about == "claim"]
+    for name, options in question.beside:
+        judged = show(EXHIBITS[name], runs, _options(name, metric) | options, "none").verdicts
+        aside += [v for v in judged if v.about == "claim" and v.outcome != "cannot be said"]
     for verdict in (*(v for v in shown.verdicts if v.about == "claim"), *map(_cannot, shown.left_out)):
         on = set(verdict.on.split(", "))
         yield Claim(
@@ -146,19 +147,40 @@ def _answers(question: Question, runs: Sequence[Run], metric: str) -> Iterator[C
             on=verdict.on,
             outcome=verdict.outcome,
             metric=question.column or metric,
-            value=verdict.difference,
+            value=verdict.value if verdict.difference is None else verdict.difference,
             low=verdict.low,
             high=verdict.high,
             n=verdict.n,
             why=verdict.why,
+            settings=verdict.settings,
+            depends_on=verdict.depends_on,
+            detectable=verdict.detectable,
             beside=tuple(v for v in aside if set(v.on.split(", ")) & on),
         )
 
 
-def _show(exhibit: str, runs: Sequence[Run], metric: str) -> Shown:
-    """The exhibit with the metric, where it has that choice, else as it is."""
-    choices = {option.name for option in EXHIBITS[exhibit].options}
-    return show_exhibit(exhibit, runs, **({"metric": metric} if "metric" in choices else {}))
+def specification_curve(
+    claim: int, runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed"
+) -> tuple[Setting, ...]:
+    """The settings under which a claim was judged on the runs of one `Claim.on`, and on their siblings of other tasks.
+
+    The setting of the verdict itself is marked as the default. Empty where nothing can be said, or, with `curves`
+    "cached", where they are not computed yet. `curve.table_of` makes a table of them.
+
+    Raises:
+        UserError: there is no such claim.
+    """
+    question = next((q for q in QUESTIONS if q.number == claim), None)
+    if question is None:
+        raise UserError("no such claim", got=claim, allowed="1 to 4")
+    exhibit = EXHIBITS[question.exhibit]
+    options = exhibit.read_options(_options(question.exhibit, metric))
+    return curve(exhibit, runs, options, curves) or ()
+
+
+def _options(exhibit: str, metric: str) -> dict[str, Value]:
+    """The metric, where the exhibit has that choice."""
+    return {"metric": metric} if any(option.name == "metric" for option in EXHIBITS[exhibit].options) else {}
 
 
 def _cannot(left: LeftOut) -> Verdict:

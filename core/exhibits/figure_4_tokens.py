@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from core.exhibits.shared.agreement import by_direction, by_sameness
+from core.exhibits.shared.agreement import by_direction, by_sameness, of_mllm
 from core.exhibits.shared.measured import recalls_of
 from core.exhibits.shared.records import Exhibit, Verdict
 from core.exhibits.shared.rows import METRIC, each_run, need_pairs
@@ -24,13 +24,13 @@ def compute(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Figure 4: without image tokens about the same, without the prompt lower; raw embeddings."""
-    found = []
+    found: list[Verdict] = []
     for name, rows in each_run(table[table["variant"] == "none"]):
         by_mask = {row["mask"]: row for row in rows.to_dict("records")}
         if row := by_mask.get("no-image"):
-            found.append(by_sameness(name, f"{row['metric']} without image tokens", row))
+            found += of_mllm(by_sameness(name, f"{row['metric']} without image tokens", row), row["kind"])
         if row := by_mask.get("no-prompt"):
-            found.append(by_direction(name, f"{row['metric']} without the prompt's tokens", row, -1))
+            found += of_mllm(by_direction(name, f"{row['metric']} without the prompt's tokens", row, -1), row["kind"])
     return tuple(found)
 
 

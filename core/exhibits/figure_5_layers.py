@@ -56,10 +56,10 @@ EXHIBIT = Exhibit(
         "final norm. The study is taken to count layers from 0, so its layer n is n + 1 here."
     ),
     rule=(
-        f"{PAIRED}. Difference: the best other layer minus the last; the best of several is favoured by "
-        "choice. Raw embeddings."
+        f"{PAIRED}. Difference: the best other layer minus the last; its p is corrected for all others that it "
+        "was chosen from (max-T over sign flips). Raw embeddings."
     ),
-    version=2,
+    version=3,
     compute=compute,
     judge=judge,
     measured=measured,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.exhibits import (
+    beyond_answer,
     beyond_dictionaries,
     beyond_failures,
     beyond_fidelity,
@@ -51,6 +52,7 @@ MODULES = (
     beyond_dictionaries,
     beyond_fidelity,
     beyond_geometry,
+    beyond_answer,
 )
 """One module per exhibit: the study's in the order of the paper, then what it leaves out."""
 

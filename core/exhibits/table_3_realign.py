@@ -6,32 +6,54 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from core.exhibits.shared.agreement import by_direction
+from core.exhibits.shared.agreement import by_direction, of_mllm
 from core.exhibits.shared.measured import of_variants
-from core.exhibits.shared.records import Exhibit, Verdict
-from core.exhibits.shared.rows import METRIC, STATISTICS, about_kind, need_pairs
+from core.exhibits.shared.records import Exhibit, Option, Value, Verdict
+from core.exhibits.shared.rows import METRIC, STATISTICS, need_pairs
 from core.exhibits.shared.tables import by_variant
 from core.exhibits.shared.words import PAIRED, REALIGN, RECALL
 from core.run import Run
 
+BETA = 0.1
+"""The study's shrinkage."""
 
-def compute(runs: Sequence[Run], metric: str = "recall@5", statistics: str = "per-side") -> pd.DataFrame:
+
+def compute(
+    runs: Sequence[Run], metric: str = "recall@5", statistics: str = "per-side", beta: float = BETA
+) -> pd.DataFrame:
     """Table 3: recall raw, centred and with ReAlign; gain: to raw, beyond_centring: to centring alone."""
-    return by_variant(runs, ("none", _with("center", statistics), _with("realign", statistics)), metric)
+    centred = _with("center", "" if statistics == "per-side" else f"statistics={statistics}")
+    realigned = _with(
+        "realign",
+        "" if beta == BETA else f"beta={beta:g}",
+        "" if statistics == "per-side" else f"statistics={statistics}",
+    )
+    return by_variant(runs, ("none", centred, realigned), metric)
 
 
-def _with(name: str, statistics: str) -> str:
-    """The step, its statistics named where they are not the default."""
-    return name if statistics == "per-side" else f"{name}(statistics={statistics})"
+def _with(name: str, *options: str) -> str:
+    """The step, with those options that are not at their default."""
+    given = ",".join(option for option in options if option)
+    return f"{name}({given})" if given else name
+
+
+def grid(runs: Sequence[Run]) -> list[dict[str, Value]]:
+    """Three metrics, every source of statistics that the runs have, the study's shrinkage and a strong one."""
+    sources = [s for s in STATISTICS.allowed if s != "support" or all(run.has_support for run in runs)]
+    return [
+        {"metric": metric, "statistics": source, "beta": beta}
+        for metric in METRIC.allowed
+        for source in sources
+        for beta in (BETA, 0.5)
+    ]
 
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 3: ReAlign above raw; and, what the study does not ask, above centring alone."""
-    found = []
+    found: list[Verdict] = []
     for row in table[table["variant"] == "realign"].to_dict("records"):
-        found.append(
-            by_direction(row["run"], f"{row['metric']} with ReAlign minus raw", row, +1, about=about_kind(row["kind"]))
-        )
+        verdict = by_direction(row["run"], f"{row['metric']} with ReAlign minus raw", row, +1)
+        found += of_mllm(verdict, row["kind"])
         what = f"{row['metric']} with ReAlign minus centring alone"
         found.append(by_direction(row["run"], what, row, +1, "beyond_centring", "beside"))
     return tuple(found)
@@ -50,7 +72,12 @@ EXHIBIT = Exhibit(
     judge=judge,
     measured=of_variants,
     check=need_pairs,
-    options=(METRIC, STATISTICS),
+    options=(
+        METRIC,
+        STATISTICS,
+        Option(name="beta", default=BETA, low=0.0, high=1.0, help="Shrinkage of ReAlign, 0-1; the study's is 0.1."),
+    ),
+    grid=grid,
     needs="relevant pairs; statistics support a support split",
     contradictions=(
         (

@@ -42,10 +42,10 @@ EXHIBIT = Exhibit(
         "paired differences to the run's first pooling."
     ),
     rule=(
-        f"{PAIRED}. Difference: the best other pooling minus the mean; the best of several is favoured by "
-        "choice. Raw embeddings."
+        f"{PAIRED}. Difference: the best other pooling minus the mean; its p is corrected for all others that it "
+        "was chosen from (max-T over sign flips). Raw embeddings."
     ),
-    version=2,
+    version=3,
     compute=compute,
     judge=judge,
     measured=measured,

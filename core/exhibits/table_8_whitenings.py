@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from core.exhibits.shared.agreement import by_direction
+from core.exhibits.shared.agreement import by_direction, of_mllm
 from core.exhibits.shared.measured import of_variants
 from core.exhibits.shared.records import Exhibit, Verdict
-from core.exhibits.shared.rows import METRIC, about_kind, gain, need_pairs
+from core.exhibits.shared.rows import METRIC, gain, need_pairs
 from core.exhibits.shared.tables import by_variant
 from core.exhibits.shared.words import PAIRED, REALIGN, RECALL
 from core.questions import retrieval
@@ -36,17 +36,11 @@ def compute(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 8: ReAlign above PCA, above ZCA."""
     rows = table[table["variant"].isin(["pca", "zca"])].to_dict("records")
-    return tuple(
-        by_direction(
-            row["run"],
-            f"{row['metric']} of ReAlign minus {row['variant'].upper()}",
-            row,
-            +1,
-            "realign_ahead",
-            about_kind(row["kind"]),
-        )
-        for row in rows
-    )
+    found: list[Verdict] = []
+    for row in rows:
+        what = f"{row['metric']} of ReAlign minus {row['variant'].upper()}"
+        found += of_mllm(by_direction(row["run"], what, row, +1, "realign_ahead"), row["kind"])
+    return tuple(found)
 
 
 EXHIBIT = Exhibit(

@@ -60,14 +60,20 @@ class Adapter(Protocol):
     can_generate: bool
 
     @property
+    def vocabulary(self) -> int:
+        """Words a next-word distribution ranges over; 0 for a model that predicts none."""
+
+    @property
     def hidden_size(self) -> int:
         """d, columns of an embedding."""
 
     def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
-        """Pooled embeddings (n, d) float32 per view, rows in the order of `items`, not normalised.
+        """Pooled embeddings (n, d) float32 per view, rows in the order of `items`, not normalised; for a view of next
+        words (n, k) of `answer.WORD`.
 
         Raises:
-            NotAvailable: a mask leaves no token of an item (there is never a NaN row and no silent other mask).
+            NotAvailable: a mask leaves no token of an item (there is never a NaN row and no silent other mask), or an
+                answer is to be read of a model without an answer header.
         """
 
     def lengths(self, items: Sequence[Item]) -> list[int]:

@@ -2,10 +2,12 @@
 
 Steps of `embed`: (1) items with and without an image go apart, since a processor call has images for all its texts or
 for none; (2) the processor tokenises and pads on the right; (3) the inner model runs without its vocabulary head; hooks
-keep the layers asked for and no others; (4) each view is pooled in float32 over its tokens. Layers are counted as in
-transformers' `hidden_states`: 0 is the decoder's input, i the output of layer i, the last one (-1) is taken after the
-final norm. A layer that is passed over (Llama-Vision's cross-attention, where there is no image) gives out what went
-in.
+keep the layers asked for and no others; (4) each view is pooled in float32 over its tokens. Where an answer is to be
+read (`answer.py`), the same pass goes on over the answer header, whose tokens no other view sees.
+
+Layers are counted as in transformers' `hidden_states`: 0 is the decoder's input, i the output of layer i, the last one
+(-1) is taken after the final norm. A layer that is passed over (Llama-Vision's cross-attention, where there is no
+image) gives out what went in.
 """
 
 from __future__ import annotations
@@ -18,10 +20,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import ModelError, NotAvailable
+from core.models.answer import (
+    ANSWER,
+    BARE_TEMPLATE,
+    BEHIND_HEADER,
+    LARGEST,
+    WORD,
+    check_answers,
+    is_words,
+    next_words,
+    no_header,
+)
 from core.models.base import ModelFacts
 from core.models.image_tokens import ImageCounts, cross_attention_layers, grid, image_ids, placeholders
 from core.models.outliers import MEASURE, NO_OUTLIERS, ordinary
-from core.models.pooling import MASKED_ROLES, POOLINGS
+from core.models.pooling import MASKED_ROLES, POOLINGS, last
 from core.models.prompts import Prompt, prompt_of
 from core.models.tokens import Labels, label
 from core.records import EmbeddingView, Item, TokenStates
@@ -54,10 +67,16 @@ class DecoderAdapter:
         self._crossing = cross_attention_layers(model.config)
         self._inner = model.base_model  # without the vocabulary head: logits of every token would take gigabytes
         self._layers = _decoder_layers(model)
+        self._heard: dict[bool, bool] = {}
 
     @property
     def hidden_size(self) -> int:
         return self.facts.hidden_size
+
+    @property
+    def vocabulary(self) -> int:
+        """Words the output head tells apart."""
+        return int(self.model.config.get_text_config().vocab_size)
 
     # What a kind decides
     # -------------------------------------------------------------------------------------------------
@@ -94,8 +113,7 @@ class DecoderAdapter:
         """See `Adapter.embed`."""
         import torch
 
-        width = {MEASURE: 2}
-        rows = {view: np.empty((len(items), width.get(view.pooling, self.hidden_size)), np.float32) for view in views}
+        rows = {view: self._room(view, len(items)) for view in views}
         with self.lock, torch.inference_mode():
             for members in self._groups(items):
                 pooled = self._embed_group([items[i] for i in members], views)
@@ -125,7 +143,8 @@ class DecoderAdapter:
         with self.lock, torch.inference_mode():
             for members in self._groups(items):
                 group = [items[i] for i in members]
-                inputs, labels = self._labelled(group)
+                inputs, rendered, prompts = self._inputs(group)
+                labels = self._labels(inputs, rendered, prompts)
                 states = self._states(inputs, [layer])[layer].float().cpu().numpy()
                 lengths = inputs["attention_mask"].sum(1).tolist()
                 grids = self._grids(inputs, group)
@@ -172,34 +191,102 @@ class DecoderAdapter:
         apart = {flag: [i for i, item in enumerate(items) if self.feeds_image(item) == flag] for flag in (False, True)}
         return [members for members in apart.values() if members]
 
+    def _room(self, view: EmbeddingView, rows: int) -> np.ndarray:
+        if is_words(view):
+            return np.empty((rows, min(LARGEST, self.vocabulary)), WORD)
+        return np.empty((rows, 2 if view.pooling == MEASURE else self.hidden_size), np.float32)
+
     def _embed_group(self, items: list[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+        behind = [view for view in views if view.pooling in BEHIND_HEADER]
+        before = [view for view in views if view not in behind]
+        if not behind:
+            return self._pooled(items, views, [0] * len(items))
+        header = self._header(items)
+        if before and (header is None or self._hears_ahead(items[0])):
+            return self._pooled(items, before, [0] * len(items)) | self._pooled(items, behind, None)
+        return self._pooled(items, views, header)
+
+    def _pooled(
+        self, items: list[Item], views: Sequence[EmbeddingView], header: list[int] | None
+    ) -> dict[EmbeddingView, np.ndarray]:
+        """One pass over a group.
+
+        Args:
+            header: tokens of each item's answer header, all 0 for none; None: there is one, of unknown length, and
+                every view lies behind it.
+        """
+        opened = header is None or any(header)
+        inputs, rendered, prompts = self._inputs(items, opened)
+        whole = inputs["attention_mask"].bool()
+        attended = whole if header is None else _without_last(whole, header)
         # Outliers show in the states themselves; the other masks need the role of every token, which costs a second
         # tokenisation, so roles are found only where a view asks for them.
         masks = {view.mask for view in views} - {NO_OUTLIERS}
-        inputs, labels = self._labelled(items) if masks - {"all"} else (self._inputs(items)[0], [])
-        states = self._states(inputs, sorted({view.layer for view in views}))
-        attended = inputs["attention_mask"].bool()
+        if masks - {"all"}:
+            labels = self._labels(inputs, self._turns(items)[0] if opened else rendered, prompts, attended)
+        else:
+            labels = []
+        ends = {ANSWER: whole, "words": whole, "words-last": attended}
+        spoken = [view for view in views if is_words(view)]
+        at = [ends[view.pooling].sum(1) - 1 for view in spoken]
+        layers = sorted({view.layer for view in views if view not in spoken})
+        states, logits = self._states_and_logits(inputs, layers, at) if spoken else (self._states(inputs, layers), [])
         by_role = {mask: self._keep(mask, attended, labels, items) for mask in masks}
-        pooled = {}
-        for view in views:
+        pooled = {
+            view: next_words(one, min(LARGEST, self.vocabulary)) for view, one in zip(spoken, logits, strict=True)
+        }
+        for view in [view for view in views if view not in spoken]:
             own = states[view.layer]  # where layers are spread, each layer's states lie on a device of their own
+            if view.pooling == ANSWER:
+                pooled[view] = last(own, whole.to(own.device)).cpu().numpy()
+                continue
             keep = by_role[view.mask].to(own.device) if view.mask in masks else ordinary(own, attended.to(own.device))
             pooled[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
         return pooled
 
-    def _inputs(self, items: list[Item]) -> tuple[Any, list[str], list[Prompt]]:
-        rendered, prompts = self._turns(items)
+    def _header(self, items: list[Item]) -> list[int] | None:
+        """Tokens each item's answer header adds; None where it does not only add (a merge with the token before it).
+
+        Raises:
+            NotAvailable: the model has no answer header.
+        """
+        check_answers(self.facts, [ANSWER])
+        closed, opened = self._turns(items)[0], self._turns(items, answer=True)[0]
+        if any(a == b for a, b in zip(closed, opened, strict=True)):
+            raise no_header(self.facts, *BARE_TEMPLATE)
+        tokens = [self.plain(rendered)["input_ids"] for rendered in (closed, opened)]
+        adds = all(b[: len(a)] == a for a, b in zip(*tokens, strict=True))
+        return [len(b) - len(a) for a, b in zip(*tokens, strict=True)] if adds else None
+
+    def _hears_ahead(self, item: Item) -> bool:
+        """Whether tokens behind a turn change its states, beyond rounding: measured once with and once without image.
+
+        No decoder known here does with a chat template; a model that attends to its prompt in both directions would.
+        """
+        import torch
+
+        kind = self.feeds_image(item)
+        if kind not in self._heard:
+            closed, opened = (self._states(self._inputs([item], flag)[0], [-1])[-1].float() for flag in (False, True))
+            change = (opened[:, : closed.shape[1]] - closed).norm() / closed.norm()
+            self._heard[kind] = float(change) > torch.finfo(self.model.dtype).eps ** 0.5
+        return self._heard[kind]
+
+    def _inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
+        rendered, prompts = self._turns(items, answer)
         return self._on_device(self.process(items, rendered)), rendered, prompts
 
-    def _turns(self, items: Sequence[Item]) -> tuple[list[str], list[Prompt]]:
+    def _turns(self, items: Sequence[Item], answer: bool = False) -> tuple[list[str], list[Prompt]]:
         prompts = [prompt_of(self._harmless(item), self.facts.preset) for item in items]
-        return [self.render(item, prompt) for item, prompt in zip(items, prompts, strict=True)], prompts
+        return [self.render(item, prompt, answer) for item, prompt in zip(items, prompts, strict=True)], prompts
 
-    def _labelled(self, items: list[Item]) -> tuple[Any, list[Labels]]:
-        inputs, rendered, prompts = self._inputs(items)
+    def _labels(
+        self, inputs: Any, rendered: list[str], prompts: list[Prompt], attended: Tensor | None = None
+    ) -> list[Labels]:
+        """Roles of each item's tokens; `attended` (b, t) leaves out those of an answer header, as `rendered` does."""
         plain, tail = self.plain(rendered), self.tail()
-        lengths = inputs["attention_mask"].sum(1).tolist()
-        labels = [
+        lengths = (inputs["attention_mask"] if attended is None else attended).sum(1).tolist()
+        return [
             label(
                 inputs["input_ids"][i, : lengths[i]].tolist(),
                 plain["input_ids"][i],
@@ -209,9 +296,8 @@ class DecoderAdapter:
                 self._image_ids,
                 tail,
             )
-            for i in range(len(items))
+            for i in range(len(rendered))
         ]
-        return inputs, labels
 
     def _keep(self, mask: str, attended: Tensor, labels: list[Labels], items: list[Item]) -> Tensor:
         import torch
@@ -231,12 +317,31 @@ class DecoderAdapter:
         return keep
 
     def _states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
-        # `output_hidden_states=True` would keep every layer of the batch; hooks keep those that are asked for.
-        wanted = {layer: self._reached(layer % (len(self._layers) + 1), "pixel_values" in inputs) for layer in layers}
-        with self._recording({at for at in wanted.values() if at < len(self._layers)}) as recorded:
-            output = self._inner(**inputs, use_cache=False, return_dict=True)
-        recorded[len(self._layers)] = output.last_hidden_state  # after the final norm, which no layer's hook sees
-        return {layer: recorded[at] for layer, at in wanted.items()}
+        with self._recording(layers, "pixel_values" in inputs) as states:
+            self._inner(**inputs, use_cache=False, return_dict=True)
+        return states
+
+    def _states_and_logits(
+        self, inputs: Any, layers: Sequence[int], at: list[Tensor]
+    ) -> tuple[dict[int, Tensor], list[Tensor]]:
+        """States, and next-word logits (b, v) at each of the positions (b,) of `at`.
+
+        The model's own forward pass makes them, scaling and soft caps included; a hook hands its output head the
+        states at these positions only, since (b, t, v) may not fit into memory.
+        """
+        import torch
+
+        def here(_head: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            rows = torch.arange(len(args[0]), device=args[0].device)[:, None]
+            return (args[0][rows, torch.stack(at, 1).to(args[0].device)], *args[1:])
+
+        handle = self.model.get_output_embeddings().register_forward_pre_hook(here)
+        try:
+            with self._recording(layers, "pixel_values" in inputs) as states:
+                logits = self.model(**inputs, use_cache=False, return_dict=True).logits
+        finally:
+            handle.remove()
+        return states, list(logits.unbind(1))
 
     def _reached(self, at: int, has_image: bool) -> int:
         """The layer whose output stands at that place: layers that read an image are passed over without one."""
@@ -245,8 +350,11 @@ class DecoderAdapter:
         return at
 
     @contextmanager
-    def _recording(self, wanted: set[int]) -> Iterator[dict[int, Any]]:
-        recorded: dict[int, Any] = {}
+    def _recording(self, layers: Sequence[int], has_image: bool) -> Iterator[dict[int, Tensor]]:
+        """Gives a dictionary that holds the states (b, t, d) of these layers once the inner model has run inside."""
+        # `output_hidden_states=True` would keep every layer of the batch; hooks keep those that are asked for.
+        wanted = {layer: self._reached(layer % (len(self._layers) + 1), has_image) for layer in layers}
+        recorded: dict[int, Tensor] = {}
 
         def before(_module: Any, args: Any, kwargs: Any) -> None:
             recorded[0] = args[0] if args else kwargs["hidden_states"]
@@ -257,11 +365,19 @@ class DecoderAdapter:
 
             return hook
 
-        handles = [self._layers[at - 1].register_forward_hook(after(at)) for at in wanted if at]
-        if 0 in wanted:
+        def final(_module: Any, _args: Any, output: Any) -> None:
+            # after the final norm, which no layer's hook sees
+            recorded[len(self._layers)] = output.last_hidden_state
+
+        inside = set(wanted.values()) - {len(self._layers)}
+        handles = [self._layers[at - 1].register_forward_hook(after(at)) for at in inside if at]
+        handles.append(self._inner.register_forward_hook(final))
+        if 0 in inside:
             handles.append(self._layers[0].register_forward_pre_hook(before, with_kwargs=True))
+        states: dict[int, Tensor] = {}
         try:
-            yield recorded
+            yield states
+            states |= {layer: recorded[at] for layer, at in wanted.items()}
         finally:  # also after a failure: a hook left behind would record, and hold memory, for ever
             for handle in handles:
                 handle.remove()
@@ -319,6 +435,14 @@ def input_device(model: Any) -> Any:
 def computed_on(module: Any, otherwise: Any) -> Any:
     """The device accelerate computes a module on; `otherwise` where it is not accelerate's."""
     return getattr(getattr(module, "_hf_hook", None), "execution_device", None) or otherwise
+
+
+def _without_last(attended: Tensor, counts: list[int]) -> Tensor:
+    """(b, t) bool: `attended`, padded on the right, without the last `counts` tokens of each row."""
+    import torch
+
+    ends = attended.sum(1) - torch.tensor(counts, device=attended.device)
+    return torch.arange(attended.shape[1], device=attended.device) < ends[:, None]
 
 
 def _decoder_layers(model: Any) -> Any:

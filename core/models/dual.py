@@ -31,6 +31,7 @@ class DualAdapter:
 
     has_token_states = True
     can_generate = False
+    vocabulary = 0
 
     def __init__(self, facts: ModelFacts, model: Any, processor: Any) -> None:
         self.facts, self.model, self.processor = facts, model, processor

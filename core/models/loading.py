@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import ModelSpec
 from core.errors import ModelError, SpecError, nearest
 from core.fingerprint import canonical, hash_bytes, hash_folder
+from core.models.answer import check_template
 from core.models.base import Kind, ModelFacts
 from core.models.device import device, resolve_dtype
 from core.models.memory import check_memory, hub_parameters, stored_parameters
@@ -79,15 +80,22 @@ def check_model(spec: ModelSpec) -> ModelFacts:
     return facts
 
 
-def check_processor(spec: ModelSpec) -> None:
+def check_processor(spec: ModelSpec, answers: bool = False) -> None:
     """Read what lies beside the weights, as `load_model` will: processor, tokenizer, chat template (fetched where they
     are on the hub).
 
+    Args:
+        answers: whether the model is to be read where it answers.
+
     Raises:
         ModelError: one of them is missing or cannot be read.
+        NotAvailable: the chat template has no answer header, and one is needed.
     """
     facts = describe(spec)
-    _adapter_class(facts, _processor(facts))
+    processor = _processor(facts)
+    _adapter_class(facts, processor)
+    if answers:
+        check_template(facts, processor)
 
 
 def load_model(spec: ModelSpec) -> Adapter:

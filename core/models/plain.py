@@ -38,8 +38,8 @@ class PaliGemmaAdapter(DecoderAdapter):
         images = [[item.image if item.modality != "text" else self._dummy] for item in items]
         return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
 
-    def _inputs(self, items: list[Item]) -> tuple[Any, list[str], list[Prompt]]:
-        inputs, rendered, prompts = super()._inputs(items)
+    def _inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
+        inputs, rendered, prompts = super()._inputs(items, answer)
         if self.facts.preset == "study":
             inputs.pop("token_type_ids", None)
         return inputs, rendered, prompts

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.arrays import Codes
+from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
+from core.fingerprint import stage_key
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft, Folder
@@ -39,7 +41,17 @@ def cached_table(
         table.attrs = {}
         table.to_parquet(draft.path / "table.parquet", index=False)
 
-    folder = answer(run, question, arguments, write)
+    return _read_table(answer(run, question, arguments, write))
+
+
+def cached_table_if_there(run: Run, question: str, arguments: Mapping[str, Any]) -> pd.DataFrame | None:
+    """A table answer that was computed before; None where there is none yet."""
+    key = stage_key("answer", {"question": question, "arguments": dict(arguments)}, (run.key,))
+    folder = run.store.find("answer", key)
+    return None if folder is None else _read_table(folder)
+
+
+def _read_table(folder: Folder) -> pd.DataFrame:
     table = pd.read_parquet(folder.path / "table.parquet")
     table.attrs = dict(folder.facts["attrs"])
     return table
@@ -70,6 +82,13 @@ def fit_data(run: Run) -> FitData:
         )
 
     return run.memo(("fit_data",), collect)
+
+
+def query_clusters(run: Run) -> np.ndarray | None:
+    """Test queries that share a relevant candidate, by number (n,); None where none do."""
+    return run.memo(
+        ("query_clusters",), lambda: shared_answers(run.qrels("test").pairs, len(run.corpus.items("queries")))
+    )
 
 
 def variant_of(run: Run, variant: str | VariantSpec) -> VariantSpec:

@@ -17,6 +17,7 @@ import pandas as pd
 from core.analysis.arrays import unit_rows
 from core.analysis.concepts import measures
 from core.analysis.concepts.fidelity import dead_share, explained_variance_per_dimension, l0
+from core.analysis.concepts.modality_split import IMAGE_BELOW, TEXT_ABOVE
 from core.analysis.concepts.stability import NEARLY_SAME, SAME, match, span_overlap
 from core.analysis.retrieval.evaluation import Ranked
 from core.analysis.retrieval.ranking import rank_relevant
@@ -25,7 +26,6 @@ from core.questions.answers import cached_table
 from core.questions.comparisons import compared, rank_under, tidy
 from core.questions.concepts import table as concept_table
 from core.questions.labels import TEST_PARTS
-from core.questions.modality import IMAGE_BELOW, TEXT_ABOVE
 from core.questions.retrieval import evaluate
 from core.run import Run
 

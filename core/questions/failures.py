@@ -17,6 +17,7 @@ import pandas as pd
 
 from core.analysis.concepts import failures as science
 from core.analysis.concepts.measures import frequency
+from core.analysis.retrieval.evaluation import per_query
 from core.analysis.retrieval.ranking import Ranked
 from core.analysis.variants import VariantSpec, fit_variant, make_step
 from core.analysis.variants.fitdata import FitData
@@ -86,7 +87,8 @@ def switched_off(run: Run, variant: str | VariantSpec = "none", counts: Sequence
     of equal number.
 
     DataFrame[count, choice, draws, concepts, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p,
-    beyond_random, ..., queries]; choice: "deciding" or "random". gain: to the variant with nothing switched off;
+    beyond_random, ..., queries, draw_lowest, draw_highest]; choice: "deciding" or "random"; draw_*: recall@1 of the
+    worst and the best draw. gain: to the variant with nothing switched off;
     beyond_random: to the mean of the draws. attrs: chosen_on ("support", or "test" where there is no support split:
     then the gain is optimistic), variant.
     """
@@ -192,9 +194,11 @@ def _switch(run: Run, variant: VariantSpec, counts: tuple[int, ...], split: Spli
         named = ", ".join(str(k) for k in order[:count])
         deciding = compared(chosen, {"gain": before, "beyond_random": random})
         rows.append({"count": count, "choice": "deciding", "draws": 1, "concepts": named} | deciding)
+        each = [float(per_query(ranked, "recall@1").mean()) for ranked in random]
         rows.append(
             {"count": count, "choice": "random", "draws": len(SEEDS), "concepts": ""}
             | compared(random, {"gain": before})
+            | {"draw_lowest": min(each), "draw_highest": max(each)}
         )
     return tidy(rows, chosen_on=split, variant=str(variant))
 

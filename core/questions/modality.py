@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.concepts import measures as science
+from core.analysis.concepts.modality_split import IMAGE_BELOW, TEXT_ABOVE
 from core.questions.concepts import table
 from core.run import Run
 
-TEXT_ABOVE, IMAGE_BELOW = 0.9, 0.1
-"""Modality scores beyond which a concept counts as a text or an image concept."""
 BINS = 20
 MEASURES = ("energy", "attribution", "bridge")
 CURVE_POINTS = 400
@@ -23,7 +22,11 @@ CURVE_POINTS = 400
 @dataclass(frozen=True, eq=False)
 class ModalityScores:
     """The distribution of modality scores over concepts that have one. Shares are of those concepts, or of their
-    energy."""
+    energy.
+
+    Energy here is the mean on texts plus the mean on images, so that both modalities weigh alike however many items
+    there are of each.
+    """
 
     histogram: pd.DataFrame
     alive: int
@@ -56,7 +59,8 @@ def scores(run: Run) -> ModalityScores:
     frame = table(run)
     alive = frame[frame["energy"] > 0]
     scored = alive.dropna(subset=["modality_score"])
-    values, energy = scored["modality_score"].to_numpy(), scored["energy"].to_numpy()
+    values = scored["modality_score"].to_numpy()
+    energy = (scored["energy_text"] + scored["energy_image"]).to_numpy()  # both modalities weigh alike
     edges = np.linspace(0, 1, BINS + 1)
     count, _ = np.histogram(values, bins=edges)
     weight, _ = np.histogram(values, bins=edges, weights=energy)

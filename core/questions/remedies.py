@@ -20,10 +20,11 @@ from core.analysis.retrieval import Ranked
 from core.analysis.retrieval.corrections import BankSource, fit_correction, rank_relevant_corrected
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
+from core.config import Place
 from core.questions.answers import cached_table, fit_data, fitted, transformed, variant_of
 from core.questions.comparisons import compared, holm, statistics_words, tidy
 from core.questions.retrieval import evaluate
-from core.questions.views import evaluate_view
+from core.questions.views import evaluate_view, evaluate_words
 from core.records import EmbeddingView
 from core.run import Run, list_runs
 
@@ -47,6 +48,8 @@ VIEW_SETTINGS = {
     "pooling": 'poolings = ["mean", "last", "max", "min"]',
     "mask": 'masks = ["all", "no-image", "no-prompt"]',
 }
+READING = "reading"
+"""Kind of a row that reads behind the answer header (`core/models/answer.py`)."""
 BEFORE_CORRECTION = (("", "none"), (" after centring", "center"), (" after ReAlign", "realign"))
 
 
@@ -54,9 +57,9 @@ def remedies(run: Run) -> pd.DataFrame:
     """DataFrame[remedy, kind, setting, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, beyond_realign,
     ..., p_holm, fitted_on, queries].
 
-    kind: baseline, transform, score correction, layer, pooling, token mask, prompt. gain: recall@1 against the raw
-        cosine of the run's
-    first view; beyond_realign: against ReAlign of that view; p_holm: of the gain, over all rows but the baseline.
+    kind: baseline, transform, score correction, layer, pooling, token mask, reading, prompt. gain: recall@1 against the
+    raw cosine of the run's first view; beyond_realign: against ReAlign of that view; p_holm: of the gain, over all rows
+    but the baseline.
     attrs["notes"]: what cannot be compared here and how to add it.
     """
     partners = prompt_partners(run)
@@ -77,7 +80,7 @@ def remedies(run: Run) -> pd.DataFrame:
 
 def _table(run: Run, partners: list[Run]) -> pd.DataFrame:
     raw, realign = (evaluate(run, variant).evaluation.ranked for variant in ("none", "realign"))
-    settings = (*_transforms(run), *_corrections(run), *_views(run), *_prompts(run, partners))
+    settings = (*_transforms(run), *_corrections(run), *_views(run), *_words(run), *_prompts(run, partners))
     baselines = {"gain": [raw], "beyond_realign": [realign]}
     rows = [
         head | compared([ranked], baselines)
@@ -135,14 +138,27 @@ def _views(run: Run) -> Iterator[Row]:
     for view in run.views[1:]:
         if field := _field(run.view, view):
             kind, words = VIEW_KINDS[field], f"{field} {getattr(view, field)}"
+            if field == "pooling" and view.pooling == "answer":
+                kind, words = READING, "read where the answer begins"
             for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
                 head = _head(words + suffix, kind, f"{view} / {variant}", statistics_words(run, variant))
                 yield head, evaluate_view(run, view, variant).ranked
 
 
+def _words(run: Run) -> Iterator[Row]:
+    """Next words, where they are stored."""
+    names: dict[Place, str] = {
+        "answer": "next words where the answer begins",
+        "last": "next words at the last token",
+    }
+    for place in run.spec.embedding.words:
+        yield _head(names[place], READING, f"words at {place}", "nothing"), evaluate_words(run, place).ranked
+
+
 def _field(first: EmbeddingView, view: EmbeddingView) -> str:
-    """The single field in which a view differs from the first; empty for more than one."""
-    changed = [name for name in VIEW_KINDS if getattr(view, name) != getattr(first, name)]
+    """The single field in which a view differs from the first; empty for more than one. An answer has no other mask."""
+    fields = [name for name in VIEW_KINDS if name != "mask" or view.pooling != "answer"]
+    changed = [name for name in fields if getattr(view, name) != getattr(first, name)]
     return changed[0] if len(changed) == 1 else ""
 
 

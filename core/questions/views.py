@@ -1,10 +1,11 @@
-"""Evaluation of embeddings other than a run's first view: other layers, poolings, token masks."""
+"""Evaluation of what a run stores beside its first view: other layers, poolings and token masks, and next words."""
 
 from __future__ import annotations
 
 from core.analysis import retrieval as science
 from core.analysis.variants import FitData, VariantSpec, apply_variant, fit_variant
-from core.questions.answers import answer, variant_of
+from core.config import Place
+from core.questions.answers import answer, query_clusters, variant_of
 from core.records import EmbeddingView
 from core.run import Run
 from core.store import Draft
@@ -22,4 +23,18 @@ def evaluate_view(run: Run, view: EmbeddingView, variant: str | VariantSpec = "n
             draft.save(key, values)
 
     folder = answer(run, "evaluate-view", {"view": str(view), "variant": str(spec)}, write)
-    return science.evaluate(science.Ranked.from_arrays(folder.array))
+    return science.evaluate(science.Ranked.from_arrays(folder.array, query_clusters(run)))
+
+
+def evaluate_words(run: Run, place: Place) -> science.Evaluation:
+    """Retrieval with the stored next-word distributions at a place, as learned sparse retrievers score: by the dot
+    product of the square roots of their largest probabilities."""
+
+    def write(draft: Draft) -> None:
+        queries, candidates = run.words("queries", place), run.words("candidates", place)
+        ranked = science.rank_relevant(queries, candidates, run.qrels("test").pairs)
+        for key, values in ranked.arrays().items():
+            draft.save(key, values)
+
+    folder = answer(run, "evaluate-words", {"place": place}, write)
+    return science.evaluate(science.Ranked.from_arrays(folder.array, query_clusters(run)))

@@ -25,9 +25,12 @@ ABOVE, ROW, GAP = 210, 19, 16
 """Pixels: the curve, one row of choices, and what is between them."""
 
 
-def curve(table: pd.DataFrame, choices: Sequence[str], unit: str) -> go.Figure:
+def curve(table: pd.DataFrame, choices: Sequence[str], unit: str, reference: float = 0.0) -> go.Figure:
     """Value and interval of every setting, and its choices: [value, low, high, outcome, default, and one column of
-    texts per choice]; `unit`: percent or points."""
+    texts per choice].
+
+    `unit`: percent or points; `reference`: where the number changes sides.
+    """
     table = table[table["value"].notna()].sort_values("value", kind="stable").reset_index(drop=True)
     rows = [(name, value) for name in choices for value in table[name].drop_duplicates()]
     below = ROW * len(rows)
@@ -46,7 +49,7 @@ def curve(table: pd.DataFrame, choices: Sequence[str], unit: str) -> go.Figure:
         marker={"color": "rgba(0,0,0,0)", "size": 17, "line": {"color": base.BEFORE, "width": 2}},
     )  # fmt: skip
     _choices(figure, table, rows)
-    figure.add_hline(y=0, row=1, col=1, line={"color": base.BEFORE, "width": 1})
+    figure.add_hline(y=reference, row=1, col=1, line={"color": base.BEFORE, "width": 1})
     base.legend_above(base.finish(figure, total + 60))
     figure.update_xaxes(showticklabels=False, showgrid=False, range=[-0.8, len(table) - 0.2])
     figure.update_yaxes(row=1, col=1, **_ticks(unit))

@@ -1,6 +1,7 @@
 """The study's claims on the chosen runs, as `core.exhibits.claims` judges them: nothing is judged here.
 
-Overview draws a card per claim, the Lesson one line. Both show the same records, for the metric that the user chose.
+Overview draws a card per claim, the Lesson a line, the Exhibits page the whole specification curve. All show the same
+records, for the recall that the user chose.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+import pandas as pd
 import streamlit as st
 
 from core.exhibits import Verdict
 from core.exhibits.claims import METRIC, Claim, Question
+from core.exhibits.shared.records import Setting
 from dashboard import data, state, words
+from dashboard.charts import specification as charts_specification
 from dashboard.parts import widgets
 from dashboard.words import exhibits as exhibit_words
 
@@ -24,6 +28,8 @@ SEE = {
     4: ("retrieval", "See before and after"),
 }
 """Claim -> the page that shows more, and its label."""
+POLL = 4
+"""Seconds between two looks at curves that are being computed."""
 
 
 def pick_metric() -> str:
@@ -47,16 +53,28 @@ def metric() -> str:
     return chosen if chosen in METRICS else METRIC
 
 
-def card(question: Question, claims: Sequence[Claim], runs: Sequence[str]) -> None:
-    """One claim on the chosen runs: what the study says, each verdict, and the ways to more."""
+@st.fragment(run_every=POLL)
+def waiting(keys: Sequence[str], metric: str) -> None:
+    """Say that curves are being computed, and draw the page again once they are there."""
+    st.caption(f":material/hourglass_top: {exhibit_words.PENDING}")
+    if not data.claims(tuple(keys), metric).pending:
+        st.rerun()
+
+
+# -- a card and a line -----------------------------------------------------------------------------------------------
+
+
+def card(question: Question, judged: data.Judged, keys: Sequence[str], metric: str) -> None:
+    """One claim on the chosen runs: what the study says, each verdict with its settings, and the ways to more."""
     st.markdown(f"**Claim {question.number} · {question.title}**", help=exhibit_words.CLAIM_HELP)
     widgets.html(f'<p class="lens-note">{escape(question.statement)}</p>')
-    mine = [claim for claim in claims if claim.claim == question.number]
+    mine = [claim for claim in judged.claims if claim.claim == question.number]
     for claim in mine:
-        widgets.html(verdict(claim))
+        widgets.html(verdict(claim, data.claim_settings(claim, tuple(keys), metric)))
     if not mine:
-        widgets.html(f'<p class="lens-verdict">{escape(exhibit_words.NO_CLAIM.format(runs=" and ".join(runs)))}</p>')
-    aside = list(dict.fromkeys(v for claim in mine for v in claim.beside))
+        runs = " and ".join(map(data.name, keys))
+        widgets.html(f'<p class="lens-verdict">{escape(exhibit_words.NO_CLAIM.format(runs=runs))}</p>')
+    aside = list(dict.fromkeys(one for claim in mine for one in claim.beside))
     if aside:
         widgets.html(beside(aside))
     with st.container(horizontal=True, gap="medium"):
@@ -65,20 +83,23 @@ def card(question: Question, claims: Sequence[Claim], runs: Sequence[str]) -> No
         state.link("exhibits", "Every number and the rule", icon=":material/gavel:", exhibit=question.exhibit)
 
 
-def verdict(claim: Claim) -> str:
-    """A verdict as HTML: badge, number with interval and n, the settings it holds under, and the reason."""
+def verdict(claim: Claim, settings: Sequence[Setting]) -> str:
+    """A verdict as HTML: outcome, number with interval and n, one mark per setting, and the reason."""
     where = f'<span class="lens-on">{escape(claim.on)}</span>'
-    parts = [f'<div class="lens-claim-head">{outcome_badge(claim.outcome)}{where}{settings(claim)}</div>']
+    parts = [f'<div class="lens-claim-head">{outcome_badge(claim.outcome)}{where}{remark(claim)}</div>']
     if claim.value is not None:
         parts.append(f'<div class="lens-big">{escape(number(claim))} <small>{escape(basis(claim))}</small></div>')
-    parts.append(f'<p class="lens-verdict">{in_brackets(claim.why)}</p>')
+    parts.append(strip(claim, settings))
+    why = exhibit_words.emphasised(escape(reason(claim)))
+    parts.append(f'<p class="lens-verdict" title="{escape(claim.why)}">{why}</p>')
     return f'<div class="lens-claim" aria-label="{_label(claim)}">{"".join(parts)}</div>'
 
 
 def line(claim: Claim) -> str:
     """A verdict as one line of HTML, for the Lesson."""
     what = f"<b>Claim {claim.claim}</b> of the study on {escape(claim.on)}: {outcome_badge(claim.outcome)}"
-    return f'<p class="lens-verdict" aria-label="{_label(claim)}">{what} {settings(claim)} {in_brackets(claim.why)}</p>'
+    why = exhibit_words.emphasised(escape(claim.why))
+    return f'<p class="lens-verdict" aria-label="{_label(claim)}">{what} {why}</p>'
 
 
 def outcome_badge(outcome: str) -> str:
@@ -104,25 +125,31 @@ def basis(claim: Claim) -> str:
     return ", ".join(written)
 
 
-def settings(claim: Claim) -> str:
-    """`agrees in 17 of 24 settings, depends on metric` as HTML; empty where there are none."""
-    if claim.settings is None:
-        return ""
-    text = f"agrees in {claim.settings.agrees} of {claim.settings.of} settings"
+def remark(claim: Claim) -> str:
+    """Beside the badge: the settings that agree and what they depend on, or what the sample could have shown."""
+    texts = []
+    if claim.settings is not None:
+        texts.append(f"agrees in {claim.settings.agrees} of {claim.settings.of} settings")
     if claim.depends_on:
-        text += f", depends on {exhibit_words.choice(claim.depends_on)}"
-    return f'<span class="lens-dim">{escape(text)}</span>'
+        texts.append(f"depends on {claim.depends_on}")
+    if claim.detectable is not None:
+        texts.append(f"could have shown {exhibit_words.points(claim.detectable).lstrip('+')} points or more")
+    return f'<span class="lens-dim">{escape("; ".join(texts))}</span>' if texts else ""
+
+
+def reason(claim: Claim) -> str:
+    """The verdict's sentence without the clauses that stand beside the badge already; a tooltip has all of it."""
+    clauses = claim.why.split("; ")
+    return "; ".join(one for one in clauses if not one.startswith(("agrees in ", "the smallest difference ")))
 
 
 def beside(verdicts: Sequence[Verdict]) -> str:
     """What stands beside the claim, quieter than the claim."""
-    lines = [f'<p class="lens-verdict">{outcome_badge(one.outcome)} {in_brackets(one.why)}</p>' for one in verdicts]
+    lines = [
+        f'<p class="lens-verdict">{outcome_badge(one.outcome)} {exhibit_words.emphasised(escape(one.why))}</p>'
+        for one in verdicts
+    ]
     return f'<div class="lens-beside"><p class="lens-note">{exhibit_words.BESIDE_CLAIM}</p>{"".join(lines)}</div>'
-
-
-def in_brackets(text: str) -> str:
-    """As HTML: intervals in brackets step back; negative numbers have a minus."""
-    return exhibit_words.emphasised(escape(text))
 
 
 def _label(claim: Claim) -> str:
@@ -130,6 +157,67 @@ def _label(claim: Claim) -> str:
     return f"Claim {claim.claim} on {escape(claim.on)}"
 
 
-def of_runs(keys: Sequence[str], metric: str) -> tuple[Claim, ...]:
-    """The claims on these runs, whose order is that of the keys."""
-    return data.claims(tuple(keys), metric)
+# -- the specification curve -----------------------------------------------------------------------------------------
+
+
+def strip(claim: Claim, settings: Sequence[Setting]) -> str:
+    """One mark per setting on a line as HTML: left to right by its number, the default ringed, the reference a tick."""
+    marks = [(one, one.value) for one in settings if one.value is not None]
+    if len(marks) < 2:
+        return ""
+    reference = exhibit_words.REFERENCES.get(claim.metric, 0.0)
+    ends = [reference, *(value for _, value in marks)]
+    low, span = min(ends), (max(ends) - min(ends)) or 1.0
+
+    def at(value: float) -> str:
+        return f"{100 * (value - low) / span:.2f}%"
+
+    # The default is drawn last, so that no other mark hides it.
+    dots = [
+        f'<i class="{exhibit_words.OUTCOMES.get(one.outcome, "partly")}{" default" if one.default else ""}"'
+        f' style="left:{at(value)}" title="{escape(_described(claim, one))}"></i>'
+        for one, value in sorted(marks, key=lambda mark: mark[0].default)
+    ]
+    ends_written = [exhibit_words.claim_number(claim.metric, end, short=True) for end in (low, low + span)]
+    tick = f'<u style="left:{at(reference)}"></u>'
+    return (
+        f'<div class="lens-strip" role="img" aria-label="{len(marks)} settings">{tick}{"".join(dots)}</div>'
+        f'<div class="lens-strip-ends"><span>{ends_written[0]}</span><span>{ends_written[1]}</span></div>'
+    )
+
+
+def curve(claim: Claim, keys: Sequence[str], metric: str) -> None:
+    """The whole curve as a figure: every setting with its interval, and its choices below."""
+    settings = data.claim_settings(claim, tuple(keys), metric)
+    if len(settings) < 2 or claim.settings is None:
+        return
+    table, choices = settings_table(settings)
+    title = f"{claim.on}: agrees in {claim.settings.agrees} of {claim.settings.of} settings"
+    title += f", depends on {claim.depends_on}" if claim.depends_on else ""
+    unit = "percent" if claim.metric == "share" else "points"
+    reference = exhibit_words.REFERENCES.get(claim.metric, 0.0)
+    chart = charts_specification.curve(table, choices, unit, reference)
+    key = f"settings-{claim.exhibit}-{claim.on.replace(', ', '-')}"
+    widgets.figure(title, chart, key, table, exhibit_words.CURVE_NOTE, help=exhibit_words.CURVE_HELP)
+
+
+def settings_table(settings: Sequence[Setting]) -> tuple[pd.DataFrame, list[str]]:
+    """The settings as rows [on, value, low, high, n, outcome, default, one column per choice], and those choices that
+    differ between settings."""
+    names = list(dict.fromkeys(name for one in settings for name in one.choices))
+    rows = []
+    for one in settings:
+        numbers = {"on": one.on, "value": one.value, "low": one.low, "high": one.high, "n": one.n}
+        written = {exhibit_words.label(name): exhibit_words.option(name, one.choices.get(name)) for name in names}
+        rows.append(numbers | {"outcome": one.outcome, "default": one.default} | written)
+    table = pd.DataFrame(rows)
+    labels = [exhibit_words.label(name) for name in names]
+    return table, [label for label in labels if table[label].nunique() > 1]
+
+
+def _described(claim: Claim, setting: Setting) -> str:
+    """A setting in words, for its tooltip."""
+    assert setting.value is not None
+    choices = [f"{exhibit_words.label(n)}: {exhibit_words.option(n, v)}" for n, v in setting.choices.items()]
+    written = exhibit_words.claim_number(claim.metric, setting.value)
+    return f"{written}, {setting.outcome}. {'; '.join(choices)}"

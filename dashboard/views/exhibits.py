@@ -10,7 +10,7 @@ from core.exhibits import Exhibit, Option, Shown, Value, Verdict
 from core.exhibits.shared.present import Readable
 from dashboard import data, state
 from dashboard.charts import exhibits as charts_exhibits
-from dashboard.parts import widgets
+from dashboard.parts import claims, widgets
 from dashboard.words import count
 from dashboard.words import exhibits as words
 
@@ -106,6 +106,22 @@ def verdict_lines(about: str, run: str, verdicts: list[tuple[str, Verdict]], abo
     return "".join(lines)
 
 
+def curves(result: Shown) -> None:
+    """The specification curve of each verdict, where the exhibit judges one of the study's claims."""
+    questions = [one for one in data.claim_questions() if one.exhibit == result.exhibit.name]
+    metric = str(result.options.get("metric", claims.METRIC))
+    keys = tuple(choice.key for choice in data.runs() if choice.name in result.runs)
+    if not questions or not keys:
+        return
+    judged = data.claims(keys, metric)
+    mine = [one for one in judged.claims if one.claim == questions[0].number and one.settings]
+    grid = st.grid(min(len(mine), 2), min_column_width=NARROWEST, gap="medium") if mine else None
+    for claim in mine:
+        assert grid is not None
+        with grid.cell():
+            claims.curve(claim, keys, metric)
+
+
 def pictured(drawn: list[charts_exhibits.Drawn], result: Shown) -> None:
     """The figures, side by side where there are several and room, with their data to download."""
     grid = st.grid(min(len(drawn), 3), min_column_width=NARROWEST, gap="medium")
@@ -198,16 +214,18 @@ def page() -> None:
     selection = state.current()
     widgets.heading("exhibits")
     exhibit = choose()
-    widgets.html(f'<p class="lens-story">{escape(exhibit.claim)}</p>')
-    grid = st.grid(1 + len(exhibit.options), min_column_width=170, gap="small")
-    with grid.cell():
-        keys = chosen_runs(selection)
+    # The slot below is emptied before the title changes: the browser keeps what a script has not redrawn yet, and the
+    # verdicts of the exhibit before must never stand under this one's title.
+    above, place = st.container(), st.empty()
     chosen = []
-    for option in exhibit.options:
+    with above:
+        widgets.html(f'<p class="lens-story">{escape(exhibit.claim)}</p>')
+        grid = st.grid(1 + len(exhibit.options), min_column_width=170, gap="small")
         with grid.cell():
-            chosen.append((option.name, option_widget(option)))
-    # One slot, emptied first: while this exhibit is computed, the verdicts of the one before must not stay on screen.
-    place = st.empty()
+            keys = chosen_runs(selection)
+        for option in exhibit.options:
+            with grid.cell():
+                chosen.append((option.name, option_widget(option)))
     with widgets.guard():
         names = ", ".join(map(data.name, keys))
         with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
@@ -229,6 +247,7 @@ def body(result: Shown) -> None:
         verdicts(result, wide=True)
         if drawn:
             pictured(drawn, result)
+    curves(result)
     if len(result.table):
         tables(result)
     fidelity(result)

@@ -46,9 +46,14 @@ def notes(text: str) -> None:
 
 def verdicts(run: str, other: str | None, number: int | None) -> None:
     """The verdicts on the study's claim that the step is about, as the Overview shows them."""
+    if number is None:
+        return
+    keys, metric = tuple(key for key in (run, other) if key), claims.metric()
     with widgets.guard():
-        judged = claims.of_runs([key for key in (run, other) if key], claims.metric()) if number else ()
-        widgets.html("".join(claims.line(claim) for claim in judged if claim.claim == number))
+        judged = data.claims(keys, metric)
+        widgets.html("".join(claims.line(claim) for claim in judged.claims if claim.claim == number))
+        if judged.pending:
+            claims.waiting(keys, metric)
 
 
 def below(chosen: Subject, at: int) -> None:

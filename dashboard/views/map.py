@@ -24,7 +24,7 @@ def waiting(run: str, variant: str, index: int) -> bool:
         st.markdown(f"**No map of “{words.variant_name(variant)}” yet**")
         seconds = max(5, round(min(items, 5000) / 120))
         st.markdown(
-            f"UMAP of {count(min(items, 5000))} items takes about {seconds} seconds on a laptop; the map is kept."
+            f"UMAP of {count(min(items, 5000))} items takes about {seconds} seconds on a laptop; the map is cached."
         )
         make = {f"make-map-{index}": variant}
         st.button(

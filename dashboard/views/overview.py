@@ -39,11 +39,13 @@ def study_claims(run: str, other: str | None, metric: str) -> None:
     """A card per claim, with the verdicts that the command `claims` prints."""
     keys = [key for key in (run, other) if key]
     with widgets.guard():
-        judged, names = claims.of_runs(keys, metric), [data.name(key) for key in keys]
+        judged = data.claims(tuple(keys), metric)
+        if judged.pending:
+            claims.waiting(keys, metric)
         grid = st.grid(2, min_column_width=300, gap="small", border=True)
         for question in data.claim_questions():
             with grid.cell():
-                claims.card(question, judged, names)
+                claims.card(question, judged, keys, metric)
 
 
 def pooling(run: str, metric: str) -> None:

@@ -34,6 +34,9 @@ LABELS: dict[str, str] = {
     "beyond_centring_p": "p, beyond centring",
     "beyond_realign": "Beyond ReAlign, points",
     "beyond_realign_p": "p, beyond ReAlign",
+    "beyond_no_header": "Beyond no header, points",
+    "beyond_no_header_p": "p, beyond no header",
+    "reading": "Read from",
     "realign_ahead": "ReAlign ahead by, points",
     "realign_ahead_p": "p, ReAlign ahead",
     "narrowed": "Gap narrowed by, points",
@@ -54,6 +57,9 @@ LABELS: dict[str, str] = {
     "overlap": "Overlap",
     "set_size": "Concepts in each set",
     "pairs": "Pairs",
+    "least": "Least firings",
+    "counted": "Concepts counted",
+    "sets": "Sets compared",
     "energy_held": "Energy held",
     "needed": "Concepts needed",
     "alive": "Concepts that fire",
@@ -188,9 +194,19 @@ CLAIM_HELP = (
     "The verdict of one exhibit of the study on these runs; the same on the Overview, in the Lesson, on the Exhibits"
     " page and from `retrieval-lens claims`."
 )
+REFERENCES = {"share": 0.5}
+"""Where a claim's number changes sides: half of the concepts; 0 for differences."""
+PENDING = "The other settings of these claims are being computed; verdicts marked so may change."
+CURVE_NOTE = (
+    "One mark per setting, in the order of its number; ringed: the default. Below: the choices of each setting."
+)
+CURVE_HELP = (
+    "The same question under every setting that can be had (Simonsohn, Simmons and Nelson 2020). A claim that some"
+    " settings confirm and others contradict depends on a choice."
+)
 NO_CLAIM = "The study makes this claim of multimodal LLMs only; {runs} can only stand beside it."
 BESIDE_CLAIM = "Beside the claim"
-COMPUTING = "Computing “{title}” on {runs}. The first time it takes seconds to minutes; the answer is kept."
+COMPUTING = "Computing “{title}” on {runs}. The first time it takes seconds to minutes; the answer is cached."
 ABOUT = {
     "claim": (
         "The claim, on these runs",
@@ -203,7 +219,22 @@ ABOUT = {
     ),
 }
 ANSWER = "The answer, on these runs"
-OPTIONS = {"metric": "Judged by", "along": "Removed along", "then": "Followed by"}
+OPTIONS = {
+    "metric": "Judged by",
+    "along": "Removed along",
+    "then": "Followed by",
+    "task": "Task",
+    "least": "Least firings",
+    "counted": "Concepts counted",
+    "items": "Items of each modality",
+    "dictionary": "Dictionary",
+    "dominates": "Text must be more than",
+    "shuffles": "Shuffles",
+    "share": "Size of the set",
+    "sets": "Sets compared",
+    "statistics": "Whose statistics",
+    "beta": "Shrinkage",
+}
 """Labels of options that differ from those of columns."""
 SHEETS = {"": "The numbers", "concept": "Concepts that decide failures", "switched off": "With concepts switched off"}
 ALONG = {"share": "% of the concepts", "rank": "directions"}
@@ -230,11 +261,6 @@ def claim_number(metric: str, value: float, short: bool = False) -> str:
     if metric == "share":
         return percent(value).removesuffix("%" if short else "")
     return points(value) if short else f"{points(value)} points"
-
-
-def choice(name: str) -> str:
-    """An option of an exhibit, inside a sentence."""
-    return (OPTIONS.get(name) or label(name)).lower()
 
 
 def emphasised(text: str) -> str:

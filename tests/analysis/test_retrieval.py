@@ -1,5 +1,7 @@
 """Ranking and metrics against full sorting, ir-measures, scipy, and by hand."""
 
+from dataclasses import replace
+
 import ir_measures
 import numpy as np
 import pytest
@@ -148,7 +150,7 @@ def test_permuting_candidates_and_queries_changes_no_metric(task):
 
 
 def test_bootstrap_is_seeded_and_near_scipys(task):
-    ranked = r.rank_relevant(*task)
+    ranked = replace(r.rank_relevant(*task), clusters=None)  # scipy draws queries one by one
     one, same, other = (r.evaluate(ranked, seed=s).ci95 for s in (0, 0, 1))
     assert one == same != other
     values = r.per_query(ranked, "mrr")
@@ -161,11 +163,11 @@ def test_bootstrap_is_seeded_and_near_scipys(task):
 
 
 def test_bootstrap_in_blocks_is_the_same(monkeypatch):
-    from core.analysis.retrieval import evaluation
+    from core.analysis.retrieval import resampling
 
     table = np.random.default_rng(0).random((50, 2))
     whole = r.bootstrap_means(table, 300)
-    monkeypatch.setattr(evaluation, "_BLOCK", 170)
+    monkeypatch.setattr(resampling, "_BLOCK", 170)
     np.testing.assert_array_equal(whole, r.bootstrap_means(table, 300))
 
 
@@ -240,3 +242,20 @@ def test_no_queries_is_unknown():
     result = r.evaluate(r.rank_relevant(np.zeros((0, 3)), np.eye(3), np.zeros((0, 2), int)))
     assert result.queries == 0
     assert np.isnan([result.mrr, *result.ci95["mrr"], result.value("mrr")]).all()
+
+
+@pytest.mark.parametrize("block", [7, 4096])
+def test_sparse_rows_rank_as_the_same_rows_written_out(block, monkeypatch):
+    """Next-word distributions: few entries of many, not of unit length, duplicates among the candidates."""
+    from scipy.sparse import csr_matrix
+
+    monkeypatch.setattr(ranking, "QUERY_BLOCK", 33)
+    rng = np.random.default_rng(8)
+    rows = np.where(rng.random((210, 900)) < 0.03, rng.random((210, 900)), 0).astype(np.float32)
+    queries, candidates = rows[:80], np.vstack([rows[80:], rows[80:100]])
+    pairs = np.array([(i, j) for i in range(78) for j in rng.choice(150, rng.integers(1, 4), replace=False)])
+    dense = r.rank_relevant(queries, candidates, pairs)
+    sparse = r.rank_relevant(csr_matrix(queries), csr_matrix(candidates), pairs, block=block)
+    assert (dense.first > dense.pessimistic.min()).any() and (dense.pessimistic != dense.first).any()
+    for name, values in dense.arrays().items():
+        np.testing.assert_allclose(sparse.arrays()[name], values, rtol=1e-12, err_msg=name)

@@ -47,6 +47,21 @@ class Exported:
             p: sp.load_npz(folder / f"codes_{p}.npz").tocsr().astype(np.float64) for p in ("queries", "candidates")
         }
         self.dictionary = np.load(folder / "dictionary.npy").astype(np.float64)
+        self.offset = {p: np.load(folder / f"offset_{p}.npy").astype(np.float64) for p in ("queries", "candidates")}
+
+    def support(self, name: str) -> np.ndarray:
+        """An array of the support split."""
+        return np.load(self.folder / f"support_{name}.npy").astype(np.float64)
+
+    def support_pairs(self) -> list[tuple[int, int]]:
+        """Rows (query, candidate) of the support split."""
+        qrels = pd.read_parquet(self.folder / "support_qrels.parquet")
+        rows = {}
+        for side in ("queries", "candidates"):
+            ids = pd.read_parquet(self.folder / f"support_{side}.parquet")["id"]
+            rows[side] = {i: n for n, i in enumerate(ids)}
+        both = zip(qrels["query-id"], qrels["corpus-id"], strict=True)
+        return [(rows["queries"][q], rows["candidates"][c]) for q, c in both]
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +189,43 @@ def test_codes_and_dictionary_fit_the_embeddings(exported: dict[str, Exported]) 
         np.testing.assert_allclose(np.linalg.norm(e.dictionary, axis=1), 1, atol=1e-4)
         assert (e.codes["queries"].data >= 0).all()
         assert e.codes["queries"].shape == (len(e.queries), len(e.dictionary))
+
+
+def test_reconstructions_are_those_whose_fidelity_is_told(exported: dict[str, Exported], demo_store: object) -> None:
+    """z D + offset from the folder alone: its explained variance is the one `show` prints."""
+    e = exported["demo"]
+    rows = {"queries": e.queries, "candidates": e.candidates}
+    rebuilt = {p: e.codes[p] @ e.dictionary + e.offset[p] for p in rows}
+    x, y = (np.concatenate([of["queries"], of["candidates"]]) for of in (rows, rebuilt))
+    explained = 1 - ((x - y) ** 2).sum() / ((x - x.mean(axis=0)) ** 2).sum()
+    figures = {row["figure"]: row["value"] for row in cli("show", "demo", "--json")["sae"]}
+    assert figures["explained variance"] == pytest.approx(explained, abs=1e-4)
+    without = (
+        1
+        - ((x - np.concatenate([e.codes[p] @ e.dictionary for p in rows])) ** 2).sum()
+        / ((x - x.mean(axis=0)) ** 2).sum()
+    )
+    assert abs(without - explained) > 1e-3, "the offset matters"
+
+
+@pytest.mark.parametrize("run", ["demo", "demo-task7"])
+def test_removal_fitted_on_the_support_split_from_the_folder_alone(
+    run: str, exported: dict[str, Exported], demo_store: object
+) -> None:
+    """Eqs 6 and 8-10: attribution on support pairs, the top 1% of the dictionary projected out, test queries ranked."""
+    e = exported[run]
+    zq, zc = (sp.load_npz(e.folder / f"support_codes_{s}.npz").toarray() for s in ("queries", "candidates"))
+    pairs = np.array(e.support_pairs())
+    a, b = zq[pairs[:, 0]].astype(np.float64), zc[pairs[:, 1]].astype(np.float64)
+    d = e.dictionary
+    attribution = (a * (b @ d @ d.T) + b * (a @ d @ d.T)).mean(axis=0)
+    top = np.argsort(-attribution, kind="stable")[: max(1, round(0.01 * len(d)))]
+    _, s, vt = np.linalg.svd(d[top], full_matrices=False)
+    kept = int(np.searchsorted(np.cumsum(s**2) / (s**2).sum(), 0.99)) + 1
+    v = vt[:kept]
+    removed = [x - x @ v.T @ v for x in (e.queries, e.candidates)]
+    assert_recall(cli("evaluate", run, "--remove-top", "0.01", "--json"), *removed, e)
+    assert len(e.support("queries")) == len(zq) and e.support("candidates").shape[1] == d.shape[1]
 
 
 def test_demo_candidates_are_unique(exported: dict[str, Exported]) -> None:

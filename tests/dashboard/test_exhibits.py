@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
-from dashboard_driver import show, texts
+from dashboard_driver import Tab, show, texts
 from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
@@ -58,3 +59,28 @@ def test_a_run_that_cannot_take_part_is_named_and_nothing_else_breaks(small_stor
     app = page(run="small-clip", other="none", exhibit="figure-4")
     assert not app.exception
     assert "dual encoder" in texts(app)
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_the_verdicts_of_one_exhibit_never_stand_under_the_title_of_the_next(tab: Tab) -> None:
+    tab.open("exhibits", run="small", other="small-clip", exhibit="table-3")
+    tab.page.locator(".lens-verdict").first.wait_for()
+    # Every change of the page is checked by the browser itself, so that no moment is missed.
+    tab.page.evaluate(
+        """title => {
+            const texts = name => [...document.querySelectorAll(name)].map(one => one.textContent);
+            const before = new Set(texts('.lens-verdict'));
+            window.mixed = 0;
+            new MutationObserver(() => {
+                const next = texts('.lens-story').includes(title);
+                if (next && texts('.lens-verdict').some(text => before.has(text))) window.mixed += 1;
+            }).observe(document.body, {subtree: true, childList: true, characterData: true});
+        }""",
+        EXHIBITS["table-7"].claim,
+    )
+    tab.page.get_by_label("Exhibit", exact=True).click()
+    tab.page.get_by_role("option", name=re.compile("^Table 7")).click()
+    tab.page.get_by_text(EXHIBITS["table-7"].claim, exact=True).wait_for()
+    tab.settle("exhibits").healthy()
+    assert tab.page.evaluate("window.mixed") == 0

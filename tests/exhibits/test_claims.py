@@ -23,7 +23,7 @@ KEYS = ["claim", "exhibit", "on", "outcome", "metric", "value", "low", "high", "
 @pytest.mark.parametrize("pair", PAIRS)
 def test_claims_are_the_exhibits_verdicts(pair: tuple[str, str], metric: str, runs: Mapping[str, Run]) -> None:
     chosen = [runs[name] for name in pair]
-    judged = claims(chosen, metric)
+    judged = claims(chosen, metric, curves="cached")
     for question in QUESTIONS:
         options = {"metric": metric} if any(o.name == "metric" for o in EXHIBITS[question.exhibit].options) else {}
         shown = show_exhibit(question.exhibit, chosen, **options)
@@ -34,7 +34,7 @@ def test_claims_are_the_exhibits_verdicts(pair: tuple[str, str], metric: str, ru
 
 
 def test_the_claims_name_four_exhibits_in_the_studys_order(runs: Mapping[str, Run]) -> None:
-    judged = claims([runs["demo"], runs["demo-clip"]])
+    judged = claims([runs["demo"], runs["demo-clip"]], curves="cached")
     assert list(dict.fromkeys((c.claim, c.exhibit) for c in judged)) == [
         (1, "figure-2"), (2, "table-1"), (3, "table-2"), (4, "table-3"),
     ]  # fmt: skip

@@ -97,7 +97,7 @@ def test_json_says_everything_the_page_says(runs: dict[str, Run]) -> None:
     shown = show_exhibit("table-3", [runs["demo"]], metric="recall@1")
     told = json.loads(json.dumps(shown.to_json(), default=float))
     assert told["exhibit"] == "table-3"
-    assert told["options"] == {"metric": "recall@1", "statistics": "per-side"}
+    assert told["options"] == {"metric": "recall@1", "statistics": "per-side", "beta": 0.1}
     assert told["reproduce"] == "retrieval-lens exhibit table-3 demo --option metric=recall@1"
     assert len(told["rows"]) == 3
     assert {v["about"] for v in told["verdicts"]} == {"claim", "beside", "printed"}

@@ -169,7 +169,8 @@ def _terms(state: SideState, dictionary: np.ndarray, centred: bool) -> _Terms:
         )
     u = np.zeros_like(h) if state.offset is None else np.asarray(state.offset, dtype=np.float64)
     error = h - _weighted_rows(dictionary, state.concepts, z) - u
-    edited = z * _factors(state.concepts, side.edits)
+    factors = dict(side.edits)
+    edited = z * np.array([factors.get(int(k), 1.0) for k in state.concepts])
     h = h + _weighted_rows(dictionary, state.concepts, edited - z)
     h = _projected(h, side)
     y = affine(h[None], side)[0]
@@ -180,16 +181,13 @@ def _terms(state: SideState, dictionary: np.ndarray, centred: bool) -> _Terms:
     concepts, codes = state.concepts, scale * edited
     if centred:
         assert side.code_mean is not None  # the callers refuse `centred` without it
-        concepts, codes = np.arange(len(dictionary)), _centred(state.concepts, codes, side.code_mean)
+        # z' - mean z' is dense: concepts that do not fire here still differ from their mean.
+        dense = -side.code_mean
+        dense[state.concepts] += codes
+        concepts, codes = np.arange(len(dictionary)), dense
     g = _linear(_weighted_rows(dictionary, concepts, codes), side)
     error = _linear(scale * error, side)
     return _Terms(concepts, codes, y, g, y - g - error, error, side)
-
-
-def _centred(concepts: np.ndarray, codes: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    dense = -mean
-    dense[concepts] += codes
-    return dense
 
 
 def _projected(v: np.ndarray, side: SideTransform) -> np.ndarray:
@@ -200,11 +198,6 @@ def _linear(v: np.ndarray, side: SideTransform) -> np.ndarray:
     """v P W: the linear part of the variant."""
     projected = _projected(v, side)
     return projected if side.matrix is None else projected @ side.matrix
-
-
-def _factors(concepts: np.ndarray, edits: tuple[tuple[int, float], ...]) -> np.ndarray:
-    by_concept = dict(edits)
-    return np.array([by_concept.get(int(k), 1.0) for k in concepts])
 
 
 def _weighted_rows(dictionary: np.ndarray, concepts: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -6,20 +6,24 @@ In: unit (or zero) rows of both sides, as `transform` gives them; pairs (p, 2) o
    (`precision="float32"` is faster, without that promise: there rounding may tell duplicates apart.)
 2. Equal scores rank by candidate order. The pessimistic rank puts every irrelevant tie first.
 3. Top-k and ranks come from one pass; nothing of size queries x candidates is kept.
+Rows of `rank_relevant` may be sparse (CSR, any length): next-word distributions are ranked by their dot products.
 Knows nothing of variants nor of metrics over queries.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, csr_matrix, issparse
 
+from core.analysis.retrieval.resampling import shared_answers
 from core.errors import ShapeMismatch, UserError
 
 Precision = Literal["float64", "float32"]
+Rows: TypeAlias = np.ndarray | csr_matrix
+"""(n, d) unit rows, dense or sparse. Plain types: a jaxtyping shape in an alias is no type to a checker."""
 QUERY_BLOCK, CANDIDATE_BLOCK = 1024, 4096
 _LAST = np.int64(2**32 - 1)
 
@@ -46,20 +50,26 @@ class Ranked:
     """nDCG@10, 0-1: linear gains, log2 discount, ideal over the relevant candidates in the pool; 0 where there are
     none."""
     n_candidates: int
+    clusters: Int[np.ndarray, " n"] | None = None
+    """Queries of the same number share a relevant candidate (`resampling.shared_answers`); None where none do."""
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As plain arrays, to be stored."""
+        """As plain arrays, to be stored. Clusters follow from the pairs: they are given again when read."""
         return {
             "first": self.first, "pessimistic": self.pessimistic, "ndcg10": self.ndcg10,
             "n_candidates": np.array([self.n_candidates], dtype=np.int64),
         }  # fmt: skip
 
     @classmethod
-    def from_arrays(cls, array: Callable[[str], np.ndarray] | Mapping[str, np.ndarray]) -> "Ranked":
+    def from_arrays(
+        cls,
+        array: Callable[[str], np.ndarray] | Mapping[str, np.ndarray],
+        clusters: Int[np.ndarray, " n"] | None = None,
+    ) -> "Ranked":
         """Back from `arrays()`; takes a mapping or a function from name to array."""
         get = array.__getitem__ if isinstance(array, Mapping) else array
         first, pessimistic, ndcg10 = (np.asarray(get(name)) for name in ("first", "pessimistic", "ndcg10"))
-        return cls(first, pessimistic, ndcg10, int(get("n_candidates")[0]))
+        return cls(first, pessimistic, ndcg10, int(get("n_candidates")[0]), clusters)
 
 
 def rank_top_k(
@@ -97,8 +107,8 @@ def first_relevant_rank(
 
 
 def rank_relevant(
-    queries: Float[np.ndarray, "n d"],
-    candidates: Float[np.ndarray, "m d"],
+    queries: Rows,
+    candidates: Rows,
     pairs: Int[np.ndarray, "p 2"],
     gains: Float[np.ndarray, " p"] | None = None,
     *,
@@ -107,9 +117,9 @@ def rank_relevant(
 ) -> Ranked:
     """Ranks and nDCG@10 of every query in one pass. `gains`: qrels scores for nDCG; None: 1 each. A pair given twice
     counts once."""
-    relevance = _relevance(pairs, gains, len(queries), len(candidates))
-    first, pessimistic = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
-    ndcg = np.zeros(len(queries))
+    n, m = queries.shape[0], candidates.shape[0]
+    relevance = _relevance(pairs, gains, n, m)
+    first, pessimistic, ndcg = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), np.zeros(n)
     for rows in _query_blocks(queries):
         part = relevance[rows]
         target = _best_relevant(queries[rows], candidates, part, precision)
@@ -125,7 +135,7 @@ def rank_relevant(
         first[rows] = np.where(target.exists, ahead + 1, 0)
         pessimistic[rows] = np.where(target.exists, tied - target.relevant_ties + 1, 0)
         ndcg[rows] = _ndcg(part, _decode(best).candidates)
-    return Ranked(first, pessimistic, ndcg, len(candidates))
+    return Ranked(first, pessimistic, ndcg, m, shared_answers(pairs, len(queries)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,13 +157,15 @@ class _Target:
         scores[rows[here], columns[here] - start] = values[here]
 
 
-def _best_relevant(queries: np.ndarray, candidates: np.ndarray, relevance: csr_array, precision: Precision) -> _Target:
+def _best_relevant(queries: Rows, candidates: Rows, relevance: csr_array, precision: Precision) -> _Target:
     n = relevance.shape[0]
     rows, columns = np.repeat(np.arange(n), np.diff(relevance.indptr)), relevance.indices.astype(np.int64)
     values = np.empty(len(rows), dtype=np.float32)
     for i in range(0, len(rows), CANDIDATE_BLOCK):
         j = slice(i, i + CANDIDATE_BLOCK)
-        values[j] = np.einsum("pd,pd->p", queries[rows[j]].astype(precision), candidates[columns[j]].astype(precision))
+        left, right = queries[rows[j]].astype(precision), candidates[columns[j]].astype(precision)
+        products = left.multiply(right).sum(axis=1).ravel() if issparse(left) else np.einsum("pd,pd->p", left, right)
+        values[j] = products
     values += 0.0
     score = np.full(n, -np.inf, dtype=np.float32)
     np.maximum.at(score, rows, values)
@@ -191,13 +203,14 @@ def _ndcg(relevance: csr_array, top: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _query_blocks(queries: np.ndarray) -> Iterator[slice]:
-    for start in range(0, len(queries), QUERY_BLOCK):
-        yield slice(start, min(start + QUERY_BLOCK, len(queries)))
+def _query_blocks(queries: Rows) -> Iterator[slice]:
+    n = queries.shape[0]
+    for start in range(0, n, QUERY_BLOCK):
+        yield slice(start, min(start + QUERY_BLOCK, n))
 
 
 def _score_blocks(
-    queries: np.ndarray, candidates: np.ndarray, block: int, precision: Precision
+    queries: Rows, candidates: Rows, block: int, precision: Precision
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(first column, float32 scores) of every block of candidates; -0.0 becomes 0.0."""
     if queries.shape[1] != candidates.shape[1]:
@@ -207,8 +220,9 @@ def _score_blocks(
             allowed="equal widths",
         )
     left = queries.astype(precision)
-    for start in range(0, len(candidates), block):
+    for start in range(0, candidates.shape[0], block):
         scores = left @ candidates[start : start + block].astype(precision).T
+        scores = scores.toarray() if issparse(scores) else scores
         yield start, scores.astype(np.float32) + np.float32(0.0)
 
 

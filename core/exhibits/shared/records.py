@@ -19,9 +19,36 @@ if TYPE_CHECKING:
     from core.run import Run
 
 Group = Literal["study", "beyond"]
-Outcome = Literal["agrees", "disagrees", "not clear", "cannot be said"]
+Outcome = Literal["agrees", "disagrees", "depends", "not clear", "cannot be said"]
 About = Literal["claim", "beside", "printed"]
 Value = str | float | int | bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Under how many settings of its exhibit a claim agrees."""
+
+    agrees: int
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One mark of a specification curve: a claim judged under one setting of its exhibit."""
+
+    on: str
+    """The run, or the runs: the verdict's own, or their siblings on another task."""
+    choices: Mapping[str, Value]
+    """Option -> value, those at their default too; `task` first."""
+    outcome: Outcome
+    value: float | None
+    """The number judged, 0-1."""
+    low: float | None
+    """Its 95% interval."""
+    high: float | None
+    n: int | None
+    default: bool
+    """Whether it is the setting of the verdict it stands beside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +65,21 @@ class Verdict:
     numbers."""
     difference: float | None = None
     """The difference judged, 0-1; None where the rule rests on no difference."""
+    value: float | None = None
+    """The number judged where it is no difference, e.g. a share of concepts, 0-1."""
     low: float | None = None
-    """Its paired 95% interval."""
+    """The 95% interval of either."""
     high: float | None = None
     p_value: float | None = None
     n: int | None = None
     """What it rests on: queries, or concepts."""
+    detectable: float | None = None
+    """Where it is not clear: the smallest difference that this many queries could have shown (80% power, 5%
+    two-sided)."""
+    settings: Settings | None = None
+    """In how many settings the claim agrees; None where the exhibit has no such choices, or nothing can be said."""
+    depends_on: str | None = None
+    """The option, or the task, that settings contradict each other by, where they do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +147,11 @@ class Exhibit:
     """Raises NotAvailable for a run that cannot take part; asked before `compute`, needed with `together`."""
     together: bool = False
     options: tuple[Option, ...] = ()
+    grid: Callable[[Sequence[Run]], Sequence[Mapping[str, Value]]] | None = None
+    """Settings of the specification curve on these runs: one mapping of options each, those left out at their default.
+
+    A verdict on the claim then says under how many of them it agrees, and depends where they contradict each other.
+    """
     contradictions: tuple[str, ...] = ()
     """Where the paper contradicts itself on this exhibit's numbers."""
     needs: str = ""

@@ -14,13 +14,14 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from core.analysis.concepts.measures import jaccard, top_share, triple_overlap
+from core.questions.answers import query_clusters
 from core.run import Run
 
 DRAWS = 200
 PAIR_BLOCK = 64
 HOW = (
     f"Intervals: ±1.96 standard errors over {DRAWS} redraws of items (energy) and of matching pairs (attribution,"
-    " bridge)."
+    " bridge; those of a query, and of queries that share an answer, together)."
 )
 
 
@@ -42,8 +43,8 @@ def energies(run: Run, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
 def attributions_and_bridges(run: Run, draws: int = DRAWS, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Two (draws, c): attribution (Eq 6) and the bridge diagonal (Eq 5) on redrawn matching pairs of the test split."""
     attributed, bridged = per_pair(run)
-    n = attributed.shape[0]
-    both = [(weights @ attributed, weights @ bridged) for weights in _weights(n, draws, seed)]
+    n, clusters = attributed.shape[0], _pair_clusters(run)
+    both = [(weights @ attributed, weights @ bridged) for weights in _weights(n, draws, seed, clusters)]
     first, second = zip(*both, strict=True)
     return np.stack(first), np.stack(second)
 
@@ -96,8 +97,18 @@ def _dotted(codes: csr_array, rows: np.ndarray, dictionary: np.ndarray) -> csr_a
     return csr_array((codes.data * dots, codes.indices, codes.indptr), shape=codes.shape)
 
 
-def _weights(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each of n rows is drawn, over n: one (n,) array per draw, summing to 1."""
+def _pair_clusters(run: Run) -> np.ndarray:
+    """(p,) number of each test pair's cluster: pairs of one query, and of queries that share an answer, go together."""
+    queries, labels = run.qrels("test").pairs[:, 0], query_clusters(run)
+    return np.unique(queries if labels is None else labels[queries], return_inverse=True)[1]
+
+
+def _weights(n: int, draws: int, seed: int, clusters: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """How often each of n rows is drawn, over all drawn: one (n,) array per draw, summing to 1. Rows of one cluster are
+    drawn together."""
     rng = np.random.default_rng(seed)
+    groups = n if clusters is None else int(clusters.max()) + 1
     for _ in range(draws):
-        yield np.bincount(rng.integers(n, size=n), minlength=n) / n
+        drawn = np.bincount(rng.integers(groups, size=groups), minlength=groups)
+        weights = drawn if clusters is None else drawn[clusters]
+        yield weights / weights.sum()

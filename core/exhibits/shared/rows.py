@@ -4,6 +4,7 @@ and what a run must have to take part."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 from core.analysis import retrieval as science
 from core.config import Family
 from core.errors import NotAvailable
-from core.exhibits.shared.records import About, Option
+from core.exhibits.shared.records import Option
+from core.questions.alternates import OWN, Alternate, alternate, own, sources
 from core.questions.retrieval import Evaluated
 from core.run import Run
 
@@ -30,6 +32,11 @@ STATISTICS = Option(
         "Rows that mean and covariance come from: each side's own, queries from the support split, both together, or"
         " the candidates."
     ),
+)
+DICTIONARY = Option(
+    name="dictionary",
+    default=OWN,
+    help="Whose concepts: the run's own SAE, or another one by its name in `exhibit dictionaries`.",
 )
 RECALLS = ("recall@1", "recall@5", "recall@10")
 MLLM, CONTRASTIVE, TUNED, UNKNOWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "unknown"
@@ -74,17 +81,50 @@ def gain(before: science.Evaluation, after: science.Evaluation, metric: str, nam
     }
 
 
-def mean_gain(difference: np.ndarray, name: str = "gain") -> dict[str, Any]:
+def mean_gain(difference: np.ndarray, clusters: np.ndarray | None, name: str = "gain") -> dict[str, Any]:
     """The mean of per-query differences (n,), with bootstrap 95% interval and sign-flip p: where a setting is a mean of
-    several."""
-    low, high = science.bootstrap_means(difference[:, None])
-    p = science.sign_flip(difference)
+    several. Queries of one cluster share an answer."""
+    low, high = science.bootstrap_means(difference[:, None], clusters=clusters)
+    p = science.sign_flip(difference, clusters=clusters)
     return {
         name: float(difference.mean()),
         f"{name}_low": float(low[0]),
         f"{name}_high": float(high[0]),
         f"{name}_p": p,
     }
+
+
+def corrected(base: science.Evaluation, others: Sequence[science.Evaluation], metric: str) -> list[float]:
+    """p of each of several settings against one, corrected for having looked at all of them (max-T); NaN for the one
+    against itself."""
+    tested = [other for other in others if other is not base]
+    if not tested:
+        return [np.nan] * len(others)
+    before = science.per_query(base.ranked, metric)
+    differences = np.column_stack([science.per_query(other.ranked, metric) - before for other in tested])
+    found = iter(science.max_t(differences, clusters=base.ranked.clusters).tolist())
+    return [np.nan if other is base else next(found) for other in others]
+
+
+def sae_named(run: Run, name: str) -> Alternate:
+    """A dictionary at hand by its name; NotAvailable where there is none of that name."""
+    if name == OWN:
+        return own(run)
+    at_hand = [OWN, *(source.name for source in sources(run))]
+    if name not in at_hand:
+        raise NotAvailable(f"run {run.name!r} has no dictionary {name!r}", allowed=", ".join(at_hand))
+    # Listing the dictionaries at hand hashes their files: once per process is enough.
+    return run.memo(("alternate", name), lambda: alternate(run, name))
+
+
+def _sae_names(run: Run) -> list[str]:
+    return [source.name for source in sources(run) if source.kind == "sae"]
+
+
+def other_saes(runs: Sequence[Run]) -> list[str]:
+    """SAEs beside their own that all of the runs have."""
+    names = [run.memo(("other saes",), partial(_sae_names, run)) for run in runs]
+    return [name for name in names[0] if all(name in others for others in names[1:])]
 
 
 def need_pairs(run: Run) -> None:
@@ -107,7 +147,7 @@ def mean_recalls(found: Sequence[Evaluated]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for metric in RECALLS:
         mean = np.mean([science.per_query(e.evaluation.ranked, metric) for e in found], axis=0)
-        low, high = science.bootstrap_means(mean[:, None])
+        low, high = science.bootstrap_means(mean[:, None], clusters=found[0].evaluation.ranked.clusters)
         values |= {metric: float(mean.mean()), f"{metric}_low": float(low[0]), f"{metric}_high": float(high[0])}
     return values | {"queries": found[0].evaluation.queries, "candidates": found[0].evaluation.candidates}
 
@@ -137,7 +177,7 @@ def need_sae_and_pairs(run: Run) -> None:
 def need_modalities(run: Run) -> None:
     """NotAvailable without an SAE, or where no item is a pure image or none a pure text: Eq 4 has nothing to divide."""
     run.need_sae()
-    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}  # type: ignore[arg-type]
+    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}
     if missing := {"text", "image"} - held:
         raise NotAvailable(
             f"run {run.name!r} has no item that is a pure {' or '.join(sorted(missing))}, so no concept has a modality"
@@ -156,8 +196,3 @@ def each_run(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def named_runs(table: pd.DataFrame) -> str:
     """The runs of a table, as a verdict on all of them names them."""
     return ", ".join(map(str, table["run"].drop_duplicates()))
-
-
-def about_kind(kind: str) -> About:
-    """The study's claims on removal and whitening speak of multimodal LLMs; other models stand beside."""
-    return "claim" if kind == MLLM else "beside"

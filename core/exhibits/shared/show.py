@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import NotAvailable, UserError
 from core.exhibits.shared import printed
-from core.exhibits.shared.records import Exhibit, LeftOut, Shown, Value, command
+from core.exhibits.shared.curve import Curves, curve, survived
+from core.exhibits.shared.records import Exhibit, LeftOut, Shown, Value, Verdict, command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +22,9 @@ FIRST = ("run", "model", "task")
 FIDELITY = ("explained variance", "recall@1 of the reconstruction", "recall@1 of the embedding", "dead share")
 
 
-def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -> Shown:
+def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value], curves: Curves = "cached") -> Shown:
     """The exhibit on these runs. Runs that cannot take part are left out with the reason; the table is empty where none
-    can.
+    can. Specification curves are computed now, or only read where they are there (`curves`).
 
     Raises:
         UserError: no run, or an option that does not exist or cannot be.
@@ -43,6 +44,8 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) ->
     tables, taking_part, left_out = _compute(exhibit, runs, chosen)
     table = _joined(tables)
     judged = exhibit.judge(table) if exhibit.judge and len(table) else ()
+    if exhibit.grid and curves != "none":
+        judged = tuple(_under_all_settings(exhibit, verdict, taking_part, chosen, curves) for verdict in judged)
     measured = exhibit.measured(table) if exhibit.measured and len(table) else None
     beside = (
         pd.DataFrame(columns=list(printed.BESIDE))
@@ -67,6 +70,16 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) ->
         reproduce=command(exhibit, names, chosen),
         attrs=table.attrs,
     )
+
+
+def _under_all_settings(
+    exhibit: Exhibit, verdict: Verdict, runs: Sequence[Run], options: Mapping[str, Value], curves: Curves
+) -> Verdict:
+    """A verdict on the claim with what its specification curve leaves of it; any other one as it is."""
+    if verdict.about != "claim" or verdict.outcome == "cannot be said":
+        return verdict
+    on = [run for name in verdict.on.split(", ") for run in runs if run.name == name]
+    return survived(verdict, curve(exhibit, on, options, curves))
 
 
 def _compute(
@@ -98,6 +111,7 @@ def _kept(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -
     arguments = {
         "options": dict(options),
         "runs": [run.key for run in runs],
+        "families": [run.family for run in runs],  # who is compared with whom hangs on it
         "version": exhibit.version,
         "depends": depends,
     }
@@ -143,8 +157,8 @@ def _dependent_queries(runs: Sequence[Run], table: pd.DataFrame) -> Iterator[str
         shared = np.bincount(pairs[:, 1])[pairs[:, 1]] > 1
         if n := len(np.unique(pairs[shared, 0])):
             yield (
-                f"{run.name}: {n:,} queries share a relevant candidate with another; intervals and tests take queries"
-                " as independent and are too narrow where such queries fare alike (docs/study.md section 7)"
+                f"{run.name}: {n:,} queries share a relevant candidate with another; intervals and tests draw and flip"
+                " such queries together (docs/study.md section 7)"
             )
 
 

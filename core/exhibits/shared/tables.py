@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.config import OWN_MODEL
 from core.errors import NotAvailable
-from core.exhibits.shared.rows import MLLM, gain, head, kind, partner, recalls
+from core.exhibits.shared.rows import MLLM, corrected, gain, head, kind, partner, recalls
 from core.questions import retrieval
 from core.questions.views import evaluate_view
 from core.records import EmbeddingView
@@ -18,7 +18,7 @@ from core.run import Run
 
 def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
     """Views that differ from the run's first in one field only, the first included; `setting` is the [embedding] line
-    that adds more.
+    that adds more. Where the model answers is no pooling of the turn's tokens: it has an exhibit of its own.
 
     Raises:
         NotAvailable: only the first is stored, or the model has no such choice.
@@ -36,7 +36,8 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
             todo="choose a run of a multimodal LLM",
         )
     others = [name for name in ("layer", "pooling", "mask") if name != field]
-    found = [v for v in run.views if all(getattr(v, name) == getattr(first, name) for name in others)]
+    same = [v for v in run.views if all(getattr(v, name) == getattr(first, name) for name in others)]
+    found = [v for v in same if v == first or field != "pooling" or v.pooling != "answer"]
     if len(found) < 2:
         raise NotAvailable(
             f"run {run.name!r} stores one {field} only",
@@ -49,17 +50,19 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
 def by_view(runs: Sequence[Run], field: str, setting: str, metric: str = "recall@5") -> pd.DataFrame:
     """Recall, raw and with ReAlign, of every stored view that differs from the first in `field` only.
 
-    gain: the paired difference to the first view under the same variant.
+    gain: the paired difference to the first view under the same variant; gain_p_max: its p corrected for all other
+    views (max-T).
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run in runs:
         views = stored(run, field, setting)
         for variant in ("none", "realign"):
             base = evaluate_view(run, views[0], variant)
-            for view in views:
-                found = base if view == views[0] else evaluate_view(run, view, variant)
+            every = [base if view == views[0] else evaluate_view(run, view, variant) for view in views]
+            for view, found, p in zip(views, every, corrected(base, every, metric), strict=True):
                 setting_ = {field: getattr(view, field), "variant": variant}
-                rows.append(head(run) | setting_ | recalls(found) | {"metric": metric} | gain(base, found, metric))
+                apart = gain(base, found, metric) | {"gain_p_max": p}
+                rows.append(head(run) | setting_ | recalls(found) | {"metric": metric} | apart)
     table = pd.DataFrame(rows)
     table.attrs = {"notes": ["ReAlign: beta 0.1, mean and covariance of each side's own test rows of that view."]}
     return table

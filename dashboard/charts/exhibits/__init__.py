@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.charts.exhibits import (
+    beyond_answer,
     beyond_dictionaries,
     beyond_failures,
     beyond_fidelity,
@@ -59,6 +60,7 @@ CHARTS: dict[str, tuple[Drawing, ...]] = {
     "dictionaries": beyond_dictionaries.DRAWINGS,
     "sae-fidelity": beyond_fidelity.DRAWINGS,
     "geometry": beyond_geometry.DRAWINGS,
+    "answer": beyond_answer.DRAWINGS,
 }
 """Exhibit -> drawings; an exhibit without one shows its table only."""
 

@@ -46,6 +46,10 @@ FIXED = {
     "ReAlign": charts.AFTER,
     "similarities": charts.BEFORE,
     "applying alone": "#4aa3c7",
+    "text concepts": charts.TEXT,
+    "image concepts": charts.IMAGE,
+    "text, shuffled": charts.BEFORE,
+    "image, shuffled": "#c2a878",
 }
 """Values that have one colour everywhere."""
 

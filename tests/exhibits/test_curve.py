@@ -1,0 +1,70 @@
+"""A verdict is worth what survives: specification curves, on made-up settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.exhibits.shared import curve
+from core.exhibits.shared.records import Setting, Settings, Verdict
+
+YES, NO, OPEN, UNSAID = "agrees", "disagrees", "not clear", "cannot be said"
+
+
+def settings(*outcomes: tuple[Any, Any, str]) -> list[Setting]:
+    """Settings by (metric, set size, outcome)."""
+    return [
+        Setting(
+            on="r",
+            choices={"metric": metric, "share": share},
+            outcome=outcome,  # type: ignore[arg-type]
+            value=0.1,
+            low=0.0,
+            high=0.2,
+            n=10,
+            default=False,
+        )
+        for metric, share, outcome in outcomes
+    ]
+
+
+def verdict(outcome: Any) -> Verdict:
+    return Verdict(on="r", outcome=outcome, why="numbers", difference=0.1, low=0.0, high=0.2, n=10)
+
+
+@pytest.mark.parametrize("default", [YES, NO, OPEN])
+def test_settings_that_contradict_each_other_make_it_depend(default: str) -> None:
+    """Recall@1 disagrees, Recall@5 agrees, whatever the size: the choice is the metric."""
+    found = curve.survived(verdict(default), settings(("1", 1, NO), ("1", 2, NO), ("5", 1, YES), ("5", 2, YES)))
+    assert (found.outcome, found.depends_on, found.settings) == ("depends", "metric", Settings(2, 4))
+    assert "1: 0 agree, 2 disagree; 5: 2 agree, 0 disagree" in found.why
+
+
+def test_the_choice_is_the_one_that_tells_the_outcomes_apart_best() -> None:
+    mixed = settings(("1", 1, NO), ("5", 1, NO), ("1", 2, YES), ("5", 2, YES), ("10", 2, NO))
+    assert curve.survived(verdict(YES), mixed).depends_on == "share"
+
+
+@pytest.mark.parametrize("default", [YES, NO, OPEN])
+def test_what_is_not_clear_contradicts_nothing(default: str) -> None:
+    other = YES if default == YES else NO
+    found = curve.survived(verdict(default), settings(("1", 1, other), ("5", 1, OPEN), ("10", 1, UNSAID)))
+    assert (found.outcome, found.depends_on) == (default, None)
+    assert found.settings == Settings(int(other == YES), 2), "a setting that cannot be said is not counted"
+
+
+def test_a_curve_that_is_not_there_yet_leaves_no_confident_disagreement() -> None:
+    assert [curve.survived(verdict(o), None).outcome for o in (YES, NO, OPEN)] == [YES, OPEN, OPEN]
+    assert curve.PENDING in curve.survived(verdict(NO), None).why
+    assert curve.survived(verdict(NO), None).settings is None
+
+
+def test_what_cannot_be_said_has_no_settings() -> None:
+    unsaid = Verdict(on="r", outcome="cannot be said", why="no partner")
+    assert curve.survived(unsaid, settings(("1", 1, YES))) is unsaid
+
+
+def test_the_table_has_a_column_per_choice_that_varies() -> None:
+    table = curve.table_of(settings(("1", 1, YES), ("5", 1, NO)))
+    assert list(table["metric"]) == ["1", "5"] and "share" not in table and list(table["outcome"]) == [YES, NO]
