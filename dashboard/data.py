@@ -25,7 +25,7 @@ from core.errors import UserError
 from core.exhibits import EXHIBITS, Exhibit, Shown, Value, Verdict, show_exhibit
 from core.exhibits import claims as study_claims
 from core.exhibits.claims import Claim, Question
-from core.exhibits.shared import agreement, curve
+from core.exhibits.shared import agreement
 from core.exhibits.shared import present as exhibit_present
 from core.exhibits.shared.records import Setting
 from core.questions import compare, live
@@ -100,7 +100,7 @@ class LiveQuery:
 def ask(
     question: Callable[Concatenate[Run, Rest], Answer], run: str, /, *arguments: Rest.args, **named: Rest.kwargs
 ) -> Answer:
-    """The answer of `question(run, ...)`, from the cache where it was asked before."""
+    """The answer of `question(run, ...)`, cached."""
     return cast("Answer", _answer(root(), (run,), _name(question), arguments, _sorted(named), question))
 
 
@@ -453,15 +453,18 @@ def claims(keys: tuple[str, ...], metric: str) -> Judged:
     Curves that are not cached are computed in the background: a claim then says that it is not clear yet, and the page
     looks again.
     """
-    opened = [run(key) for key in keys]
-    judged = study_claims.claims(opened, metric, curves="cached")
-    pending = any(
-        claim.settings is None and claim.outcome != "cannot be said" and EXHIBITS[claim.exhibit].grid
-        for claim in judged
-    )
+    judged = _claims(root(), keys, metric)
+    pending = {claim.exhibit for claim in judged if _open_curve(EXHIBITS[claim.exhibit], claim)}
+    for name in pending:
+        _compute_curves(name, keys)
     if pending:
-        _curves(root(), keys, metric)
-    return Judged(judged, pending)
+        _claims.clear(root(), keys, metric)  # verdicts will be others once the curves are there
+    return Judged(judged, bool(pending))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Judging the study's claims …")
+def _claims(root: str, keys: tuple[str, ...], metric: str) -> tuple[Claim, ...]:
+    return study_claims.claims([_open(root, key) for key in keys], metric, curves="cached")
 
 
 def claim_settings(claim: Claim, keys: tuple[str, ...], metric: str) -> tuple[Setting, ...]:
@@ -473,10 +476,23 @@ def claim_settings(claim: Claim, keys: tuple[str, ...], metric: str) -> tuple[Se
     return study_claims.specification_curve(claim.claim, on, metric, curves="cached")
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _curves(root: str, keys: tuple[str, ...], metric: str) -> Future[tuple[Claim, ...]]:
-    """Compute the curves in a thread of their own; once per runs and metric, however many sessions ask."""
-    return _workers().submit(study_claims.claims, [_open(root, key) for key in keys], metric)
+def _open_curve(exhibit: Exhibit, judged: Claim | Verdict) -> bool:
+    """Whether what is left of a verdict under all settings is not known yet."""
+    return exhibit.grid is not None and judged.settings is None and judged.outcome != "cannot be said"
+
+
+def _compute_curves(name: str, keys: tuple[str, ...]) -> None:
+    """Start an exhibit's curves in the background, or raise what went wrong there: a page must not wait for ever."""
+    curves = _curves(root(), name, keys)
+    if curves.done():
+        curves.result()
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _curves(root: str, name: str, keys: tuple[str, ...]) -> Future[Shown]:
+    """Compute an exhibit's curves in a thread of its own; once per exhibit and runs, however many sessions ask."""
+    opened = [_open(root, key) for key in keys]
+    return _workers().submit(lambda: show_exhibit(name, opened, curves="computed"))
 
 
 @st.cache_resource(show_spinner=False)
@@ -490,8 +506,20 @@ def exhibits() -> list[Exhibit]:
 
 
 def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...] = ()) -> Shown:
-    """An exhibit on these runs: what `retrieval-lens exhibit` prints. Shared by all sessions: not to be changed."""
-    return _exhibit(root(), name, keys, options, curve.known_curves(Store(cache_root())))
+    """An exhibit on these runs: what `retrieval-lens exhibit` prints. Shared by all sessions: not to be changed.
+
+    Curves that are not cached are computed in the background (`is_pending`).
+    """
+    shown = _exhibit(root(), name, keys, options)
+    if is_pending(shown):
+        _exhibit.clear(root(), name, keys, options)  # its verdicts will be others once the curves are there
+        _compute_curves(name, keys)
+    return shown
+
+
+def is_pending(shown: Shown) -> bool:
+    """Whether some specification curve of an exhibit's verdicts is still being computed."""
+    return any(_open_curve(shown.exhibit, verdict) for verdict in shown.verdicts if verdict.about == "claim")
 
 
 def sheets(shown: Shown, write: Callable[[str, Any], str]) -> list[tuple[str, pd.DataFrame, exhibit_present.Readable]]:
@@ -518,6 +546,5 @@ def verdicts(shown: Shown, about: str) -> dict[str, list[tuple[str, Verdict]]]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...], curves: int) -> Shown:
-    """`curves` is part of the key only, as for claims."""
-    return show_exhibit(name, [_open(root, key) for key in keys], **dict(options))
+def _exhibit(root: str, name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], ...]) -> Shown:
+    return show_exhibit(name, [_open(root, key) for key in keys], curves="cached", **dict(options))

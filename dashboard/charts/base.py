@@ -2,7 +2,7 @@
 
 Charts are pure functions, small tables in and plotly figures out; they know no Streamlit and no core.
 
-One meaning per colour everywhere (told apart under the common colour-vision deficiencies, readable on light and dark):
+One meaning per colour everywhere (distinct under the common colour-vision deficiencies, readable on light and dark):
 text blue, image orange, both grey-green; before grey, after teal; raises teal, lowers magenta. Backgrounds are
 transparent and text takes the theme's colour. Axes start at zero where lengths are compared. No WebGL: figures are SVG
 and render without a GPU.

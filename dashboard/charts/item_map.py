@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from dashboard.charts import base
 
 MAP_COLOURS = 12
-"""Kinds of points told apart on a map; the rarer ones are grey together."""
+"""Kinds of points with a colour of their own on a map; the rarer ones are grey together."""
 
 
 def item_map(points: pd.DataFrame, colour: str, size: int = 380) -> go.Figure:

@@ -45,7 +45,7 @@ def curve(table: pd.DataFrame, choices: Sequence[str], unit: str, reference: flo
             _marks(figure, mine, outcome, colour, [hover[i] for i in mine.index])
     default = table[table["default"]]
     figure.add_scatter(
-        x=default.index, y=default["value"], row=1, col=1, name="the setting above", mode="markers", hoverinfo="skip",
+        x=default.index, y=default["value"], row=1, col=1, name="the default", mode="markers", hoverinfo="skip",
         marker={"color": "rgba(0,0,0,0)", "size": 17, "line": {"color": base.BEFORE, "width": 2}},
     )  # fmt: skip
     _choices(figure, table, rows)

@@ -6,7 +6,7 @@ records, for the recall that the user chose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import pandas as pd
@@ -54,10 +54,10 @@ def metric() -> str:
 
 
 @st.fragment(run_every=POLL)
-def waiting(keys: Sequence[str], metric: str) -> None:
+def waiting(is_pending: Callable[[], bool]) -> None:
     """Say that curves are being computed, and draw the page again once they are there."""
     st.caption(f":material/hourglass_top: {exhibit_words.PENDING}")
-    if not data.claims(tuple(keys), metric).pending:
+    if not is_pending():
         st.rerun()
 
 
@@ -207,8 +207,10 @@ def settings_table(settings: Sequence[Setting]) -> tuple[pd.DataFrame, list[str]
     names = list(dict.fromkeys(name for one in settings for name in one.choices))
     rows = []
     for one in settings:
-        numbers = {"on": one.on, "value": one.value, "low": one.low, "high": one.high, "n": one.n}
-        written = {exhibit_words.label(name): exhibit_words.option(name, one.choices.get(name)) for name in names}
+        numbers: dict[str, object] = {"on": one.on, "value": one.value, "low": one.low, "high": one.high, "n": one.n}
+        written: dict[str, object] = {
+            exhibit_words.label(name): exhibit_words.option(name, one.choices.get(name)) for name in names
+        }
         rows.append(numbers | {"outcome": one.outcome, "default": one.default} | written)
     table = pd.DataFrame(rows)
     labels = [exhibit_words.label(name) for name in names]

@@ -1,5 +1,4 @@
-"""Exhibits: every figure and table of the study on the chosen runs, its claim held against live numbers, and what the
-study leaves out."""
+"""Exhibits: every figure and table of the study on the chosen runs, with its verdict, and what the study leaves out."""
 
 from html import escape
 
@@ -27,9 +26,9 @@ def choose() -> Exhibit:
     known = data.exhibits()
     groups = [g for g in words.GROUPS if any(e.group == g for e in known)]
     left, right = st.columns([2, 5], vertical_alignment="bottom")
-    asked = next((e.group for e in known if e.name == state.get("exhibit")), groups[0])
+    opened = next((e.group for e in known if e.name == state.get("exhibit")), groups[0])
     with left:
-        group = state.pick(st.segmented_control, "shelf", "Shelf", groups, asked, format_func=words.GROUPS.get)
+        group = state.pick(st.segmented_control, "shelf", "Shelf", groups, opened, format_func=words.GROUPS.get)
     shelf = {e.name: e for e in known if e.group == group}
     if state.get("exhibit") not in shelf and state.get("exhibit") in {e.name for e in known}:
         state.put(exhibit=None)
@@ -81,8 +80,8 @@ def verdicts(result: Shown, wide: bool) -> None:
             continue
         many = sum(map(len, verdicts_by_run.values())) > MOST_VERDICTS and about != "claim"
         with st.expander(title) if many else st.container(gap="xsmall"):
-            asked = about == "claim" and result.exhibit.group == "beyond"
-            st.markdown(f"**{words.ANSWER if asked else title}**", help=help)
+            is_question = about == "claim" and result.exhibit.group == "beyond"
+            st.markdown(f"**{words.ANSWER if is_question else title}**", help=help)
             above = any(len(verdicts) > 1 for verdicts in verdicts_by_run.values())
             lines = [verdict_lines(about, run, verdicts, above) for run, verdicts in verdicts_by_run.items()]
             grid = st.grid(min(len(lines), 3) if wide else 1, min_column_width=NARROWEST, gap="medium")
@@ -202,8 +201,8 @@ def small_print(result: Shown) -> None:
     with st.expander("Definition, rule and small print", icon=":material/gavel:", expanded=True):
         st.markdown(f"**Definition.** {exhibit.definition}")
         if exhibit.rule:
-            said = words.YES_NO if exhibit.group == "beyond" else ""
-            st.markdown(f"**Rule of the verdict.** {exhibit.rule} {said}")
+            answers = words.YES_NO if exhibit.group == "beyond" else ""
+            st.markdown(f"**Rule of the verdict.** {exhibit.rule} {answers}")
         for title, lines in (("The paper contradicts itself", exhibit.contradictions), ("Notes", result.notes)):
             if lines:
                 st.markdown(f"**{title}.**\n" + "\n".join(f"- {line}" for line in lines))
@@ -231,6 +230,8 @@ def page() -> None:
         with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
             result = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
         with place.container():
+            if data.is_pending(result):
+                claims.waiting(lambda: data.is_pending(data.exhibit(exhibit.name, tuple(keys), tuple(chosen))))
             body(result)
 
 

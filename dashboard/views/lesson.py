@@ -53,7 +53,7 @@ def verdicts(run: str, other: str | None, number: int | None) -> None:
         judged = data.claims(keys, metric)
         widgets.html("".join(claims.line(claim) for claim in judged.claims if claim.claim == number))
         if judged.pending:
-            claims.waiting(keys, metric)
+            claims.waiting(lambda: data.claims(keys, metric).pending)
 
 
 def below(chosen: Subject, at: int) -> None:

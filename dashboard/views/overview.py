@@ -41,7 +41,7 @@ def study_claims(run: str, other: str | None, metric: str) -> None:
     with widgets.guard():
         judged = data.claims(tuple(keys), metric)
         if judged.pending:
-            claims.waiting(keys, metric)
+            claims.waiting(lambda: data.claims(tuple(keys), metric).pending)
         grid = st.grid(2, min_column_width=300, gap="small", border=True)
         for question in data.claim_questions():
             with grid.cell():

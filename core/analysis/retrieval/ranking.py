@@ -12,7 +12,7 @@ Knows nothing of variants nor of metrics over queries.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,7 +22,8 @@ from core.analysis.retrieval.resampling import shared_answers
 from core.errors import ShapeMismatch, UserError
 
 Precision = Literal["float64", "float32"]
-Rows = Float[np.ndarray, "_ _"] | csr_matrix
+Rows: TypeAlias = np.ndarray | csr_matrix
+"""(n, d) unit rows, dense or sparse. Plain types: a jaxtyping shape in an alias is no type to a checker."""
 QUERY_BLOCK, CANDIDATE_BLOCK = 1024, 4096
 _LAST = np.int64(2**32 - 1)
 

@@ -88,8 +88,8 @@ def draw(drawings: Sequence[Drawing], table: pd.DataFrame, options: Mapping[str,
             mine = rows[rows[drawing.apart] == value] if drawing.apart else rows
             y = metric if drawing.y == METRIC else drawing.y
             if y in mine and mine[y].notna().any():
-                said = words.write(drawing.apart_as or drawing.apart or "", value)
-                title = drawing.title.format(metric=words.label(metric), value=said)
+                name = words.write(drawing.apart_as or drawing.apart or "", value)
+                title = drawing.title.format(metric=words.label(metric), value=name)
                 scale = rows if drawing.apart == "run" and not drawing.own else mine
                 title = title if drawing.apart == "run" else title[:1].upper() + title[1:]
                 figure = _figure(drawing, mine[mine[y].notna()], scale, y, value, options)

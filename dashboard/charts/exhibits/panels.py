@@ -81,7 +81,7 @@ def slots(rows: pd.DataFrame, x: str, series: str, named: str = "{}") -> Slots:
     """One place per mark: marks of a category are neighbours, groups are a little apart, and names of two lines have
     room.
 
-    No place is kept for what is not there.
+    What is not there takes no place.
     """
     places: Slots = {}
     at, before = 0.0, None
