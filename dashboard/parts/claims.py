@@ -209,17 +209,17 @@ def settings_table(settings: Sequence[Setting]) -> tuple[pd.DataFrame, list[str]
     for one in settings:
         numbers: dict[str, object] = {"on": one.on, "value": one.value, "low": one.low, "high": one.high, "n": one.n}
         written: dict[str, object] = {
-            exhibit_words.label(name): exhibit_words.option(name, one.choices.get(name)) for name in names
+            exhibit_words.option_label(name): exhibit_words.option(name, one.choices.get(name)) for name in names
         }
         rows.append(numbers | {"outcome": one.outcome, "default": one.default} | written)
     table = pd.DataFrame(rows)
-    labels = [exhibit_words.label(name) for name in names]
+    labels = [exhibit_words.option_label(name) for name in names]
     return table, [label for label in labels if table[label].nunique() > 1]
 
 
 def _described(claim: Claim, setting: Setting) -> str:
     """A setting in words, for its tooltip."""
     assert setting.value is not None
-    choices = [f"{exhibit_words.label(n)}: {exhibit_words.option(n, v)}" for n, v in setting.choices.items()]
+    choices = [f"{exhibit_words.option_label(n)}: {exhibit_words.option(n, v)}" for n, v in setting.choices.items()]
     written = exhibit_words.claim_number(claim.metric, setting.value)
     return f"{written}, {setting.outcome}. {'; '.join(choices)}"

@@ -46,7 +46,7 @@ def named(exhibit: Exhibit) -> str:
 
 def option_widget(option: Option) -> Value:
     """One choice; its name in the URL starts with `x-`, so that it is this page's own."""
-    name, label = f"x-{option.name}", words.OPTIONS.get(option.name) or words.label(option.name)
+    name, label = f"x-{option.name}", words.option_label(option.name)
     if option.allowed:
         show = {value: words.option(option.name, value) for value in option.allowed}
         return state.pick(

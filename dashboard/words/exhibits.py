@@ -281,8 +281,15 @@ def label(column: str) -> str:
 
 
 def option(name: str, value: Any) -> str:
-    """A value of an exhibit's option, as the picker shows it."""
-    return CELLS.get(name, {}).get(str(value)) or label(str(value)) if isinstance(value, str) else str(value)
+    """A value of an exhibit's option, as the picker and the specification curve write it."""
+    if (named := CELLS.get(name, {}).get(str(value))) is not None:
+        return named
+    return label(value) if isinstance(value, str) else str(value)
+
+
+def option_label(name: str) -> str:
+    """What an option chooses."""
+    return OPTIONS.get(name) or label(name)
 
 
 def write(column: str, value: Any) -> str:

@@ -89,7 +89,8 @@ def test_the_reference_of_a_share_is_a_half() -> None:
 def test_rows_of_the_curve_are_the_choices_that_differ() -> None:
     table, choices = claims.settings_table(SETTINGS)
     assert len(table) == len(SETTINGS)
-    assert choices == ["Differences of"]  # the metric; the task is one for all
+    assert choices == ["Judged by"]  # the task is one for all
+    assert set(table["Task"]) == {"image → text"}
 
 
 def test_the_curve_draws_every_setting_once_rising_and_rings_the_default() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import core.exhibits
 from core.exhibits import EXHIBITS, show_exhibit
 from core.run import open_run
 from core.store import Store
@@ -21,17 +24,26 @@ STUDY = [name for name, exhibit in EXHIBITS.items() if exhibit.group == "study"]
 @pytest.mark.parametrize("name", STUDY)
 def test_every_chart_draws_the_numbers_of_its_table(name: str, small_store: Store) -> None:
     shown = show_exhibit(name, [open_run(run, small_store) for run in ("small", "small-clip")])
-    (drawing,), (drawn,) = charts_exhibits.CHARTS[name], charts_exhibits.draw(name, shown.table)
-    lengths = drawing.kind in ("bars", "dots")
-    values = [v for trace in drawn.figure.data if trace.hoverinfo != "skip" for v in (trace.x if lengths else trace.y)]
-    columns = list(drawing.melt) or ["recall@5" if drawing.y == charts_drawing.METRIC else drawing.y]
-    rows = shown.table
-    for column, wanted in drawing.where.items():
-        rows = rows[rows[column].isin(wanted)]
-    for column, levels in drawing.level.items():
-        rows = rows[~rows[column].isin(levels)]
-    expected = np.concatenate([rows[column].to_numpy(float) for column in columns])
-    assert sorted(map(float, values)) == pytest.approx(sorted(expected))
+    pictures = charts_exhibits.draw(name, shown.table)
+    for drawing, drawn in zip(charts_exhibits.CHARTS[name], pictures, strict=True):
+        lengths = drawing.kind in ("bars", "dots")
+        traces = [trace for trace in drawn.figure.data if trace.hoverinfo != "skip"]
+        values = [float(v) for trace in traces for v in (trace.x if lengths else trace.y)]
+        columns = list(drawing.melt) or ["recall@5" if drawing.y == charts_drawing.METRIC else drawing.y]
+        rows = shown.table
+        for column, wanted in drawing.where.items():
+            rows = rows[rows[column].isin(wanted)]
+        for column, levels in drawing.level.items():
+            rows = rows[~rows[column].isin(levels)]
+        expected = np.concatenate([rows[column].to_numpy(float) for column in columns])
+        assert sorted(values) == pytest.approx(sorted(expected))
+
+
+def test_a_chart_stands_in_a_file_named_as_its_exhibit() -> None:
+    files = {path.stem for path in Path(charts_exhibits.__file__).parent.glob("*_*.py") if path.stem != "__init__"}
+    exhibits = {path.stem for path in Path(core.exhibits.__file__).parent.glob("*_*.py") if path.stem != "__init__"}
+    assert files <= exhibits
+    assert len(files) == len(charts_exhibits.CHARTS)
 
 
 def test_charts_are_of_exhibits_there_are() -> None:
