@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
 from core.records import SIDE_OF_PART, Part
@@ -70,6 +71,13 @@ def _fit_data(run: Run) -> FitData:
         support_query_codes=codes("support_queries"),
         support_candidate_codes=codes("support_candidates"),
         dictionary=run.sae.dictionary if run.sae is not None else None,
+    )
+
+
+def query_clusters(run: Run) -> np.ndarray | None:
+    """Test queries that share a relevant candidate, by number (n,); None where none do."""
+    return run.memo(
+        ("query_clusters",), lambda: shared_answers(run.qrels("test").pairs, len(run.corpus.items("queries")))
     )
 
 

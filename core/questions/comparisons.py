@@ -3,7 +3,7 @@ many tests.
 
 A setting is one or several rankings of the same queries (`Draws`: several seeds of a random control); its value for a
 query is the mean over its draws. Intervals are 95% bootstrap over queries. p: McNemar's exact test between single
-rankings, else random sign flips.
+rankings, else random sign flips. Queries that share an answer are drawn and flipped together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import retrieval as science
-from core.analysis.retrieval.evaluation import bootstrap_means, mcnemar_exact, sign_flip
+from core.analysis.retrieval.resampling import bootstrap_means, exact_sign_flip, sign_flip
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, apply_variant, fit_variant
 from core.analysis.variants.options import STATISTICS
 from core.questions.answers import fit_data, variant_of
@@ -67,7 +67,8 @@ def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[st
         (metric, name): values[metric] - _mean(draws, metric) for metric in metrics for name, draws in baselines.items()
     }
     columns = [*values.values(), *differences.values()]
-    lows, highs = bootstrap_means(np.column_stack(columns))
+    clusters = after[0].clusters
+    lows, highs = bootstrap_means(np.column_stack(columns), clusters=clusters)
     at = {key: i for i, key in enumerate([*values, *differences])}
     for metric in metrics:
         row: dict[str, Any] = {"metric": metric, "value": float(values[metric].mean())}
@@ -75,7 +76,7 @@ def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[st
         for name, draws in baselines.items():
             i, difference = at[metric, name], differences[metric, name]
             row |= {name: float(difference.mean()), f"{name}_low": float(lows[i]), f"{name}_high": float(highs[i])}
-            row[f"{name}_p"] = _p_value(difference, single=len(draws) == len(after) == 1 and metric in RECALLS)
+            row[f"{name}_p"] = _p_value(difference, len(draws) == len(after) == 1 and metric in RECALLS, clusters)
         rows.append(row)
     return rows
 
@@ -105,7 +106,7 @@ def _mean(draws: Draws, metric: str) -> np.ndarray:
     return np.mean([science.per_query(ranked, metric) for ranked in draws], axis=0)
 
 
-def _p_value(difference: np.ndarray, single: bool) -> float:
+def _p_value(difference: np.ndarray, single: bool, clusters: np.ndarray | None) -> float:
     if single:
-        return mcnemar_exact(int(np.sum(difference > 0)), int(np.sum(difference < 0)))
-    return sign_flip(difference, permutations=FLIPS)
+        return exact_sign_flip(difference, clusters)
+    return sign_flip(difference, permutations=FLIPS, clusters=clusters)

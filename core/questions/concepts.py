@@ -52,10 +52,11 @@ class Heat:
 
 def table(run: Run) -> pd.DataFrame:
     """All c concepts: concept, energy, energy_image, energy_text, modality_score, bridge, attribution, frequency,
-    label.
+    label, label_f1, label_chance, label_n.
 
     Energy, modality and frequency over queries and candidates (Eqs 3, 4); bridge and attribution over the test pairs
-    (Eqs 5, 6).
+    (Eqs 5, 6). The label is chosen on the support split and scored on the test split (`labels.Labels`); attrs["labels"]
+    says so.
     """
 
     def compute() -> pd.DataFrame:
@@ -67,7 +68,10 @@ def table(run: Run) -> pd.DataFrame:
             run.qrels("test").pairs,
             run.need_sae().dictionary,
         )
-        return frame.assign(label=label_all(run))
+        labels = label_all(run)
+        frame = pd.concat([frame, labels.table], axis=1)
+        frame.attrs = {"labels": labels.source}
+        return frame
 
     run.need_sae()
     return run.memo(("concept_table",), lambda: cached_table(run, "concepts", {"labels": RULE}, compute))

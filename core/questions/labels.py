@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from core.analysis.concepts import labels as science
 from core.records import Part
 from core.run import Run
 
 TEST_PARTS: tuple[Part, ...] = ("queries", "candidates")
+SUPPORT_PARTS: tuple[Part, ...] = ("support_queries", "support_candidates")
+PARTS_OF = {"test": TEST_PARTS, "support": SUPPORT_PARTS}
 LEAST_ITEMS, MOST_SHARE = 3, 0.3
 """A word names a concept only if at least 3 items have it and at most 30% do."""
 CONVINCING = 0.5
-"""F1 from which on ground truth or words are taken as the label without a question mark."""
+"""F1 on the scoring items from which on a label has no question mark."""
 LEAST = 0.15
-"""F1 below which nothing is taken as a name."""
+"""F1 on the choosing items below which nothing is taken as a name."""
 LIFT = 1.4
 """An attribute names a concept only if it is at least this much more frequent where the concept fires than overall."""
 EVERYWHERE = 0.8
 """Share of all items from which on a concept without a name is said to fire on nearly everything."""
-RULE = 3
+RULE = 4
 """Version of the rule above, part of the cached answer."""
 
 
@@ -42,8 +47,7 @@ def attributes(run: Run) -> science.Attributes:
     """0/1 attributes of queries then candidates: `thing:fox`, `group:mammals`, `background:snow` ..., or `word:red`."""
 
     def compute() -> science.Attributes:
-        sets = _truth_sets(run) if has_truth(run) else _word_sets(run)
-        return science.attribute_table(sets, LEAST_ITEMS, 1.0 if has_truth(run) else MOST_SHARE)
+        return science.attribute_table(_sets(run, "test"), LEAST_ITEMS, 1.0 if has_truth(run) else MOST_SHARE)
 
     return run.memo(("attributes",), compute)
 
@@ -53,36 +57,86 @@ def test_codes(run: Run) -> sp.csr_array:
     return sp.vstack([sp.csr_array(run.codes(part)) for part in TEST_PARTS], format="csr")
 
 
-def label_all(run: Run) -> list[str]:
-    """One label per concept: the attribute with the best F1 among those that are more frequent where it fires (LIFT).
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """One label per concept, chosen on some items and scored on others."""
 
-    "fox" from F1 0.5 on, "fox?" down to 0.15, "nearly everything" for a concept without a name that fires on most
-    items, "?" for other ones without a name, "" for a dead one.
+    table: pd.DataFrame
+    """DataFrame[label, label_f1, label_chance, label_n]: F1 on the items it was not chosen on, what chance gives there,
+    and how many of them the concept fires on; F1 is NaN where no attribute was chosen."""
+    source: str
+    """Which items chose and which scored, in one sentence."""
+
+
+def label_all(run: Run) -> Labels:
+    """Label each concept with the attribute of best F1 on the support split, and score that attribute on the test split.
+
+    Only attributes that are more frequent where the concept fires (LIFT) are candidates, from F1 0.15 on. "fox" where
+    the test split gives F1 0.5 or more, "fox?" where it gives less, "nearly everything" for a concept without a name
+    that fires on most test items, "?" for other ones without a name, "" for one that is dead on them. Without a support
+    split one half of the test items chooses and the other scores.
     """
-    known, codes = attributes(run), test_codes(run)
-    match = science.agreement(codes, known)
+    choosing, scoring, source = _choosing_and_scoring(run)
+    known = science.attribute_table(choosing.sets, LEAST_ITEMS, 1.0 if has_truth(run) else MOST_SHARE)
+    match = science.agreement(choosing.codes, known)
     prevalence = np.asarray(known.table.mean(axis=0)).reshape(1, -1)
     best, f1 = science.best_attribute(
         replace(match, f1=np.where((match.precision >= LIFT * prevalence) & (match.f1 >= LEAST), match.f1, 0.0))
     )
-    share = np.asarray((codes > 0).mean(axis=0)).ravel()
-    return [_label(known.names, int(b), float(f), float(s)) for b, f, s in zip(best, f1, share, strict=True)]
+    chosen = np.where(f1 > 0, best, -1)
+    scored = science.held_out(scoring.codes, science.with_names(scoring.sets, known.names), chosen)
+    share = np.asarray((test_codes(run) > 0).mean(axis=0)).ravel()
+    names = [known.names[k].partition(":")[2] if k >= 0 else "" for k in chosen]
+    labels = [_label(*one) for one in zip(names, scored.f1.tolist(), share.tolist(), strict=True)]
+    columns = {"label": labels, "label_f1": scored.f1, "label_chance": scored.chance, "label_n": scored.fires}
+    return Labels(pd.DataFrame(columns), source)
 
 
-def _label(names: tuple[str, ...], best: int, f1: float, share: float) -> str:
+def _label(name: str, f1: float, share: float) -> str:
     if share == 0:
         return ""
-    if f1 == 0 and share >= EVERYWHERE:
-        return "nearly everything"
-    if not names or f1 == 0:
-        return "?"
-    name = names[best].partition(":")[2]
+    if not name:
+        return "nearly everything" if share >= EVERYWHERE else "?"
     return name if f1 >= CONVINCING else f"{name}?"
 
 
-def _truth_sets(run: Run) -> list[frozenset[str]]:
+@dataclass(frozen=True, eq=False)
+class _Items:
+    sets: Sequence[frozenset[str]]
+    codes: sp.csr_array
+
+
+def _choosing_and_scoring(run: Run) -> tuple[_Items, _Items, str]:
+    test = _Items(_sets(run, "test"), test_codes(run))
+    if run.has_support:
+        codes = sp.vstack([sp.csr_array(run.codes(part)) for part in SUPPORT_PARTS], format="csr")
+        return _Items(_sets(run, "support"), codes), test, "labels are chosen on the support split, scored on the test"
+    first = _first_half(run)
+    halves = [
+        _Items([s for s, mine in zip(test.sets, rows, strict=True) if mine], test.codes[np.flatnonzero(rows)])
+        for rows in (first, ~first)
+    ]
+    return *halves, "this run has no support split: half of the test items choose labels, the other half scores them"
+
+
+def _first_half(run: Run) -> np.ndarray:
+    """(n_queries + n_candidates,) whether a test item is in the half that chooses: a query and its answers are in the
+    same, so that neither half sees the other's scenes."""
+    pairs, n = run.qrels("test").pairs, len(run.corpus.items("queries"))
+    total = n + len(run.corpus.items("candidates"))
+    edges = sp.coo_array((np.ones(len(pairs)), (pairs[:, 0], n + pairs[:, 1])), shape=(total, total))
+    count, scene = connected_components(edges, directed=False)
+    return (np.random.default_rng(0).permutation(count) < count / 2)[scene]
+
+
+def _sets(run: Run, split: str) -> list[frozenset[str]]:
+    """Names that hold of every item of a split: facts of the scene, or words of the caption."""
+    return _truth_sets(run, split) if has_truth(run) else _word_sets(run, split)
+
+
+def _truth_sets(run: Run, split: str) -> list[frozenset[str]]:
     found = []
-    for part in TEST_PARTS:
+    for part in PARTS_OF[split]:
         items = run.corpus.items(part)
         kinds = [MODALITY_NAMES[m] for m in items.modality]
         found += [truth_attributes(items.truth(row) or {}) | {kind} for row, kind in enumerate(kinds)]
@@ -103,9 +157,11 @@ def truth_attributes(truth: dict) -> frozenset[str]:
     )
 
 
-def _word_sets(run: Run) -> list[frozenset[str]]:
-    sets = {part: [science.words(text or "") for text in run.corpus.items(part).texts] for part in TEST_PARTS}
-    pairs = run.qrels("test").pairs
-    queries = science.share_with_pairs(sets["queries"], pairs, sets["candidates"])
-    candidates = science.share_with_pairs(sets["candidates"], pairs[:, ::-1], sets["queries"])
+def _word_sets(run: Run, split: str) -> list[frozenset[str]]:
+    queries_, candidates_ = (
+        [science.words(text or "") for text in run.corpus.items(part).texts] for part in PARTS_OF[split]
+    )
+    pairs = run.qrels(split).pairs
+    queries = science.share_with_pairs(queries_, pairs, candidates_)
+    candidates = science.share_with_pairs(candidates_, pairs[:, ::-1], queries_)
     return [frozenset(f"word:{w}" for w in words) for words in (*queries, *candidates)]

@@ -17,7 +17,16 @@ from core.analysis import retrieval as science
 from core.analysis.variants import VariantSpec, apply_variant, fit_variant, make_step
 from core.analysis.variants import gain_split as gain_split_variants
 from core.errors import UserError
-from core.questions.answers import answer, cached_table, fit_data, fitted, item_frame, transformed, variant_of
+from core.questions.answers import (
+    answer,
+    cached_table,
+    fit_data,
+    fitted,
+    item_frame,
+    query_clusters,
+    transformed,
+    variant_of,
+)
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft
@@ -97,7 +106,7 @@ def evaluate(run: Run, variant: str | VariantSpec = "none") -> Evaluated:
     def read() -> Evaluated:
         # Ranks are on disk, metrics are not: reading them back is cheap, ranking a large pool is not.
         folder = answer(run, "evaluate", {"variant": spec.explicit()}, write)
-        ranked, facts = science.Ranked.from_arrays(folder.array), folder.facts
+        ranked, facts = science.Ranked.from_arrays(folder.array, query_clusters(run)), folder.facts
         return Evaluated(str(spec), science.evaluate(ranked), ranked.first, tuple(facts["notes"]), facts["seconds"])
 
     return run.memo(("evaluation", spec), read)
@@ -110,7 +119,7 @@ def compare(
 
     `table`: DataFrame[metric, before, before_low, before_high, after, after_low, after_high, difference,
     difference_low, difference_high, p_value, test, n]; intervals are 95% bootstrap, p is McNemar's exact test (recall)
-    or random sign flips.
+    or random sign flips; queries that share an answer are drawn and flipped together.
     """
     a, b = evaluate(run, before), evaluate(run, after)
     changes = science.fixed_and_broken(a.ranks, b.ranks, k)

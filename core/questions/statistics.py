@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.retrieval import per_query
-from core.analysis.retrieval.evaluation import bootstrap_means, safe_from
+from core.analysis.retrieval.evaluation import safe_from
 from core.analysis.retrieval.ranking import Ranked
+from core.analysis.retrieval.resampling import bootstrap_means
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.fitdata import support_sample
 from core.questions.answers import cached_table, fit_data, fitted, variant_of
@@ -134,7 +135,7 @@ def _support_point(run: Run, variant: VariantSpec, size: int, available: int, ra
         rank_under(run, with_support(run, variant), support_sample(fit_data(run), size, seed))[0] for seed in seeds
     ]
     gains = np.column_stack([per_query(ranked, "recall@1") - per_query(raw, "recall@1") for ranked in draws])
-    worst = float(bootstrap_means(gains)[0].min())
+    worst = float(bootstrap_means(gains, clusters=raw.clusters)[0].min())
     return (
         {"variant": str(variant), "size": size, "draws": len(draws)}
         | compared(draws, {"gain": [raw]})

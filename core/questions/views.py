@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.analysis import retrieval as science
 from core.analysis.variants import FitData, VariantSpec, apply_variant, fit_variant
-from core.questions.answers import answer, variant_of
+from core.questions.answers import answer, query_clusters, variant_of
 from core.records import EmbeddingView
 from core.run import Run
 from core.store import Draft
@@ -21,5 +21,5 @@ def evaluate_view(run: Run, view: EmbeddingView, variant: str | VariantSpec = "n
         for key, values in ranked.arrays().items():
             draft.save(key, values)
 
-    folder = answer(run, "evaluate-view", {"view": str(view), "variant": str(spec)}, write)
-    return science.evaluate(science.Ranked.from_arrays(folder.array))
+    folder = answer(run, "evaluate-view", {"view": str(view), "variant": spec.explicit()}, write)
+    return science.evaluate(science.Ranked.from_arrays(folder.array, query_clusters(run)))

@@ -19,7 +19,7 @@ GOLDEN = {
     "sae": (1, "e8223e59307d628d"),
     "codes": (1, "f0f7ef23719bfcb6"),
     "run": (1, "d325f68959aaceb5"),
-    "answer": (1, "434a9c59be9ce502"),
+    "answer": (2, "651e2be85b01f82c"),
     "variant": (1, "12031c37f8579958"),
 }
 

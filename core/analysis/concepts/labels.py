@@ -70,17 +70,33 @@ class Match:
     f1: Float[np.ndarray, "..."]
 
 
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """How well one chosen attribute per concept holds on items it was not chosen on; NaN where none was chosen."""
+
+    f1: Float[np.ndarray, " c"]
+    chance: Float[np.ndarray, " c"]
+    """F1 of a concept that fires on as many of these items, whatever they show."""
+    fires: Int[np.ndarray, " c"]
+    """Items that the concept fires on."""
+
+
 def attribute_table(sets: Iterable[Iterable[str]], least: int = 1, most_share: float = 1.0) -> Attributes:
     """One row per set of names; names held by fewer than `least` items or more than `most_share` of them are
     dropped."""
     rows = [frozenset(s) for s in sets]
     counts = Counter(name for row in rows for name in row)
     names = sorted(n for n, count in counts.items() if least <= count <= most_share * max(1, len(rows)))
+    return with_names(rows, names)
+
+
+def with_names(sets: Iterable[Iterable[str]], names: Sequence[str]) -> Attributes:
+    """One row per set, with exactly these names: other items seen through attributes that were chosen before."""
     index = {name: i for i, name in enumerate(names)}
-    columns = [sorted(index[n] for n in row if n in index) for row in rows]
+    columns = [sorted(index[n] for n in frozenset(s) if n in index) for s in sets]
     pointers = np.cumsum([0, *map(len, columns)])
     flat = np.fromiter((i for column in columns for i in column), dtype=np.int32, count=int(pointers[-1]))
-    table = sp.csr_array((np.ones(len(flat), np.float32), flat, pointers), shape=(len(rows), len(names)))
+    table = sp.csr_array((np.ones(len(flat), np.float32), flat, pointers), shape=(len(columns), len(names)))
     return Attributes(tuple(names), table)
 
 
@@ -109,6 +125,26 @@ def best_attribute(match: Match) -> tuple[Int[np.ndarray, " c"], Float[np.ndarra
         return np.zeros(len(match.f1), dtype=np.int64), np.zeros(len(match.f1))
     best = match.f1.argmax(axis=1)
     return best, match.f1[np.arange(len(best)), best]
+
+
+def held_out(codes: Codes, attributes: Attributes, chosen: Int[np.ndarray, " c"]) -> HeldOut:
+    """F1 of concept k with attribute `chosen[k]` (-1: none) on these items, beside what chance gives.
+
+    By chance fires * holds / n items have both, so that F1 = 2 fires holds / (n (fires + holds)).
+    """
+    fires = sp.csc_array(codes > 0, dtype=np.float64)
+    n_fires, n = np.asarray(fires.sum(axis=0)).ravel(), fires.shape[0]
+    known = np.flatnonzero(chosen >= 0)
+    f1, chance = np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
+    if len(known):
+        holds = sp.csc_array(attributes.table, dtype=np.float64)[:, chosen[known]]
+        together = np.asarray(fires[:, known].multiply(holds).sum(axis=0)).ravel()
+        n_holds = np.asarray(holds.sum(axis=0)).ravel()
+        both = n_fires[known] + n_holds
+        zeros = np.zeros(len(known))
+        f1[known] = np.divide(2 * together, both, out=zeros.copy(), where=both > 0)
+        chance[known] = np.divide(2 * n_fires[known] * n_holds, n * both, out=zeros, where=both > 0)
+    return HeldOut(f1, chance, n_fires.astype(np.int64))
 
 
 def share_with_pairs(

@@ -1,5 +1,5 @@
-"""Retrieval as one import: exact ranking (ranking.py), metrics and paired tests (evaluation.py). Holds no code of its
-own."""
+"""Retrieval as one import: exact ranking (ranking.py), metrics and paired differences (evaluation.py), intervals and
+tests (resampling.py). Holds no code of its own."""
 
 from core.analysis.retrieval.evaluation import (
     METRICS,
@@ -7,16 +7,23 @@ from core.analysis.retrieval.evaluation import (
     Evaluation,
     Metric,
     PairedDifference,
-    bootstrap_means,
     evaluate,
     fixed_and_broken,
-    mcnemar_exact,
     paired_difference,
     per_query,
     safe_from,
-    sign_flip,
 )
 from core.analysis.retrieval.ranking import Ranked, TopK, first_relevant_rank, rank_relevant, rank_top_k
+from core.analysis.retrieval.resampling import (
+    bootstrap_means,
+    exact_sign_flip,
+    independent_interval,
+    max_t,
+    mcnemar_exact,
+    shared_answers,
+    sign_flip,
+    smallest_difference,
+)
 
 __all__ = [
     "METRICS",
@@ -28,13 +35,18 @@ __all__ = [
     "TopK",
     "bootstrap_means",
     "evaluate",
+    "exact_sign_flip",
     "first_relevant_rank",
     "fixed_and_broken",
+    "independent_interval",
+    "max_t",
     "mcnemar_exact",
     "paired_difference",
     "per_query",
     "rank_relevant",
     "rank_top_k",
     "safe_from",
+    "shared_answers",
     "sign_flip",
+    "smallest_difference",
 ]

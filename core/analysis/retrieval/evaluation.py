@@ -2,7 +2,7 @@
 
 In: `Ranked` (ranking.py). Recall@k is M-BEIR's: the share of queries with at least one relevant candidate in the top k.
 Queries whose relevant candidates are not in the pool count as misses in every metric, and are counted. Ratios are 0-1.
-Randomness is seeded; every interval says how many queries it rests on.
+Randomness is seeded; every interval says how many queries it rests on. Intervals and tests: resampling.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,20 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import binomtest
 
 from core.analysis.retrieval.ranking import Ranked
+from core.analysis.retrieval.resampling import (
+    RESAMPLES,
+    bootstrap_means,
+    cluster_count,
+    exact_sign_flip,
+    sign_flip,
+)
 from core.errors import ShapeMismatch, UserError
 
 Metric = Literal["recall@1", "recall@5", "recall@10", "mrr", "ndcg@10"]
 METRICS: tuple[Metric, ...] = ("recall@1", "recall@5", "recall@10", "mrr", "ndcg@10")
 RECALLS = (1, 5, 10)
-RESAMPLES = 2000
-PERMUTATIONS = 10_000
-_BLOCK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class Evaluation:
     """Mean of 1 / rank of the first relevant candidate, over the whole pool."""
     ndcg10: float
     ci95: Mapping[Metric, tuple[float, float]]
-    """Percentile bootstrap over queries, 95%."""
+    """Percentile bootstrap, 95%, over queries; those that share an answer are drawn together."""
     ranked: Ranked
 
     def value(self, metric: str) -> float:
@@ -65,12 +68,15 @@ class PairedDifference:
     metric: str
     difference: float
     low: float
-    """95% paired bootstrap interval."""
+    """95% paired bootstrap interval; queries that share an answer are drawn together."""
     high: float
     p_value: float
-    """Two-sided: the chance of a difference at least as large if the two were exchangeable query by query."""
-    test: Literal["mcnemar-exact", "sign-flip"]
+    """Two-sided: the chance of a difference at least as large if the two were exchangeable query by query, or, where
+    queries share an answer, cluster by cluster."""
+    test: Literal["mcnemar-exact", "cluster-exact", "sign-flip"]
     n: int
+    clusters: int
+    """Independent pieces of evidence that the n queries are: n where none shares an answer."""
     improved: int
     """Queries on which the metric rose."""
     worsened: int
@@ -101,7 +107,7 @@ def evaluate(ranked: Ranked, *, resamples: int = RESAMPLES, seed: int = 0) -> Ev
     table = np.column_stack([per_query(ranked, metric) for metric in METRICS])
     n = len(table)
     means = table.mean(axis=0) if n else np.full(len(METRICS), np.nan)
-    low, high = bootstrap_means(table, resamples, seed)
+    low, high = bootstrap_means(table, resamples, seed, ranked.clusters)
     values = dict(zip(METRICS, map(float, means), strict=True))
     return Evaluation(
         queries=n,
@@ -115,24 +121,6 @@ def evaluate(ranked: Ranked, *, resamples: int = RESAMPLES, seed: int = 0) -> Ev
     )
 
 
-def bootstrap_means(
-    table: Float[np.ndarray, "n m"], resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """2.5 and 97.5 percentiles of the column means over resampled rows (n with replacement, the same for all columns).
-    NaN for n = 0."""
-    n, m = table.shape
-    if not n:
-        return np.full(m, np.nan), np.full(m, np.nan)
-    rng, means = np.random.default_rng(seed), np.empty((resamples, m))
-    step = max(1, _BLOCK // n)
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
-        means[start : start + size] = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n) @ table / n
-    low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    return low, high
-
-
 def paired_difference(
     before: Evaluation | Ranked,
     after: Evaluation | Ranked,
@@ -142,20 +130,32 @@ def paired_difference(
     seed: int = 0,
 ) -> PairedDifference:
     """after - before on the same queries: interval by paired bootstrap; p by McNemar's exact test for recall, else by
-    random sign flips."""
-    a, b = (per_query(e.ranked if isinstance(e, Evaluation) else e, metric) for e in (before, after))
+    random sign flips.
+
+    Queries that share an answer (`Ranked.clusters`) are drawn together and change sign together; McNemar's test then
+    becomes the exact test over clusters, with which it agrees where every cluster is one query.
+    """
+    first, second = (e.ranked if isinstance(e, Evaluation) else e for e in (before, after))
+    a, b = per_query(first, metric), per_query(second, metric)
     if len(a) != len(b):
         raise ShapeMismatch(
             "cannot pair two evaluations", got=f"{len(a)} and {len(b)} queries", allowed="the same queries in both"
         )
-    difference = b - a
-    low, high = bootstrap_means(difference[:, None], resamples, seed)
-    improved, worsened = int(np.sum(difference > 0)), int(np.sum(difference < 0))
+    difference, clusters = b - a, first.clusters
+    low, high = bootstrap_means(difference[:, None], resamples, seed, clusters)
     hits = metric.startswith("recall@")
-    p = mcnemar_exact(improved, worsened) if hits else sign_flip(difference, seed=seed)
-    mean = float(difference.mean()) if len(a) else float("nan")
-    test = "mcnemar-exact" if hits else "sign-flip"
-    return PairedDifference(metric, mean, float(low[0]), float(high[0]), p, test, len(a), improved, worsened)
+    return PairedDifference(
+        metric=metric,
+        difference=float(difference.mean()) if len(a) else float("nan"),
+        low=float(low[0]),
+        high=float(high[0]),
+        p_value=exact_sign_flip(difference, clusters) if hits else sign_flip(difference, seed=seed, clusters=clusters),
+        test="sign-flip" if not hits else "mcnemar-exact" if clusters is None else "cluster-exact",
+        n=len(a),
+        clusters=cluster_count(len(a), clusters),
+        improved=int(np.sum(difference > 0)),
+        worsened=int(np.sum(difference < 0)),
+    )
 
 
 def safe_from(sizes: Sequence[int], low_bounds: Sequence[float]) -> int | None:
@@ -172,26 +172,6 @@ def safe_from(sizes: Sequence[int], low_bounds: Sequence[float]) -> int | None:
             break
         safe = size
     return safe
-
-
-def mcnemar_exact(improved: int, worsened: int) -> float:
-    """Two-sided exact binomial test that a changed query is as likely to improve as to worsen. 1 if none changed."""
-    changed = improved + worsened
-    return float(binomtest(improved, changed, 0.5).pvalue) if changed else 1.0
-
-
-def sign_flip(differences: Float[np.ndarray, " n"], permutations: int = PERMUTATIONS, seed: int = 0) -> float:
-    """Two-sided randomisation test of mean 0: (1 + #{|flipped sum| >= |sum|}) / (1 + permutations). 1 if all are 0."""
-    changed = differences[differences != 0]
-    if not len(changed):
-        return 1.0
-    rng, extreme, observed = np.random.default_rng(seed), 0, abs(float(changed.sum()))
-    step = max(1, _BLOCK // len(changed))
-    for start in range(0, permutations, step):
-        signs = rng.integers(2, size=(min(step, permutations - start), len(changed)), dtype=np.int8)
-        sums = 2 * (signs @ changed) - changed.sum()
-        extreme += int(np.sum(np.abs(sums) >= observed * (1 - 1e-12)))
-    return (1 + extreme) / (1 + permutations)
 
 
 def fixed_and_broken(before: Int[np.ndarray, " n"], after: Int[np.ndarray, " n"], k: int = 1) -> Changes:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from core.analysis.retrieval.resampling import shared_answers
 from core.errors import ShapeMismatch, UserError
 
 Precision = Literal["float64", "float32"]
@@ -46,20 +47,26 @@ class Ranked:
     """nDCG@10, 0-1: linear gains, log2 discount, ideal over the relevant candidates in the pool; 0 where there are
     none."""
     n_candidates: int
+    clusters: Int[np.ndarray, " n"] | None = None
+    """Queries of the same number share a relevant candidate (`resampling.shared_answers`); None where none do."""
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As plain arrays, to be stored."""
+        """As plain arrays, to be stored. Clusters follow from the pairs: they are given again when read."""
         return {
             "first": self.first, "pessimistic": self.pessimistic, "ndcg10": self.ndcg10,
             "n_candidates": np.array([self.n_candidates], dtype=np.int64),
         }  # fmt: skip
 
     @classmethod
-    def from_arrays(cls, array: Callable[[str], np.ndarray] | Mapping[str, np.ndarray]) -> "Ranked":
+    def from_arrays(
+        cls,
+        array: Callable[[str], np.ndarray] | Mapping[str, np.ndarray],
+        clusters: Int[np.ndarray, " n"] | None = None,
+    ) -> "Ranked":
         """Back from `arrays()`; takes a mapping or a function from name to array."""
         get = array.__getitem__ if isinstance(array, Mapping) else array
         first, pessimistic, ndcg10 = (np.asarray(get(name)) for name in ("first", "pessimistic", "ndcg10"))
-        return cls(first, pessimistic, ndcg10, int(get("n_candidates")[0]))
+        return cls(first, pessimistic, ndcg10, int(get("n_candidates")[0]), clusters)
 
 
 def rank_top_k(
@@ -125,7 +132,7 @@ def rank_relevant(
         first[rows] = np.where(target.exists, ahead + 1, 0)
         pessimistic[rows] = np.where(target.exists, tied - target.relevant_ties + 1, 0)
         ndcg[rows] = _ndcg(part, _decode(best).candidates)
-    return Ranked(first, pessimistic, ndcg, len(candidates))
+    return Ranked(first, pessimistic, ndcg, len(candidates), shared_answers(pairs, len(queries)))
 
 
 @dataclass(frozen=True, eq=False)
