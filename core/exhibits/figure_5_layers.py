@@ -60,6 +60,7 @@ EXHIBIT = Exhibit(
         "choice. Raw embeddings."
     ),
     version=2,
+    variants=("none", "realign"),
     compute=compute,
     judge=judge,
     measured=measured,

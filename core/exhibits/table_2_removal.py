@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from core.analysis import retrieval as science
 from core.exhibits.shared.agreement import beyond_draws, by_direction
 from core.exhibits.shared.measured import recalls_of
 from core.exhibits.shared.records import Exhibit, Option, Verdict
-from core.exhibits.shared.rows import (
-    METRIC,
-    about_kind,
-    each_run,
-    gain,
-    head,
-    mean_gain,
-    mean_recalls,
-    need_sae_and_pairs,
-    recalls,
-)
+from core.exhibits.shared.rows import METRIC, about_kind, each_run, head, need_sae_and_pairs
 from core.exhibits.shared.words import PAIRED
-from core.questions import retrieval
+from core.questions import removal
+from core.questions.comparisons import Draws, PairedGain, RecallRow, tidy
 from core.run import Run
 
 
@@ -43,34 +33,23 @@ def compute(
 
 
 def _removal(run: Run, share: float, then: str, draws: int, metric: str) -> pd.DataFrame:
-    count = max(1, round(share * run.need_sae().width))
-    base = retrieval.evaluate(run, then)
-    top = retrieval.evaluate(run, _chain(f"remove-top(share={share})", then))
-    random = [
-        retrieval.evaluate(run, _chain(f"remove-random(count={count},seed={seed})", then)) for seed in range(draws)
-    ]
-    mean = np.mean([science.per_query(r.evaluation.ranked, metric) for r in random], axis=0)
-    hits = {name: science.per_query(e.evaluation.ranked, metric) for name, e in (("base", base), ("top", top))}
-    fixed = {"share": share, "removed": count, "then": then}
-    rows = [{"removal": "none"} | recalls(base.evaluation) | gain(base.evaluation, base.evaluation, metric)]
-    rows.append(
-        {"removal": "top attribution"} | recalls(top.evaluation) | gain(base.evaluation, top.evaluation, metric)
-    )
-    rows[-1] |= mean_gain(hits["top"] - mean, "beyond_random")
-    for seed, found in enumerate(random):
-        rows.append(
-            {"removal": f"random concepts, draw {seed + 1}"}
-            | recalls(found.evaluation)
-            | gain(base.evaluation, found.evaluation, metric)
-        )
-    rows.append({"removal": f"mean of {draws} random draws"} | mean_recalls(random) | mean_gain(mean - hits["base"]))
-    table = pd.DataFrame([head(run) | fixed | {"metric": metric} | row for row in rows])
-    table.attrs = {"notes": list(dict.fromkeys(top.notes))}
-    return table
+    base = removal.no_removal(run, then)
+    top = removal.removed(run, "top attribution", share, then)
+    random = removal.removed(run, "random concepts", share, then, seeds=range(draws))
 
+    def row(words: str, ranked: Draws, over: dict[str, Draws]) -> dict[str, Any]:
+        columns = {"removal": words} | RecallRow.of(ranked).columns()
+        for name, before in over.items():
+            columns |= PairedGain.between(before, ranked, metric).columns(name)
+        return columns
 
-def _chain(*steps: str) -> str:
-    return "+".join(step for step in steps if step != "none") or "none"
+    rows = [row("none", base.ranked, {}) | PairedGain.nothing().columns()]
+    rows.append(row("top attribution", top.ranked, {"gain": base.ranked, "beyond_random": random.ranked}))
+    for i, ranked in enumerate(random.ranked, start=1):
+        rows.append(row(f"random concepts, draw {i}", [ranked], {"gain": base.ranked}))
+    rows.append(row(f"mean of {draws} random draws", random.ranked, {"gain": base.ranked}))
+    fixed = {"share": share, "removed": top.concepts, "then": then, "metric": metric}
+    return tidy([head(run) | fixed | row for row in rows], notes=list(dict.fromkeys(top.notes)))
 
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
@@ -105,6 +84,7 @@ EXHIBIT = Exhibit(
         f"{PAIRED}. Differences: removal minus none (the claim), and removal minus the mean of the random "
         "removals, which must also lie beyond every draw (ours)."
     ),
+    variants=("remove-top", "remove-random", "center", "realign"),
     compute=compute,
     judge=judge,
     measured=measured,

@@ -46,6 +46,7 @@ EXHIBIT = Exhibit(
         "choice. Raw embeddings."
     ),
     version=2,
+    variants=("none", "realign"),
     compute=compute,
     judge=judge,
     measured=measured,

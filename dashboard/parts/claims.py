@@ -109,7 +109,7 @@ def bridging_homogenises(run: str, other: str | None) -> Claim:
 
 def top_distract(run: str, other: str | None) -> Claim:
     """Claim 3: projecting out the concepts that contribute most raises recall, and more than random ones do."""
-    curve = data.ask("similarity.removal_curve", run)
+    curve = data.ask("removal.removal_curve", run)
     at = curve[curve["share"] == 0.01]
     raw = float(curve.loc[curve["share"] == 0, "recall@1"].iloc[0])
     top = float(at.loc[at["kind"] == "top attribution", "recall@1"].iloc[0])

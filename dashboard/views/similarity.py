@@ -143,7 +143,7 @@ def removal(run: str) -> None:
     then = state.pick(
         st.segmented_control, "then", "Afterwards", list(THEN), format_func=THEN.get, help=words.THEN_HELP
     )
-    table = data.ask("similarity.removal_curve", run, then)
+    table = data.ask("removal.removal_curve", run, then)
     shares, more = (
         sorted(table["share"].unique().tolist()),
         {"help": words.explain("share"), "format_func": lambda s: f"{100 * s:g}%"},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.questions import fidelity, modality, retrieval, similarity
+from core.questions import fidelity, modality, removal, retrieval
 from core.records import EmbeddingView
 from core.run import open_run
 from core.store import Store
@@ -123,7 +123,7 @@ def test_overview_numbers_are_cores(demo_store: Store) -> None:
     for side in ("before", "after"):
         assert words.percent(table.loc["recall@1", side]) in shown
     assert words.percent(modality.scores(run).share_image) in shown
-    curve = similarity.removal_curve(run)
+    curve = removal.removal_curve(run)
     at = curve[(curve["share"] == 0.01) & (curve["kind"] == "top attribution")]
     assert words.percent(at["recall@1"].iloc[0]) in shown
     assert metric(app, "explained_variance") == words.percent(fidelity.fidelity(run).value("explained variance"))

@@ -16,7 +16,7 @@ from test_pages import healthy, metric, show, texts
 from core.analysis.variants import parse_variant
 from core.config import SaeSpec
 from core.pipeline import run as make_run
-from core.questions import concepts, retrieval, similarity
+from core.questions import concepts, removal, retrieval, similarity
 from core.run import Run, open_run
 from core.store import Store
 from dashboard import words
@@ -99,7 +99,7 @@ def test_similarity_shows_cores_ranks(run: Run) -> None:
 
 def test_removal_slider_shows_the_curve(run: Run) -> None:
     app = show("similarity", run="demo", share="0.02", then="center")
-    curve = similarity.removal_curve(run, "center")
+    curve = removal.removal_curve(run, "center")
     at = curve[curve["share"] == 0.02]
     values = {m.label: m.value for m in app.metric}
     assert values["Top gone"] == words.percent(float(at[at["kind"] == "top attribution"]["recall@1"].iloc[0]))
