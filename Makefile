@@ -1,11 +1,11 @@
-# `make demo` and `make test` are all there is to know. SERVE=0 stops the demo after its summary; PORT=8501 moves it.
+# `make demo`, `make test` and `make check` are all there is to know. SERVE=0 stops the demo after its summary; PORT=8501 moves it.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
 PORT   ?= 8501
 
-.PHONY: demo test lint clean help
+.PHONY: demo test check docs lint clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -16,8 +16,15 @@ demo: $(VENV)/.ready   ## install, run the embedded demo, serve the dashboard
 test: $(VENV)/.ready-test   ## the whole test suite, real-browser tests where a browser is found
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.ready-test   ## style
-	$(BIN)/ruff check core dashboard tests && $(BIN)/ruff format --check core dashboard tests
+docs: $(VENV)/.ready-test   ## write the generated parts of README.md and docs/ again
+	$(BIN)/python -m docs.generate
+
+check: $(VENV)/.ready-test   ## style and types: ruff and mypy
+	$(BIN)/ruff check core dashboard docs tests
+	$(BIN)/ruff format --check core dashboard docs tests
+	$(BIN)/mypy
+
+lint: check      ## the same
 
 clean:           ## remove the environment; the cache stays
 	rm -rf $(VENV)

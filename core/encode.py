@@ -17,15 +17,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.config import EmbeddingSpec
+from core.config import EmbeddingSpec, Mask
 from core.errors import ModelError, NotAvailable, SpecError
 from core.models.base import PROJECTED, Adapter, ModelFacts
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
@@ -69,7 +69,7 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
     choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
-    views = product(*choices)
+    views: Iterable[tuple[int, str, Mask]] = product(*choices)
     if not spec.cross:
         first = tuple(values[0] for values in choices)
         views = (view for view in product(*choices) if sum(a != b for a, b in zip(view, first, strict=True)) <= 1)
@@ -120,7 +120,12 @@ def encode_part(
     Raises:
         ModelError: the model cannot be loaded. NotAvailable: a mask leaves no token of some item.
     """
-    spec = {"content": table.content, "model": facts.key, "views": [str(view) for view in views], "dtype": "float32"}
+    spec: dict[str, Any] = {
+        "content": table.content,
+        "model": facts.key,
+        "views": [str(view) for view in views],
+        "dtype": "float32",
+    }
     spec |= {"outlier_ratio": OUTLIER_RATIO} if any(view.mask == NO_OUTLIERS for view in views) else {}
 
     def write(draft: Draft) -> None:
@@ -149,14 +154,14 @@ class _Journal:
     outliers: dict[str, list[float]] = field(default_factory=dict)
     """Per layer: items with outliers, outlier tokens, largest norm ratio."""
 
-    def note_outliers(self, layer: int, found: np.ndarray) -> None:
-        """Add a batch; `found` (b, 2): largest norm ratio and number of outliers of each item."""
+    def note_outliers(self, layer: int, figures: np.ndarray) -> None:
+        """Add a batch; `figures` (b, 2): largest norm ratio and number of outliers of each item."""
         items, tokens, largest = self.outliers.get(str(layer), [0, 0, 0.0])
-        counts = found[:, 1]
+        counts = figures[:, 1]
         self.outliers[str(layer)] = [
             items + int((counts > 0).sum()),
             tokens + int(counts.sum()),
-            max(largest, float(found[:, 0].max())),
+            max(largest, float(figures[:, 0].max())),
         ]
 
     @classmethod
@@ -164,6 +169,7 @@ class _Journal:
         return cls(**json.loads(path.read_text())) if path.is_file() else cls()
 
     def write(self, path: Path) -> None:
+        # One rename: a process killed while writing leaves the old journal, never half of one.
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self)))
         os.replace(temporary, path)
@@ -192,10 +198,12 @@ class _Encoding:
                     bar.advance(len(window))
                     continue
                 self._window(window, arrays, counts, journal, bar)
+                # Rows first, journal second: a window that the journal calls finished is on disk.
                 for array in (*arrays.values(), counts):
                     array.flush()
                 journal.windows.append(start)
                 journal.write(path)
+        # The manifest lists what it finds in the folder; the journal is no part of the result.
         path.unlink(missing_ok=True)
         self.draft.facts |= _facts(rows, self.views, journal)
         if note := _outlier_note(journal):
@@ -211,8 +219,9 @@ class _Encoding:
         """The array of an interrupted run, or a new one."""
         path = self.draft.path / f"{name}.npy"
         if shape[0] == 0:
+            # An empty file cannot be mapped. Nothing is written to the stand-in: there are no rows.
             self.draft.save(name, np.empty(shape, dtype))
-            return np.memmap(path, dtype, "r+", shape=(1,))  # nothing is written to it
+            return np.memmap(path, dtype, "r+", shape=(1,))
         mode = "r+" if path.is_file() else "w+"
         return np.lib.format.open_memmap(
             path, mode, None if mode == "r+" else np.dtype(dtype), None if mode == "r+" else shape
@@ -223,6 +232,7 @@ class _Encoding:
     ) -> None:
         for rows, items, lengths in self._batches(window):
             started = time.perf_counter()
+            # Token norms are asked for as if they were views, so that one forward pass gives embeddings and norms.
             measures = {measured(layer): layer for layer in self.layers}
             for view, values in embed_halving(self.adapter, items, (*self.views, *measures), self.progress).items():
                 if view in measures:
@@ -247,6 +257,7 @@ class _Encoding:
             for row in group:
                 item = self.table.item(row)
                 length = self.adapter.lengths([item])[0]
+                # What a batch costs is its padded size: every item is padded to the longest.
                 if rows and max(length, *lengths) * (len(rows) + 1) > self.batch_tokens:
                     yield rows, items, lengths
                     rows, items, lengths = [], [], []
@@ -258,6 +269,8 @@ class _Encoding:
 
     def _sorted_groups(self, window: range) -> list[list[int]]:
         """Texts, then images, then items with both; each by the length of its text, longest first."""
+        # Characters stand for tokens here: items of like length come together, and `_batches` counts tokens exactly.
+        # Longest first: a batch that does not fit into memory shows at the beginning of a window, not at its end.
         modality, texts = self.table.modality, self.table.texts
         groups = [[row for row in window if modality[row] == one] for one in ("text", "image", "image,text")]
         return [sorted(group, key=lambda row: -len(texts[row] or "")) for group in groups if group]
@@ -285,6 +298,7 @@ def embed_halving(
                 got=f"{adapter.lengths(items)[0]} tokens",
                 todo=todo,
             ) from error
+    # Outside the handler: while `error` lives, its traceback holds the tensors that did not fit.
     clear_device_cache()
     middle = len(items) // 2
     progress.say(f"out of memory with {len(items)} items in a batch; going on with {middle}")
@@ -302,13 +316,13 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _outlier_note(journal: _Journal) -> str:
-    found = {layer: figures for layer, figures in journal.outliers.items() if figures[1]}
+    layers_with_some = {layer: figures for layer, figures in journal.outliers.items() if figures[1]}
     where = "; ".join(
         f"layer {layer}: {tokens} in {items} items, up to {most:,.0f} times"
-        for layer, (items, tokens, most) in found.items()
+        for layer, (items, tokens, most) in layers_with_some.items()
     )
-    told = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
-    return f'{told}; masks = ["{NO_OUTLIERS}"] leaves them out' if found else ""
+    sentence = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
+    return f'{sentence}; masks = ["{NO_OUTLIERS}"] leaves them out' if layers_with_some else ""
 
 
 def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:

@@ -61,15 +61,15 @@ def _row(run: Run) -> dict[str, object]:
 def used_folders(run: Run) -> list[Folder]:
     """The run's folder and everything it was made from, directly or not, plus its cached answers."""
     by_key = {folder.key: folder for folder in run.store.all_folders()}
-    found: dict[str, Folder] = {}
+    used: dict[str, Folder] = {}
     waiting = [run.key]
     while waiting:
         folder = by_key.get(waiting.pop())
-        if folder is not None and folder.key not in found:
-            found[folder.key] = folder
+        if folder is not None and folder.key not in used:
+            used[folder.key] = folder
             waiting += folder.manifest["parents"]
-    answers = [f for f in by_key.values() if run.key in f.manifest["parents"] and f.key not in found]
-    return [*found.values(), *answers]
+    answers = [f for f in by_key.values() if run.key in f.manifest["parents"] and f.key not in used]
+    return [*used.values(), *answers]
 
 
 def card(run: Run) -> RunCard:
@@ -100,13 +100,13 @@ def outliers(run: Run) -> list[dict[str, str]]:
     for part in run.parts:
         facts = run.encode_folder(part).facts
         for one in facts.get("outliers", []):
-            found = (
+            line = (
                 f"{one['outlier_tokens']:,} tokens of {one['outlier_items']:,} items"
                 if one["outlier_tokens"]
                 else "none"
             )
             value = (
-                f"{found} above {facts['outlier_threshold']:g} x the median norm; largest"
+                f"{line} above {facts['outlier_threshold']:g} x the median norm; largest"
                 f" {one['largest_norm_ratio']:,.1f} x"
             )
             rows.append({"setting": f"outlier tokens, {part}, layer {one['layer']}", "value": value})

@@ -21,7 +21,9 @@ class _Slot:
 
     def __init__(self) -> None:
         # Re-entrant: a `make` that asks for its own key fails with a RecursionError instead of hanging for ever.
-        self.lock, self.made, self.value = RLock(), False, None
+        self.lock = RLock()
+        self.made = False
+        self.value: Any = None
 
 
 class Memo:
@@ -46,8 +48,7 @@ class Memo:
                 slot.value = make()
                 slot.made = True
                 self._drop_beyond_limit()
-            value: Any = slot.value
-        return value
+            return slot.value
 
     def _drop_beyond_limit(self) -> None:
         if self._limit is None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 
 class Task(Protocol):
@@ -84,11 +88,11 @@ class RichProgress:
 
 
 class _RichTask:
-    def __init__(self, bars: object, task_id: int) -> None:
+    def __init__(self, bars: Bars, task_id: TaskID) -> None:
         self._bars, self._id = bars, task_id
 
     def advance(self, n: int = 1) -> None:
-        self._bars.advance(self._id, n)  # type: ignore[attr-defined]
+        self._bars.advance(self._id, n)
 
     def note(self, text: str) -> None:
-        self._bars.update(self._id, note=text)  # type: ignore[attr-defined]
+        self._bars.update(self._id, note=text)

@@ -40,6 +40,12 @@ class Item:
     task: int = 4
     side: Side = "query"
 
+    @property
+    def picture(self) -> Image.Image:
+        """The image of an item whose modality has one."""
+        assert self.image is not None, f"item {self.id!r} of modality {self.modality} came without its image"
+        return self.image
+
 
 @dataclass(frozen=True)
 class Qrels:

@@ -226,15 +226,17 @@ def list_runs(store: Store) -> list[Run]:
     return [Run(folder, store) for folder in store.folders("run")]
 
 
-def open_run(name: str, store: Store) -> Run:
+def open_run(name: str, store: Store | None = None) -> Run:
     """The run of that name, key, or unique prefix of a key (4 digits or more); the newest where a name is used twice.
+
+    Without a store: the default one (cache/ of a checkout, else the user's cache directory).
 
     Raises:
         RunNotFound: none or several fit; the message lists the names there are.
     """
-    runs = list_runs(store)
+    runs = list_runs(store or Store.default())
     if named := [r for r in runs if r.name == name]:
-        return named[0]
+        return named[0]  # newest first: a run made again under its name is the one that is meant
     keyed = [r for r in runs if len(name) >= 4 and re.fullmatch("[0-9a-f]+", name) and r.key.startswith(name)]
     if len(keyed) == 1:
         return keyed[0]

@@ -74,9 +74,10 @@ class Folder:
         path = self.path / f"{name}.npy"
         if not path.is_file():
             raise NotAvailable(f"{self.path.name} holds no array {name!r}", allowed=sorted(self.manifest["files"]))
+        # A memmap: all sessions share its pages, and nothing is read before it is used.
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:
+        except ValueError:  # empty: it cannot be mapped
             return np.load(path, allow_pickle=False)
 
     def verify(self) -> list[str]:
@@ -144,6 +145,7 @@ class Store:
         work = final.with_name(f".work--{key}")
         work.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{work}.lock"):
+            # Another process may have finished it while this one waited for the lock.
             if folder := self.find(stage, key):
                 return folder
             work.mkdir(exist_ok=True)
@@ -151,7 +153,8 @@ class Store:
             write(draft)
             manifest = _manifest(stage, key, spec, parents, draft, device, time.perf_counter() - started)
             (work / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=_plain))
-            if final.exists():  # a broken folder of the same name: its manifest did not hold
+            # A folder of this name that `find` passed over is broken: files are missing or have other sizes.
+            if final.exists():
                 shutil.rmtree(final)
             os.replace(work, final)
         Path(f"{work}.lock").unlink(missing_ok=True)
@@ -240,13 +243,13 @@ def _array_facts(path: Path) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in RECORDED_PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _plain(value: Any) -> Any:

@@ -1,43 +1,48 @@
-"""What the user has chosen: the only file that touches `st.session_state` and `st.query_params`.
+"""The user's choices: the only file that touches `st.session_state` and `st.query_params`.
 
-Choices live in one dict of the session and are mirrored in the URL, so that every view is a link. Order of a script
-run:
+Choices live in one dict of the session and are mirrored in the URL, so every view is a link. A script run has three
+steps:
 
-1. `begin(page)` adopts the URL where it is not the one written last (a link, a reload, the back button): what it leaves
-   out of the page's choices is at its default.
+1. `begin(page)` reads the URL if someone else changed it (a link, a reload, the Back button). Choices of the page that
+   the URL leaves out go back to their defaults.
 2. Pages make widgets through `pick`, `number`, `text`, `toggle`, which read and write choices by name.
-3. `end()` writes the choices that this page used into the URL, in one step. Inside a fragment the widget does it at
-   once.
+3. `end()` writes the page's choices into the URL, all at once. A widget in a fragment writes them itself.
 
-Defaults stay out of the URL, the runs always stand in it. A value that cannot be is replaced and said so (`notices`).
-Links carry all that the page will write, and a bare address stays bare until something is chosen: each view is one
-entry of the browser's history, so that going back never lands on an entry that only leads forward again. Why not
-`bind="query-params"`: with a bound widget in the frame `st.switch_page` raises and `st.page_link` doubles the
-parameter.
+The runs always stand in the URL; other choices only where they differ from their defaults. An impossible value is
+replaced by the default, and the page says so (`notices`).
+
+The Back button always changes the page: we never push a URL that redirects at once. So a link carries everything its
+page will write, and a bare address stays bare until something is chosen.
+
+`bind="query-params"` cannot do this: with a bound widget in the frame `st.switch_page` raises and `st.page_link`
+doubles the parameter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+
+if TYPE_CHECKING:
+    from streamlit.elements.arrow import DataframeStateInput
 
 FRAME = ("run", "other", "variant")
 """Choices of the frame: they stand in the URL of every page."""
 
-UNSAID = {("variant", "none")}
-"""Default of the frame, left out of the URL; the runs always stand in it."""
+DEFAULTS = {("variant", "none")}
+"""Defaults of the frame, left out of the URL; the runs always stand in it."""
 
 CHOICES = "lens_choices"
 PUBLISHED = "lens_published"
-SHOWN = "lens_shown"
-"""Choices this script run has shown."""
-USED = "lens_used"
-"""Page -> choices it has ever shown in this session."""
+VISIBLE = "lens_visible"
+"""Choices on the page in this script run."""
+BY_PAGE = "lens_by_page"
+"""Page -> choices it ever had in this session."""
 BARE = "lens_bare"
-"""What a bare address stands for, as long as nothing else is chosen; None where the address says it."""
+"""What a bare address stands for, as long as nothing else is chosen; None where the address has parameters."""
 PAGE = "lens_page"
 NOTICES = "lens_notices"
 RUNNING = "lens_running"
@@ -45,9 +50,12 @@ RUNNING = "lens_running"
 
 @dataclass(frozen=True)
 class Selection:
-    """The choices every page shares. Runs are keys; rows count within queries or candidates; None: not chosen."""
+    """The choices every page shares. Runs are keys; rows count within queries or candidates; None: not chosen.
 
-    run: str | None
+    A page runs only where there is a run, so `run` is always one.
+    """
+
+    run: str
     other: str | None
     variant: str
     concept: int | None
@@ -60,17 +68,17 @@ class Selection:
 
 
 def begin(page: str) -> bool:
-    """Adopt the URL where it, or the page, is not the one written last; returns whether the page was turned."""
+    """Read the URL if it, or the page, is not the one written last. Returns whether the page changed."""
     session, incoming = st.session_state, st.query_params.to_dict()
-    choices, used = session.setdefault(CHOICES, {}), session.setdefault(USED, {})
+    choices, by_page = session.setdefault(CHOICES, {}), session.setdefault(BY_PAGE, {})
     if (page, incoming) != session.get(PUBLISHED):
-        for name in ({*FRAME, "paired"} | used.get(page, set())) - incoming.keys():
+        for name in ({*FRAME, "paired"} | by_page.get(page, set())) - incoming.keys():
             choices.pop(name, None)
         choices |= incoming
         session[BARE] = None if incoming else {}
-    turned = session.get(PAGE, page) != page
-    session[PAGE], session[SHOWN], session[NOTICES], session[RUNNING] = page, set(FRAME), [], True
-    return turned
+    changed = session.get(PAGE, page) != page
+    session[PAGE], session[VISIBLE], session[NOTICES], session[RUNNING] = page, set(FRAME), [], True
+    return changed
 
 
 def end() -> None:
@@ -80,16 +88,16 @@ def end() -> None:
 
 
 def notices() -> list[str]:
-    """What was replaced in this run, one sentence each."""
+    """What this script run replaced, one sentence each."""
     return list(st.session_state.get(NOTICES, []))
 
 
 def notice(sentence: str) -> None:
-    """Say that something was replaced; shown by the frame above the page, at once inside a fragment."""
-    found = st.session_state.setdefault(NOTICES, [])
-    if sentence not in found:
-        found.append(sentence)
-        if not st.session_state.get(RUNNING):
+    """Say that something was replaced. The frame shows it above the page; in a fragment it is shown at once."""
+    sentences = st.session_state.setdefault(NOTICES, [])
+    if sentence not in sentences:
+        sentences.append(sentence)
+        if not st.session_state.get(RUNNING):  # a fragment reruns alone: the frame does not run again
             st.warning(sentence, icon=":material/info:")
 
 
@@ -135,14 +143,14 @@ def link(page: str, label: str, icon: str | None = None, help: str | None = None
 
 def menu(page: str, label: str, icon: str) -> None:
     """A link to a page as it was left."""
-    left = {name: get(name) for name in st.session_state.get(USED, {}).get(page, ())}
+    left = {name: get(name) for name in st.session_state.get(BY_PAGE, {}).get(page, ())}
     st.page_link(f"views/{page}.py", label=label, icon=icon, query_params=address(**left), width="stretch")
 
 
 def address(**choices: Any) -> dict[str, str]:
     """Query parameters of the frame's choices with the given ones changed."""
     frame = {name: get(name) for name in FRAME}
-    return {n: _written(v) for n, v in (frame | choices).items() if v is not None and (n, v) not in UNSAID}
+    return {n: _written(v) for n, v in (frame | choices).items() if v is not None and (n, v) not in DEFAULTS}
 
 
 # -- widgets ---------------------------------------------------------------------------------------------------------
@@ -177,7 +185,7 @@ def number(
 
 
 def within(name: str, label: str, low: Any, high: Any, default: Any) -> Any:
-    """The chosen number without a widget, replaced by the default where it cannot be."""
+    """The chosen number, without a widget. Out of range, or no number: the default, and a notice."""
     raw = get(name)
     if raw is None:
         return _settle(name, default, default)
@@ -236,8 +244,8 @@ def table(
     """A table of which one row is chosen; `rows[i]` is what line i stands for, `also` gives choices that change with
     it.
 
-    A click keeps the table as it is; a choice made elsewhere, or another `key` (what is listed), draws it anew with
-    that line marked.
+    After a click the table stays as it is (scroll position and order). It is drawn anew, with the line marked, when
+    the choice was made elsewhere or the list changed (`key`).
     """
     listed, drawn = get(f"{name}-listed"), int(get(f"{name}-drawn", 0))
     if listed != current:
@@ -252,7 +260,7 @@ def table(
             put(**{name: chosen, f"{name}-listed": chosen}, **(also(chosen) if also else {}))
 
     lines = [i for i, row in enumerate(rows) if row == current]
-    marked = {"selection": {"rows": lines[:1], "columns": [], "cells": []}}
+    marked: DataframeStateInput = {"selection": {"rows": lines[:1], "columns": [], "cells": []}}
     st.dataframe(
         frame,
         key=widget,
@@ -270,9 +278,8 @@ def table(
 def _prepare(name: str, value: Any) -> str:
     """Put the value under the widget's key before the widget is made."""
     key = f"w-{name}"
-    st.session_state[key] = (
-        value  # always: on another page the same key is a new widget, which would start at its default
-    )
+    # Every time: on another page the same key is a new widget, which would start at its default.
+    st.session_state[key] = value
     return key
 
 
@@ -284,14 +291,14 @@ def _take(name: str) -> None:
 
 
 def _settle(name: str, value: Any, default: Any) -> Any:
-    """Remember what is shown and that this page shows it; a default needs no place in the URL."""
+    """Record the value and that this page uses the choice; a default needs no place in the URL."""
     choices = st.session_state.setdefault(CHOICES, {})
     if value == default and name not in FRAME:
         choices.pop(name, None)
     else:
         choices[name] = value
-    st.session_state.setdefault(SHOWN, set(FRAME)).add(name)
-    st.session_state.setdefault(USED, {}).setdefault(st.session_state.get(PAGE), set()).add(name)
+    st.session_state.setdefault(VISIBLE, set(FRAME)).add(name)
+    st.session_state.setdefault(BY_PAGE, {}).setdefault(st.session_state.get(PAGE), set()).add(name)
     if not st.session_state.get(RUNNING):
         _publish()
     return value
@@ -299,10 +306,10 @@ def _settle(name: str, value: Any, default: Any) -> Any:
 
 def _publish() -> None:
     session = st.session_state
-    used: Iterable[str] = session.get(SHOWN, FRAME)
-    values = {n: get(n) for n in sorted(used, key=lambda n: (n not in FRAME, n))}
-    wanted = {n: _written(v) for n, v in values.items() if v not in (None, "") and (n, v) not in UNSAID}
-    if session.get(BARE) == {}:
+    visible: Iterable[str] = session.get(VISIBLE, FRAME)
+    values = {n: get(n) for n in sorted(visible, key=lambda n: (n not in FRAME, n))}
+    wanted = {n: _written(v) for n, v in values.items() if v not in (None, "") and (n, v) not in DEFAULTS}
+    if session.get(BARE) == {}:  # the first run at a bare address: remember the defaults it stands for
         session[BARE] = wanted
     if session.get(BARE) == wanted:
         wanted = {}

@@ -1,9 +1,9 @@
-"""The shape of the project: one direction of flow, thin edges, a light import, a README map that lists every file."""
+"""The shape of the project: one direction of flow, thin edges, a light import."""
 
 from __future__ import annotations
 
 import ast
-import re
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +30,9 @@ FLOW = (
     "__main__",
 )
 """Stages in order; a module imports from its own stage and from those before it."""
+QUESTIONS = ("core.questions", "core.exhibits", "core.inventory")
+"""What pages may name: they pass questions to the bridge and annotate answers, and never compute."""
+BRIDGE = {f"data.{name}" for name in ("ask", "ask_two", "ask_live", "ask_item", "fresh")}
 ROOMS = ("words", "state", "data", "charts", "parts", "lesson", "views", "app")
 """The same for the dashboard."""
 
@@ -126,8 +129,72 @@ def test_only_the_bridge_talks_to_core(path: Path) -> None:
     if path.name == "data.py":
         return
     reached = {d for d in imported(path) if d.startswith("core.")}
-    allowed = ("core.errors", "core.records", "core.config", "core.analysis.variants")
+    allowed = ("core.errors", "core.records", "core.config", "core.analysis.variants", *QUESTIONS)
     assert all(d.startswith(allowed) for d in reached), f"{path} reaches past dashboard.data: {reached}"
+    assert computed(path.read_text(encoding="utf-8")) == []
+
+
+def computed(source: str) -> list[str]:
+    """What a page does with functions and classes of `QUESTIONS` beyond passing them to the bridge.
+
+    Allowed: the first argument of `data.ask`, `ask_two`, `ask_live`, `ask_item` or `fresh`; an annotation; a constant.
+    Everything else (a call, an alias, an argument of another function) would compute in the page.
+    """
+    tree = ast.parse(source)
+    origin = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if f"{node.module}.{alias.name}".startswith(QUESTIONS)
+    }
+    allowed: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        annotations = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        allowed |= {inner for note in annotations if note for inner in ast.walk(note)}
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in BRIDGE and node.args:
+            allowed |= set(ast.walk(node.args[0])) if isinstance(node.args[0], ast.Attribute | ast.Name) else set()
+    inner_parts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    used = []
+    for node in ast.walk(tree):
+        if node in allowed or node in inner_parts or not isinstance(node, ast.Attribute | ast.Name):
+            continue
+        first, _, rest = ast.unparse(node).partition(".")
+        if first in origin and callable(resolved(f"{origin[first]}.{rest}".rstrip("."))):
+            used.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return used
+
+
+def resolved(name: str) -> object:
+    """The object with that dotted name."""
+    parts = name.split(".")
+    for at in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:at]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[at:]:
+            found = getattr(found, part)
+        return found
+    raise ModuleNotFoundError(name)
+
+
+@pytest.mark.parametrize(
+    ("line", "offences"),
+    [
+        ("data.ask(retrieval.evaluate, run, 'none')", 0),
+        ("def page(result: retrieval.Comparison) -> retrieval.Comparison: ...", 0),
+        ("len(retrieval.BETAS)", 0),
+        ("retrieval.evaluate(data.run(run), 'none')", 1),
+        ("data.ask(wanted, retrieval.evaluate)", 1),
+        ("shortcut = retrieval.evaluate", 1),
+        ("list(map(retrieval.evaluate, runs))", 1),
+        ("retrieval.Place(0, 1, 0.5, True)", 1),
+        ("data.ask(retrieval.compare(run), run)", 1),
+    ],
+)
+def test_a_page_that_computes_is_noticed(line: str, offences: int) -> None:
+    assert len(computed(f"from core.questions import retrieval\n{line}")) == offences
 
 
 @pytest.mark.parametrize("path", modules("dashboard"), ids=lambda p: str(p.relative_to(ROOT)))
@@ -148,21 +215,6 @@ def test_import_is_light(name: str) -> None:
     code = f"import sys, {name}; sys.exit(', '.join({heavy} & set(sys.modules)) or None)"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-
-
-def test_readme_map_lists_every_file() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in (*modules("core"), *modules("dashboard")):
-        if path.name != "__init__.py":
-            assert path.name in text, f"README's map lacks {path.relative_to(ROOT)}"
-
-
-def test_the_science_page_names_files_that_exist() -> None:
-    named = set(
-        re.findall(r"`((?:core|tests)/[\w/]+(?:\.py|/))`", (ROOT / "docs" / "study.md").read_text(encoding="utf-8"))
-    )
-    assert len(named) > 30
-    assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
 def test_no_pickle() -> None:

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.errors import NotAvailable
 from core.records import EmbeddingView, Item
 
 if TYPE_CHECKING:
+    from core.models import Adapter
     from core.models.decoder import DecoderAdapter
 
 BATCH = 64
@@ -73,13 +75,13 @@ def demo_items(number: int) -> list[Item]:
 
     from core import world
 
-    found: list[Item] = []
+    items: list[Item] = []
     for one in world.captioned("test", -(-number // 3), per_scene=1):
         image, caption = Image.fromarray(world.render(one.scene)), one.captions[0]
-        found.append(Item(f"i{one.index}", "image", image=image))
-        found.append(Item(f"t{one.index}", "text", text=caption))
-        found.append(Item(f"b{one.index}", "image,text", caption, image, 7, "query"))
-    return found[:number]
+        items.append(Item(f"i{one.index}", "image", image=image))
+        items.append(Item(f"t{one.index}", "text", text=caption))
+        items.append(Item(f"b{one.index}", "image,text", caption, image, 7, "query"))
+    return items[:number]
 
 
 def plain_loop(adapter: DecoderAdapter, items: Sequence[Item]) -> np.ndarray:
@@ -98,7 +100,7 @@ def plain_loop(adapter: DecoderAdapter, items: Sequence[Item]) -> np.ndarray:
     return np.stack(rows)
 
 
-def batched_loop(adapter: Any, items: Sequence[Item]) -> np.ndarray:
+def batched_loop(adapter: Adapter, items: Sequence[Item]) -> np.ndarray:
     """(n, d) of the same view through `Adapter.embed`, items of like length together."""
     view = EmbeddingView()
     order = np.argsort(adapter.lengths(items), kind="stable")
@@ -112,10 +114,13 @@ def batched_loop(adapter: Any, items: Sequence[Item]) -> np.ndarray:
 def _timed_side(side: str, model: str, number: int) -> dict[str, Any]:
     from core.config import ModelSpec
     from core.models import load_model
+    from core.models.decoder import DecoderAdapter
 
     adapter, items = load_model(ModelSpec(name=model)), demo_items(number)
+    if not isinstance(adapter, DecoderAdapter):
+        raise NotAvailable(f"{model} has no decoder to pool", got="a dual encoder", todo="choose an MLLM")
     loop = plain_loop if side == "plain" else batched_loop
-    loop(adapter, items[:WARM_UP])
+    loop(adapter, items[:WARM_UP])  # the first calls also pay for lazy imports and kernels
     started = time.perf_counter()
     rows = loop(adapter, items)
     return {

@@ -1,15 +1,14 @@
 """The command line: parse, call one function of core, present. Heavy imports stay inside the commands.
 
 `--json` prints one JSON object on stdout and nothing else; progress and notes go to stderr.
-Exit codes: 0 done, 1 the user's input is at fault, 2 usage, 3 a fault of ours, 130 interrupted (what was finished is
-kept).
+Exit codes: 0 done, 1 the user's input is at fault, 2 usage, 3 a fault of ours, 130 interrupted (finished parts stay in
+the cache).
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -127,12 +126,12 @@ def run(
 
     if engine == "ray":
         raise UserError("the ray engine is not part of this version", got="--engine ray", allowed="--engine local")
-    asked, trusted = load_spec(spec), None
+    spec_read, trusted = load_spec(spec), None
     if trust_remote_code is not None:
-        trusted = trusted_source(asked.model, trust_remote_code)
+        trusted = trusted_source(spec_read.model, trust_remote_code)
         typer.echo(f"warning: code of {trusted} will run with your rights", err=True)
     with trusting(trusted):
-        made = pipeline.run(asked, Store.default(), RichProgress())
+        made = pipeline.run(spec_read, Store.default(), RichProgress())
     facts = {
         "run": made.name,
         "key": made.key,
@@ -151,8 +150,12 @@ def run(
 @command()
 def corpus(
     source: Annotated[str, typer.Argument(help="`demo`, a folder of images, a parquet folder, or own embeddings.")],
-    task: Annotated[int | None, typer.Option(help="Task type 1-8; default: what the source looks like.")] = None,
-    max_bad_share: Annotated[float, typer.Option(help="Share of bad rows (0-1) above which it is unusable.")] = 0.05,
+    task: Annotated[
+        int | None, typer.Option(help="M-BEIR task type, 1 to 8. Default: guessed from the source.")
+    ] = None,
+    max_bad_share: Annotated[
+        float, typer.Option(help="Refuse it if more than this share of its rows (0-1) is bad.")
+    ] = 0.05,
     json_: Json = False,
 ) -> None:
     """Say what is in a corpus: counts by modality, bad rows with reasons. Exit 1 if it is unusable."""
@@ -197,7 +200,7 @@ def models(json_: Json = False) -> None:
 
 
 def _model_row(row: dict[str, Any]) -> dict[str, object]:
-    """What fits into a table; what is special is said below it."""
+    """Print the table of models, then a line for each with special needs."""
     needs = row["memory_gib"]
     return {
         "name": row["name"],
@@ -222,13 +225,14 @@ def evaluate(
         StatisticsChoice | None, typer.Option(help="Rows the statistics come from; default: the run's.")
     ] = None,
     remove_top: Annotated[
-        float | None, typer.Option(help="Remove the subspace of this top share (0-1) by attribution.")
+        float | None, typer.Option(help="First remove this share (0-1) of the concepts: those that contribute most.")
     ] = None,
     rank: Annotated[
-        int | None, typer.Option(help="Directions removed; default: 99% of the squared singular values.")
+        int | None,
+        typer.Option(help="Directions to remove. Default: as many as hold 99% of the squared singular values."),
     ] = None,
     variant: Annotated[
-        str | None, typer.Option(help="A variant by name or expression, instead of the options.")
+        str | None, typer.Option(help="The whole variant, such as center+zca. Replaces the other options.")
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -284,7 +288,7 @@ def exhibit(
     name: Annotated[str, typer.Argument(help="e.g. table-1.")],
     runs_: Annotated[list[str], typer.Argument(metavar="RUN...", help="One or more runs.")],
     option: Annotated[
-        list[str], typer.Option(metavar="NAME=VALUE", help="A choice the exhibit offers; may be given again.")
+        list[str], typer.Option(metavar="NAME=VALUE", help="Set an option of the exhibit. Repeat it for several.")
     ] = [],  # noqa: B006
     json_: Json = False,
 ) -> None:
@@ -376,7 +380,7 @@ def runs(json_: Json = False) -> None:
 
 @command()
 def show(run_: RunName, json_: Json = False) -> None:
-    """Settings, folders and sizes of a run, and how well its SAE stands for the embeddings."""
+    """Settings, folders and sizes of a run, and how well its SAE reconstructs the embeddings."""
     from core import inventory as cache
     from core.questions.fidelity import fidelity
 
@@ -415,7 +419,9 @@ def verify(
 @command()
 def remove(
     run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name, key, or unique prefix of a key.")] = None,
-    unfinished: Annotated[bool, typer.Option("--unfinished", help="What interrupted runs left to go on from.")] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Delete what interrupted runs left, instead of a run.")
+    ] = False,
 ) -> None:
     """Delete a run and what no other run uses, or what interrupted runs left."""
     from core import inventory as cache
@@ -439,4 +445,4 @@ def serve(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

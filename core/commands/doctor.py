@@ -95,17 +95,17 @@ def _cache() -> tuple[str, str, bool, str]:
     there = next(p for p in [root, *root.parents] if p.exists())
     free = shutil.disk_usage(there).free
     writable = os.access(there, os.W_OK)
-    found = f"{root}, {free / 2**30:.0f} GiB free" + ("" if writable else ", not writable")
-    return "cache", found, writable and free > MINIMUM_FREE, "set RETRIEVAL_LENS_CACHE to a folder with space"
+    state = f"{root}, {free / 2**30:.0f} GiB free" + ("" if writable else ", not writable")
+    return "cache", state, writable and free > MINIMUM_FREE, "set RETRIEVAL_LENS_CACHE to a folder with space"
 
 
 def _weights(name: str) -> tuple[str, str, bool, str]:
     folder = Path(__file__).parent / "demo" / "weights" / name
     files = list(folder.glob("*.safetensors"))
-    found = f"{sum(f.stat().st_size for f in files) / 2**20:.1f} MiB" if files else "missing"
-    return name, found, bool(files), "install from a whole checkout or wheel"
+    size = f"{sum(f.stat().st_size for f in files) / 2**20:.1f} MiB" if files else "missing"
+    return name, size, bool(files), "install from a whole checkout or wheel"
 
 
 def _browser() -> tuple[str, str, bool, str]:
-    found = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
-    return "browser for tests", found or "none (only `make test` uses one)", True, ""
+    browser = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
+    return "browser for tests", browser or "none (only `make test` uses one)", True, ""

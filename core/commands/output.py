@@ -168,11 +168,12 @@ def _blocks(table: pd.DataFrame, width: int) -> list[pd.DataFrame]:
 
 def _naming(table: pd.DataFrame) -> list[str]:
     """The columns, from the left, that it takes to tell the rows apart; three at most, and always the first."""
-    names, told = [], 0
+    names: list[str] = []
+    distinct = 0
     for name in table:
-        apart = len(table[[*names, name]].drop_duplicates())
-        if not names or apart > told:
-            names, told = [*names, name], apart
-        if told == len(table) or len(names) == NAMES:
+        with_it = len(table[[*names, name]].drop_duplicates())
+        if not names or with_it > distinct:
+            names, distinct = [*names, name], with_it
+        if distinct == len(table) or len(names) == NAMES:
             break
     return names

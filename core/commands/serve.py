@@ -31,10 +31,10 @@ FLAGS = ("--server.headless", "true", "--browser.gatherUsageStats", "false", "--
 
 def app_path() -> Path:
     """`dashboard/app.py` of the installed package."""
-    found = importlib.util.find_spec("dashboard")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("dashboard")
+    if package is None or not package.submodule_search_locations:
         raise UserError("the dashboard is not installed", todo="pip install retrieval-lens")
-    return Path(next(iter(found.submodule_search_locations))) / "app.py"
+    return Path(next(iter(package.submodule_search_locations))) / "app.py"
 
 
 def _check_port(host: str, port: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from core.config import CorpusSpec
 from core.corpus import hub, listings, parquet
 from core.corpus.files import fingerprint
-from core.corpus.rows import RawPair, RawRow, Source, Split
+from core.corpus.rows import SIDES_OF_SPLIT, RawPair, RawRow, Source, Split
 from core.errors import CorpusError
 from core.records import BadRow, Part
 
@@ -39,7 +39,8 @@ def read(spec: CorpusSpec) -> Source:
     paths = find(given)
     if not paths:
         raise CorpusError("no parquet file of captioned images", got=given, allowed="val-*.parquet: image, answer")
-    images, texts = ("queries", "candidates") if spec.task == 4 else ("candidates", "queries")
+    queries, candidates = SIDES_OF_SPLIT["test"]
+    images, texts = (queries, candidates) if spec.task == 4 else (candidates, queries)
     number = None if spec.limit is None else spec.limit if spec.task == 4 else _images_for(root, paths, spec.limit)
     captions = partial(_captions, root, paths, number, spec.limit if spec.task == 1 else None)
     rows: dict[Part, Callable] = {images: partial(_images, root, paths, number), texts: captions}
@@ -57,7 +58,7 @@ def find(given: Path) -> tuple[Path, ...]:
         candidates = [given]
     else:
         patterns = ("val-*.parquet", "data/val-*.parquet", "test-*.parquet", "data/test-*.parquet", "*.parquet")
-        candidates = next((found for p in patterns if (found := sorted(given.glob(p)))), [])
+        candidates = next((files for p in patterns if (files := sorted(given.glob(p)))), [])
     return tuple(p for p in candidates if "image" in (names := parquet.columns_of(p)) and set(CAPTIONS) & set(names))
 
 

@@ -66,12 +66,14 @@ def _queries(path: Path) -> Iterator[Query | BadRow]:
         "query text": listings.QUERY_TEXT,
         "target image": listings.TARGET_IMAGE,
     }
-    columns = {what: listings.column(records, names) for what, names in wanted.items()}
-    for what, name in columns.items():
-        if name is None:
-            raise CorpusError(f"{path.name} lacks a column for the {what}", allowed=", ".join(wanted[what]))
+    columns: list[str] = []
+    for what, names in wanted.items():
+        column = listings.column(records, names)
+        if column is None:
+            raise CorpusError(f"{path.name} lacks a column for the {what}", allowed=", ".join(names))
+        columns.append(column)
     for number, record in enumerate(records):
-        yield record if isinstance(record, BadRow) else _query(number, record, *columns.values())
+        yield record if isinstance(record, BadRow) else _query(number, record, *columns)
 
 
 def _query(number: int, record: listings.Record, image: str, text: str, target: str) -> Query | BadRow:

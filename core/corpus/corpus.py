@@ -76,8 +76,8 @@ class Corpus:
         if not path.is_file():
             return Qrels(np.empty(0, np.int64), np.empty(0, np.int64))
         table = pq.read_table(path, columns=["query_row", "candidate_row"])
-        columns = (table.column(i).to_numpy() for i in range(2))
-        return Qrels(*columns, unknown=self.folder.facts["unknown_pairs"][split])
+        query_rows, candidate_rows = (table.column(i).to_numpy() for i in range(2))
+        return Qrels(query_rows, candidate_rows, unknown=self.folder.facts["unknown_pairs"][split])
 
     def own_embeddings(self, part: Part) -> np.ndarray | None:
         """(n, d) float32 vectors that came with the items, in row order; None where they are to be encoded by a
@@ -102,7 +102,12 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
         CorpusError: the source is missing or cannot be used, or has more bad rows than the spec allows.
     """
     source, progress = open_source(spec), progress or NoProgress()
-    key_spec = {"source": spec.source, "task": spec.task, "limit": spec.limit, "path": _plain(source.root)}
+    key_spec: dict[str, Any] = {
+        "source": spec.source,
+        "task": spec.task,
+        "limit": spec.limit,
+        "path": _plain(source.root),
+    }
     key_spec["content"] = dict(source.fingerprint)
     folder = store.build(STAGE, source.name, key_spec, (), lambda draft: _write(source, spec.task, draft, progress))
     corpus = Corpus(folder, spec.max_bad_share)
@@ -112,7 +117,7 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
 
 
 def open_corpus(folder: Folder) -> Corpus:
-    """A corpus of the cache, as it is."""
+    """Open a corpus of the cache; usable or not."""
     return Corpus(folder)
 
 
@@ -158,7 +163,8 @@ def _report(facts: Mapping[str, Any], bad: tuple[BadRow, ...], max_bad_share: fl
         for modality, count in facts["parts"].get(part, {"by_modality": {}})["by_modality"].items():
             by_modality[modality] = by_modality.get(modality, 0) + count
     why_not = _why_not(facts, sizes, max_bad_share)
-    return CorpusReport(sum(sizes.values()), *sizes.values(), by_modality, bad, not why_not, why_not)
+    queries, candidates = sizes.values()
+    return CorpusReport(queries + candidates, queries, candidates, by_modality, bad, not why_not, why_not)
 
 
 def _why_not(facts: Mapping[str, Any], sizes: Mapping[str, int], max_bad_share: float) -> str:
@@ -178,8 +184,8 @@ def _why_not(facts: Mapping[str, Any], sizes: Mapping[str, int], max_bad_share: 
 
 
 def _examples(bad: tuple[BadRow, ...]) -> str | None:
-    shown = [f"{b.where}: {b.reason}" for b in bad[:3]]
-    return " | ".join([*shown, f"and {len(bad) - 3} more"] if len(bad) > 3 else shown) or None
+    examples = [f"{b.where}: {b.reason}" for b in bad[:3]]
+    return " | ".join([*examples, f"and {len(bad) - 3} more"] if len(bad) > 3 else examples) or None
 
 
 def _plain(path: Path | None) -> str | None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def read(spec: CorpusSpec) -> Source:
 
 def draw(name: str, index: int) -> np.ndarray:
     """The picture of a scene reference such as `test` or `test+wish`, uint8 (128, 128, 3)."""
-    split = name.removesuffix(WISH)
+    split = cast(world.Split, name.removesuffix(WISH))
     scene = world.scene(split, index)
     if name.endswith(WISH):
         scene, _ = world.composed(scene, world.stream("composed", split, index))

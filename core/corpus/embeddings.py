@@ -57,7 +57,7 @@ def read(spec: CorpusSpec) -> Source:
     if len(set(widths.values())) > 1:
         raise CorpusError("the embeddings differ in width", got=widths, allowed="one width")
     rows: dict[Part, Callable] = {p: partial(_rows, root, p, parts[p], v, spec) for p, v in vectors.items()}
-    names = {"test": "qrels", "support": "support_qrels"}
+    names: dict[Split, str] = {"test": "qrels", "support": "support_qrels"}
     qrels: dict[Split, tuple[Path, ...]] = {s: f for s, name in names.items() if (f := _qrels(root, name))}
     pairs: dict[Split, Callable] = {split: partial(read_pairs, files) for split, files in qrels.items()}
     used = [
@@ -130,10 +130,11 @@ def _rows(root: Path, part: Part, path: Path, vectors: np.ndarray, spec: CorpusS
     number = min(len(vectors), spec.limit or len(vectors)) if part == "queries" else len(vectors)
     usual = next(pair for pair, task in TASKS.items() if task == spec.task)[SIDE_OF_PART[part] == "candidate"]
     described = _descriptions(root, part, len(vectors))
+    block, sound = np.empty((0, 0), np.float32), np.empty(0, bool)
     for n, values in enumerate(islice(described, number)):
         if n % BLOCK == 0:
             block = np.asarray(vectors[n : n + BLOCK], dtype=np.float32)
-            sound = np.isfinite(block).all(axis=1) & block.any(axis=1)
+            sound = np.asarray(np.isfinite(block).all(axis=1) & block.any(axis=1))
         yield _row(f"{path.name} row {n}", n, values, usual, block[n % BLOCK], path.name, bool(sound[n % BLOCK]))
 
 
@@ -152,15 +153,15 @@ def _row(
 
 
 def _descriptions(root: Path, part: Part, number: int) -> Iterator[Mapping[str, Any]]:
-    """Id, modality and text per row, as far as they are given.
+    """Id, modality and text of each row; a field that the folder does not give is absent.
 
     Raises:
         CorpusError: there are more or fewer of them than embeddings.
     """
-    found = _described_in(root, part)
-    if found is None:
+    described = _described_in(root, part)
+    if described is None:
         return ({} for _ in range(number))
-    path, records = found
+    path, records = described
     if len(records) != number:
         raise CorpusError(
             f"{path.name} does not fit the {part}", got=f"{len(records)} rows", allowed=f"{number} embeddings"

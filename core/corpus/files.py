@@ -11,8 +11,8 @@ from core.fingerprint import hash_bytes
 
 def image_files(root: Path) -> list[Path]:
     """All image files in the folder and below, hidden ones left out, in order of their names."""
-    found = (p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(root).parts))
+    images = (p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted(p for p in images if not any(part.startswith(".") for part in p.relative_to(root).parts))
 
 
 def fingerprint(root: Path, files: Iterable[str], said: Iterable[str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from core.config import CorpusSpec
 from core.corpus import composed, listings
 from core.corpus.files import fingerprint, image_files
 from core.corpus.images import SUFFIXES
-from core.corpus.rows import ImageRef, RawPair, RawRow, Source, Split
+from core.corpus.rows import SIDES_OF_SPLIT, ImageRef, RawPair, RawRow, Source, Split
 from core.errors import CorpusError
 from core.records import BadRow, Part
 
@@ -103,7 +103,7 @@ def _captions_beside(root: Path, image: Path) -> list[tuple[str, str]]:
 
 
 def _listed(listing: Path) -> Iterator[Entry | BadRow]:
-    """Entries of a listing, lines of one image brought together; order of first mention."""
+    """One entry per image of a listing, with all its captions, in order of first mention."""
     records = list(listings.read_listing(listing))
     file, text = (listings.column(records, names) for names in (listings.FILE, listings.CAPTIONS))
     if file is None or text is None:
@@ -114,31 +114,31 @@ def _listed(listing: Path) -> Iterator[Entry | BadRow]:
             allowed=", ".join(listings.FILE if file is None else listings.CAPTIONS),
         )
     named = listings.column(records, listings.ID)
-    found: dict[str, Entry] = {}
+    by_name: dict[str, Entry] = {}
     ids: set[str] = set()
     bad: list[BadRow] = []
     for record in records:
         if isinstance(record, BadRow):
             bad.append(record)
         else:
-            bad += _note(record, file, text, named, found, ids)
-    yield from found.values()
+            bad += _note(record, file, text, named, by_name, ids)
+    yield from by_name.values()
     yield from bad
 
 
 def _note(
-    record: listings.Record, file: str, text: str, named: str | None, found: dict[str, Entry], ids: set[str]
+    record: listings.Record, file: str, text: str, named: str | None, by_name: dict[str, Entry], ids: set[str]
 ) -> list[BadRow]:
-    """Add one line to its entry; what is wrong with it comes back."""
+    """Add one line to the entry of its image. Returns the bad rows: empty where the line is good."""
     name, captions = str(record.values.get(file) or "").strip(), record.values.get(text)
     if not name:
         return [BadRow(record.where, "names no image")]
     item_id = str(record.values.get(named) or name) if named else name
-    entry = found.get(name)
+    entry = by_name.get(name)
     if isinstance(captions, list) if entry else item_id in ids:
         return [BadRow(record.where, f"duplicate id {(entry.id if entry else item_id)!r}")]
     if entry is None:
-        entry = found[name] = Entry(record.where, item_id, name)
+        entry = by_name[name] = Entry(record.where, item_id, name)
         ids.add(item_id)
     texts = [(record.where, t) for t in listings.texts_of(captions)] or [(record.where, "")]
     old = {t for _, t in entry.captions}
@@ -147,35 +147,36 @@ def _note(
 
 
 def _images_only(spec: CorpusSpec, root: Path, entries: list[Entry | BadRow]) -> Source:
-    shown = list(islice((e for e in entries if isinstance(e, Entry)), spec.limit))
-    mark = fingerprint(root, (e.file for e in shown), ())
+    chosen = list(islice((e for e in entries if isinstance(e, Entry)), spec.limit))
+    mark = fingerprint(root, (e.file for e in chosen), ())
     return Source(
-        _name(root, spec), root, mark, {"queries": partial(_image_rows, shown)}, sizes={"queries": len(shown)}
+        _name(root, spec), root, mark, {"queries": partial(_image_rows, chosen)}, sizes={"queries": len(chosen)}
     )
 
 
 def _captioned(spec: CorpusSpec, root: Path, entries: list[Entry | BadRow]) -> Source:
-    kept = entries if spec.limit is None else _cut(entries, spec.limit, spec.task)
-    good = [e for e in kept if isinstance(e, Entry)]
+    chosen = entries if spec.limit is None else _cut(entries, spec.limit, spec.task)
+    good = [e for e in chosen if isinstance(e, Entry)]
     captions = list(_caption_rows(good))[: spec.limit if spec.task == 1 else None]
-    images, texts = ("queries", "candidates") if spec.task == 4 else ("candidates", "queries")
-    rows: dict[Part, Callable] = {images: partial(_image_rows, kept), texts: lambda: iter(captions)}
+    queries, candidates = SIDES_OF_SPLIT["test"]
+    images, texts = (queries, candidates) if spec.task == 4 else (candidates, queries)
+    rows: dict[Part, Callable] = {images: partial(_image_rows, chosen), texts: lambda: iter(captions)}
     pairs: dict[Split, Callable] = {"test": partial(_pairs, captions, spec.task)}
     said = (f"{row.id}|{row.text}" for row in captions)
     mark = fingerprint(root, (f"{e.file}" for e in good), said)
-    return Source(_name(root, spec), root, mark, rows, pairs, sizes={images: len(kept), texts: len(captions)})
+    return Source(_name(root, spec), root, mark, rows, pairs, sizes={images: len(chosen), texts: len(captions)})
 
 
 def _cut(entries: list[Entry | BadRow], limit: int, task: int) -> list[Entry | BadRow]:
     """The first entries that give `limit` queries: images for task 4, captions for task 1."""
-    kept: list[Entry | BadRow] = []
+    chosen: list[Entry | BadRow] = []
     queries = 0
     for entry in entries:
         if queries >= limit:
             break
-        kept.append(entry)
+        chosen.append(entry)
         queries += 0 if isinstance(entry, BadRow) else 1 if task == 4 else len(entry.captions)
-    return kept
+    return chosen
 
 
 def _image_rows(entries: Iterable[Entry | BadRow]) -> Iterator[RawRow | BadRow]:

@@ -31,16 +31,16 @@ def repositories(path: str) -> list[str]:
     if kind == "hf":
         return [name]
     name = name.removeprefix("mbeir_")
-    published = re.sub(r"_task([1-5])$", lambda found: f"_task{int(found[1]) - 1}", name)
+    published = re.sub(r"_task([1-5])$", lambda match: f"_task{int(match[1]) - 1}", name)
     return list(dict.fromkeys(f"{MBEIR_OWNER}/{one}" for one in (f"mbeir_{published}", f"mbeir_{name}", name)))
 
 
 def task_of(path: str) -> int | None:
     """The study's task number (1-8) that a name of the hub says; None where it says none."""
-    found = re.search(r"task[-_]?([0-8])", path)
-    if not found:
+    match = re.search(r"task[-_]?([0-8])", path)
+    if not match:
         return None
-    number = int(found[1])
+    number = int(match[1])
     own = path.startswith(f"hf:{MBEIR_OWNER}/mbeir_")
     return number + 1 if own and number < 5 else number or None
 

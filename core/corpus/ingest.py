@@ -45,7 +45,7 @@ class Pairs:
 
 @dataclass
 class Tally:
-    """What came out of a source."""
+    """Result of reading a source: facts, pairs and bad rows."""
 
     parts: dict[Part, PartFacts] = field(default_factory=dict)
     pairs: dict[Split, Pairs] = field(default_factory=dict)
@@ -140,8 +140,10 @@ def _decoded(rows: Iterable[RawRow | BadRow], reader: ImageReader) -> Iterator[t
     window: deque[tuple[RawRow | BadRow, Future[Decoded] | None]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
         for row in rows:
-            needs = isinstance(row, RawRow) and row.image is not None and row.digest is None
-            window.append((row, pool.submit(_decode, row, reader) if needs else None))
+            if isinstance(row, RawRow) and row.image is not None and row.digest is None:
+                window.append((row, pool.submit(_decode, row, reader)))
+            else:
+                window.append((row, None))
             if len(window) >= WINDOW:
                 yield _finished(*window.popleft())
         while window:
@@ -176,7 +178,7 @@ def _resolve(
     """
     table = "qrels" if split == "test" else "support_qrels"
     queries, candidates = (rows_of_id.get(part, {}) for part in SIDES_OF_SPLIT[split])
-    found: dict[tuple[int, int], int] = {}
+    scores: dict[tuple[int, int], int] = {}
     unknown = 0
     for pair in pairs:
         if isinstance(pair, RawPair) and cut and pair.query not in queries:
@@ -186,7 +188,7 @@ def _resolve(
         if fault is None:
             assert isinstance(pair, RawPair)
             if pair.score > 0:
-                found[queries[pair.query], candidates[pair.candidate]] = pair.score
+                scores[queries[pair.query], candidates[pair.candidate]] = pair.score
         else:
             unknown += isinstance(pair, RawPair)
             if isinstance(pair, RawPair) and lost & {pair.query, pair.candidate}:
@@ -194,8 +196,8 @@ def _resolve(
             tally.reject(table, fault, listed=tally.failed[table] < LISTED_PAIRS)
     if tally.failed[table] > LISTED_PAIRS:
         tally.bad.append(BadRow(table, f"{tally.failed[table] - LISTED_PAIRS} more lines name unknown ids"))
-    rows = np.array(list(found), dtype=np.int64).reshape(-1, 2)
-    return Pairs(rows[:, 0], rows[:, 1], np.array(list(found.values()), dtype=np.int64), unknown)
+    rows = np.array(list(scores), dtype=np.int64).reshape(-1, 2)
+    return Pairs(rows[:, 0], rows[:, 1], np.array(list(scores.values()), dtype=np.int64), unknown)
 
 
 def _unknown(pair: RawPair, queries: dict[str, int], candidates: dict[str, int]) -> BadRow | None:

@@ -28,12 +28,12 @@ from core.corpus.qrels import read_pairs
 from core.corpus.rows import RawPair, RawRow, Source, Split
 from core.corpus.tables import modality_of
 from core.errors import CorpusError
-from core.records import MODALITIES, BadRow, Part
+from core.records import MODALITIES, BadRow, Modality, Part
 
 SUPPORT_QUERIES = 10_000
 COLUMNS = ("id", "_id", "modality", "text", "image")
 WORDS = {"query": ("query", "queries"), "corpus": ("corpus", "candidates"), "qrels": ("qrels",)}
-TASKS = {
+TASKS: dict[tuple[Modality, Modality], int] = {
     ("text", "image"): 1,
     ("text", "text"): 2,
     ("text", "image,text"): 3,
@@ -71,10 +71,10 @@ def read(spec: CorpusSpec) -> Source:
     for what in ("query", "corpus", "qrels"):
         if not getattr(test, what):
             raise CorpusError(f"no {what} table in the folder", got=root, allowed=f"{what}-*.parquet")
-    found = implied_task(test)
-    if found not in {None, spec.task}:
+    implied = implied_task(test)
+    if implied not in {None, spec.task}:
         raise CorpusError(
-            "these items are of another task", got=f"task = {spec.task}", allowed=found, todo=f"set task = {found}"
+            "these items are of another task", got=f"task = {spec.task}", allowed=implied, todo=f"set task = {implied}"
         )
     rows: dict[Part, Callable] = {
         "queries": lambda: islice(_items(root, test.query), spec.limit),
@@ -93,9 +93,9 @@ def layout(root: Path, split: Split) -> Layout:
     if split == "test":
         return Layout(*(_files(root, words, "test") for words in WORDS.values()))
     for base, prefix in ((root / "train", ""), (root / "support", ""), (root, "train"), (root, "support")):
-        found = Layout(*(_files(base, words, prefix or "test") for words in WORDS.values()))
-        if found.query and (prefix or base != root):
-            return found
+        tables = Layout(*(_files(base, words, prefix or "test") for words in WORDS.values()))
+        if tables.query and (prefix or base != root):
+            return tables
     return Layout((), (), ())
 
 
@@ -118,8 +118,8 @@ def _files(base: Path, words: Sequence[str], split: str) -> tuple[Path, ...]:
         if split == "test":
             patterns += [f"{word}-*", f"{word}.*", f"data/{word}-*", f"{word}/{word}-*"]
         for pattern in patterns:
-            if found := sorted(p for p in base.glob(pattern) if p.suffix in suffixes):
-                return tuple(found)
+            if files := sorted(p for p in base.glob(pattern) if p.suffix in suffixes):
+                return tuple(files)
     return ()
 
 

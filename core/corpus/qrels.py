@@ -54,7 +54,8 @@ def _json_lines(path: Path) -> Iterator[RawPair | BadRow]:
                 values = json.loads(line)
                 names = [_needed(path, values, known) for known in (QUERY, CANDIDATE)]
                 score = _first(values, SCORE)
-                yield _pair(f"{path.name}:{number}", *(values[n] for n in names), values[score] if score else 1)
+                query, candidate = (values[name] for name in names)
+                yield _pair(f"{path.name}:{number}", query, candidate, values[score] if score else 1)
 
 
 def _text(path: Path) -> Iterator[RawPair | BadRow]:
@@ -110,9 +111,9 @@ def _first(names: Iterable[str], known: tuple[str, ...]) -> str | None:
 
 
 def _needed(path: Path, names: Iterable[str], known: tuple[str, ...]) -> str:
-    found = _first(names, known)
-    if found is None:
+    column = _first(names, known)
+    if column is None:
         raise CorpusError(
             f"{path.name} lacks a column of qrels", got=", ".join(map(str, names)), allowed=" or ".join(known)
         )
-    return found
+    return column

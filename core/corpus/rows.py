@@ -1,4 +1,4 @@
-"""What a source of items hands over, before anything is checked.
+"""The rows and pairs that a source reads, before they are checked.
 
 A source module has one function, `read(spec) -> Source`. A `Source` gives, per part, a stream of raw rows, and per
 split a stream of relevant pairs; rows that the source itself cannot make sense of come as `BadRow`. Streams can be

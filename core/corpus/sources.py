@@ -40,6 +40,7 @@ def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
     """
     from core.corpus import hub
 
+    source: CorpusSource
     if path in {"demo", "demo-task1", "demo-task4", "demo-task7"}:
         source, task = "demo", int(path[-1]) if path != "demo" else 4
     elif hub.is_hub(path):

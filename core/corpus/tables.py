@@ -43,10 +43,10 @@ ROWS_PER_GROUP = 8192
 
 @dataclass(frozen=True)
 class PartFacts:
-    """What the writer knows once it is done: number of rows, rows per modality, hash of what an encoder sees."""
+    """Result of writing a part: number of rows, rows per modality, hash of everything an encoder sees."""
 
     rows: int
-    by_modality: dict[str, int]
+    by_modality: dict[Modality, int]
     content: str
 
 
@@ -54,7 +54,7 @@ class PartCounter:
     """Counts rows and hashes their content; writes nothing."""
 
     def __init__(self, part: Part, task: int) -> None:
-        self._by_modality = dict.fromkeys(MODALITIES, 0)
+        self._by_modality: dict[Modality, int] = dict.fromkeys(MODALITIES, 0)
         self._hash, self._prompt = sha256(), f"task {task} {SIDE_OF_PART[part]}".encode()
 
     def add(self, row: RawRow, image_digest: bytes | None, thumbnail: bytes) -> None:

@@ -45,12 +45,14 @@ class DecoderAdapter:
                 got=type(self.tokenizer).__name__,
                 allowed="a fast tokenizer",
             )
+        # Right padding: tokens of an item then begin at column 0, and `states[row, :length]` are its own.
         self.tokenizer.padding_side = "right"
+        # One model, many browser sessions: hooks of two passes at once would record into each other.
         self.lock = threading.RLock()
         self._image_ids = image_ids(processor, model.config)
         self._count_image = ImageCounts(processor, self._measured_image)
         self._crossing = cross_attention_layers(model.config)
-        self._inner = model.base_model
+        self._inner = model.base_model  # without the vocabulary head: logits of every token would take gigabytes
         self._layers = _decoder_layers(model)
 
     @property
@@ -70,7 +72,7 @@ class DecoderAdapter:
 
     def image_tokens(self, item: Item) -> int:
         """Tokens that replace the item's placeholder."""
-        return self._count_image(item.image.size)
+        return self._count_image(item.picture.size)
 
     def plain(self, rendered: list[str]) -> Any:
         """The rendered strings tokenised as they stand, with offsets."""
@@ -119,7 +121,7 @@ class DecoderAdapter:
         """See `Adapter.token_states`."""
         import torch
 
-        found: dict[int, tuple[np.ndarray, Labels]] = {}
+        by_item: dict[int, tuple[np.ndarray, Labels, tuple[int, int] | None]] = {}
         with self.lock, torch.inference_mode():
             for members in self._groups(items):
                 group = [items[i] for i in members]
@@ -128,8 +130,8 @@ class DecoderAdapter:
                 lengths = inputs["attention_mask"].sum(1).tolist()
                 grids = self._grids(inputs, group)
                 for at, member in enumerate(members):
-                    found[member] = (states[at, : lengths[at]], labels[at], grids[at])
-        return _token_states([found[i] for i in range(len(items))], self.hidden_size)
+                    by_item[member] = (states[at, : lengths[at]], labels[at], grids[at])
+        return _token_states([by_item[i] for i in range(len(items))], self.hidden_size)
 
     def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
         """See `Adapter.top_tokens`. Nothing but the unembedding is applied: no final norm, no soft cap, no bias."""
@@ -138,6 +140,7 @@ class DecoderAdapter:
         head = self.model.get_output_embeddings()  # called, not read: its weights may lie elsewhere until then
         with self.lock, torch.inference_mode():
             rows = torch.as_tensor(np.array(directions)).to(computed_on(head, head.weight.device), head.weight.dtype)
+            # head(0) is the bias: the same for every direction, it would fill the list with frequent tokens.
             scores = head(rows) if head.bias is None else head(rows) - head(torch.zeros_like(rows))
             best = scores.float().topk(k, dim=1)
         decode = self.tokenizer.decode
@@ -151,9 +154,9 @@ class DecoderAdapter:
         import torch
 
         own = prompt_of(item, "chat")
-        asked = Prompt((*own.parts, prompt), own.text, prompt)
+        request = Prompt((*own.parts, prompt), own.text, prompt)
         with self.lock, torch.inference_mode():
-            inputs = self._on_device(self.process([item], [self.render(item, asked, answer=True)]))
+            inputs = self._on_device(self.process([item], [self.render(item, request, answer=True)]))
             ids = self.model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, use_cache=True)
         return self.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
 
@@ -165,21 +168,24 @@ class DecoderAdapter:
         return item.modality != "text"
 
     def _groups(self, items: Sequence[Item]) -> list[list[int]]:
+        # A processor call takes images for all of its texts or for none.
         apart = {flag: [i for i, item in enumerate(items) if self.feeds_image(item) == flag] for flag in (False, True)}
         return [members for members in apart.values() if members]
 
     def _embed_group(self, items: list[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+        # Outliers show in the states themselves; the other masks need the role of every token, which costs a second
+        # tokenisation, so roles are found only where a view asks for them.
         masks = {view.mask for view in views} - {NO_OUTLIERS}
         inputs, labels = self._labelled(items) if masks - {"all"} else (self._inputs(items)[0], [])
         states = self._states(inputs, sorted({view.layer for view in views}))
         attended = inputs["attention_mask"].bool()
         by_role = {mask: self._keep(mask, attended, labels, items) for mask in masks}
-        found = {}
+        pooled = {}
         for view in views:
-            own = states[view.layer]
+            own = states[view.layer]  # where layers are spread, each layer's states lie on a device of their own
             keep = by_role[view.mask].to(own.device) if view.mask in masks else ordinary(own, attended.to(own.device))
-            found[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
-        return found
+            pooled[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
+        return pooled
 
     def _inputs(self, items: list[Item]) -> tuple[Any, list[str], list[Prompt]]:
         rendered, prompts = self._turns(items)
@@ -214,22 +220,23 @@ class DecoderAdapter:
             return attended
         keep = torch.zeros_like(attended)
         for row, one in enumerate(labels):
-            kept = [role in MASKED_ROLES[mask] for role in one.roles]
-            if not any(kept):
+            counted = [role in MASKED_ROLES[mask] for role in one.roles]
+            if not any(counted):
                 raise NotAvailable(
                     f"mask {mask!r} leaves no token of item {items[row].id!r}",
                     got=f"an item of modality {items[row].modality}",
                     todo="leave this mask out of [embedding] masks, or these items out of the corpus",
                 )
-            keep[row, : len(kept)] = torch.tensor(kept, device=keep.device)
+            keep[row, : len(counted)] = torch.tensor(counted, device=keep.device)
         return keep
 
     def _states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
+        # `output_hidden_states=True` would keep every layer of the batch; hooks keep those that are asked for.
         wanted = {layer: self._reached(layer % (len(self._layers) + 1), "pixel_values" in inputs) for layer in layers}
-        with self._recording({at for at in wanted.values() if at < len(self._layers)}) as kept:
+        with self._recording({at for at in wanted.values() if at < len(self._layers)}) as recorded:
             output = self._inner(**inputs, use_cache=False, return_dict=True)
-        kept[len(self._layers)] = output.last_hidden_state
-        return {layer: kept[at] for layer, at in wanted.items()}
+        recorded[len(self._layers)] = output.last_hidden_state  # after the final norm, which no layer's hook sees
+        return {layer: recorded[at] for layer, at in wanted.items()}
 
     def _reached(self, at: int, has_image: bool) -> int:
         """The layer whose output stands at that place: layers that read an image are passed over without one."""
@@ -239,14 +246,14 @@ class DecoderAdapter:
 
     @contextmanager
     def _recording(self, wanted: set[int]) -> Iterator[dict[int, Any]]:
-        kept: dict[int, Any] = {}
+        recorded: dict[int, Any] = {}
 
         def before(_module: Any, args: Any, kwargs: Any) -> None:
-            kept[0] = args[0] if args else kwargs["hidden_states"]
+            recorded[0] = args[0] if args else kwargs["hidden_states"]
 
         def after(at: int) -> Any:
             def hook(_module: Any, _args: Any, output: Any) -> None:
-                kept[at] = output[0] if isinstance(output, tuple) else output
+                recorded[at] = output[0] if isinstance(output, tuple) else output
 
             return hook
 
@@ -254,8 +261,8 @@ class DecoderAdapter:
         if 0 in wanted:
             handles.append(self._layers[0].register_forward_pre_hook(before, with_kwargs=True))
         try:
-            yield kept
-        finally:
+            yield recorded
+        finally:  # also after a failure: a hook left behind would record, and hold memory, for ever
             for handle in handles:
                 handle.remove()
 
@@ -263,6 +270,7 @@ class DecoderAdapter:
         import torch
 
         dtype, device = self.model.dtype, input_device(self.model)
+        # Labels, where a processor adds them, are for training.
         named = {k: v for k, v in inputs.items() if k != "labels" and v is not None}
         return {
             k: (

@@ -48,7 +48,7 @@ class DualAdapter:
     def embed(
         self, items: Sequence[Item], views: Sequence[EmbeddingView] = (PROJECTED,)
     ) -> dict[EmbeddingView, np.ndarray]:
-        """See `Adapter.embed`; the only view there is, is `PROJECTED`."""
+        """See `Adapter.embed`; the only view of a dual encoder is `PROJECTED`."""
         import torch
 
         if any(view != PROJECTED for view in views):
@@ -108,7 +108,7 @@ class DualAdapter:
             return side, side
         from transformers.models.siglip2.image_processing_siglip2 import get_image_size_for_max_num_patches
 
-        width, height = item.image.size  # type: ignore[union-attr]
+        width, height = item.picture.size
         patch = pictures.patch_size
         rows, columns = get_image_size_for_max_num_patches(height, width, patch, pictures.max_num_patches)
         return rows // patch, columns // patch
@@ -124,9 +124,9 @@ class DualAdapter:
         for modality, tower in (("text", self._texts), ("image", self._images)):
             members = [i for i, item in enumerate(items) if modality in item.modality.split(",")]
             if members:
-                found = tower([items[i] for i in members]).float().cpu().numpy()
-                unit = found / np.linalg.norm(found, axis=1, keepdims=True)
-                rows[members] += np.where(both[members, None], unit, found)
+                vectors = tower([items[i] for i in members]).float().cpu().numpy()
+                unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+                rows[members] += np.where(both[members, None], unit, vectors)
         return rows
 
     def _texts(self, items: list[Item]) -> Tensor:
@@ -137,12 +137,12 @@ class DualAdapter:
 
     def _image_inputs(self, items: list[Item]) -> dict[str, Tensor]:
         """Pixels; for images of any shape also which patches are padding, and the shapes."""
-        found = self.processor.image_processor([item.image for item in items], return_tensors="pt").to(
+        pixels = self.processor.image_processor([item.image for item in items], return_tensors="pt").to(
             self.model.device
         )
         return {
             name: values.to(self.model.dtype) if values.is_floating_point() else values
-            for name, values in found.items()
+            for name, values in pixels.items()
         }
 
     def _tokenize(self, texts: list[str], **more: Any) -> Any:
@@ -150,11 +150,11 @@ class DualAdapter:
 
     def _text_inputs(self, items: list[Item]) -> dict[str, Tensor]:
         padding = "max_length" if self._siglip else True
-        found = self._tokenize([item.text or "" for item in items], padding=padding, return_tensors="pt")
-        kept = (
+        tokens = self._tokenize([item.text or "" for item in items], padding=padding, return_tensors="pt")
+        names = (
             ("input_ids",) if self._siglip else ("input_ids", "attention_mask")
         )  # SigLIP was trained attending to padding
-        return {name: found[name].to(self.model.device) for name in kept}
+        return {name: tokens[name].to(self.model.device) for name in names}
 
     def _item_states(self, item: Item) -> tuple[np.ndarray, list[str], list[TokenRole]]:
         states: list[np.ndarray] = []

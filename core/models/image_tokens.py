@@ -24,10 +24,9 @@ def image_ids(processor: Any, config: Any) -> frozenset[int]:
     """
     if cross_attention_layers(config):
         return frozenset()
-    named = (getattr(config, "image_token_id", None), getattr(config, "image_token_index", None))
-    if all(
-        i is None for i in named
-    ):  # Gemma 3's processor has the start mark under this name, so the config goes first
+    named: tuple[Any, ...] = (getattr(config, "image_token_id", None), getattr(config, "image_token_index", None))
+    # The config goes first: Gemma 3's processor has the start mark, not the image token, under this name.
+    if all(i is None for i in named):
         named = (getattr(processor, "image_token_id", None),)
     ids = frozenset(int(i) for i in named if i is not None)
     if not ids:
@@ -47,8 +46,8 @@ def cross_attention_layers(config: Any) -> frozenset[int]:
 def placeholders(processor: Any) -> list[str]:
     """Strings that stand for an image or a video in a text: an item's own words must not spell one."""
     owners = (processor, processor.tokenizer)
-    found = {getattr(owner, name, None) for owner in owners for name in ("image_token", "video_token")}
-    return sorted(token for token in found if token)
+    tokens = {getattr(owner, name, None) for owner in owners for name in ("image_token", "video_token")}
+    return sorted(token for token in tokens if token)
 
 
 class ImageCounts:

@@ -40,7 +40,7 @@ PLAIN_TYPES = {"paligemma", "chameleon"}
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Location:
     """Where a model is: `path` of a local folder or of the hub's snapshot of config files."""
 
     name: str
@@ -57,7 +57,7 @@ def describe(spec: ModelSpec) -> ModelFacts:
         ModelError: unknown name, no config, gated, no network, an architecture that needs code of its own.
         SpecError: prompts that are not known, or not made for this kind of model.
     """
-    return _facts(spec, *_found(spec))
+    return _facts(spec, *_located(spec))
 
 
 def check_model(spec: ModelSpec) -> ModelFacts:
@@ -68,13 +68,13 @@ def check_model(spec: ModelSpec) -> ModelFacts:
             memory.
     """
     check_options(spec)
-    found, config = _found(spec)
-    facts = _facts(spec, found, config)
-    check_weights(found.source, found.revision, found.path)
+    location, config = _located(spec)
+    facts = _facts(spec, location, config)
+    check_weights(location.source, location.revision, location.path)
     row = find(spec.name)
-    known = row.parameters if row else stored_parameters(found.path)
-    if known is None and not found.local:
-        known = hub_parameters(found.source, found.revision)
+    known = row.parameters if row else stored_parameters(location.path)
+    if known is None and not location.local:
+        known = hub_parameters(location.source, location.revision)
     check_memory(facts, known, spec.quantisation, spec.device_map != "none")
     return facts
 
@@ -133,22 +133,23 @@ def check_kind(model_type: str, source: str) -> None:
 # -----------------------------------------------------------------------------------------------------------------
 
 
-def _found(spec: ModelSpec) -> tuple[_Found, dict[str, Any]]:
-    found = _locate(spec, find(spec.name))
-    config = read_config(found.path, found.source)
-    check_code(config, found.source, is_trusted(found.source))
-    check_kind(config["model_type"], found.source)
-    return found, config
+def _located(spec: ModelSpec) -> tuple[_Location, dict[str, Any]]:
+    location = _locate(spec, find(spec.name))
+    config = read_config(location.path, location.source)
+    check_code(config, location.source, is_trusted(location.source))
+    check_kind(config["model_type"], location.source)
+    return location, config
 
 
-def _facts(spec: ModelSpec, found: _Found, config: dict[str, Any]) -> ModelFacts:
+def _facts(spec: ModelSpec, location: _Location, config: dict[str, Any]) -> ModelFacts:
     row = find(spec.name)
     kind = row.kind if row else kind_of(config["model_type"])
     dtype = resolve_dtype(spec.dtype)
-    preset = "" if kind == "dual" else _style(spec, row, found.name, kind)
-    weights = (
-        hash_folder(found.path, cache_root() / "weights.json") if found.local else f"{found.source}@{found.revision}"
-    )
+    preset = "" if kind == "dual" else _style(spec, row, location.name, kind)
+    if location.local:
+        weights = hash_folder(location.path, cache_root() / "weights.json")
+    else:
+        weights = f"{location.source}@{location.revision}"
     identity = {
         "weights": weights,
         "kind": kind,
@@ -157,11 +158,11 @@ def _facts(spec: ModelSpec, found: _Found, config: dict[str, Any]) -> ModelFacts
         "adapter": ADAPTER_VERSION,
     } | key_options(spec)
     return ModelFacts(
-        name=found.name,
+        name=location.name,
         kind=kind,
         key=hash_bytes(canonical(identity).encode())[:16],
-        source=found.source,
-        revision=found.revision,
+        source=location.source,
+        revision=location.revision,
         model_type=config["model_type"],
         hidden_size=_width(config, kind),
         layers=0 if kind == "dual" else int(_text_config(config).get("num_hidden_layers", 0)),
@@ -171,7 +172,7 @@ def _facts(spec: ModelSpec, found: _Found, config: dict[str, Any]) -> ModelFacts
     )
 
 
-def _locate(spec: ModelSpec, row: KnownModel | None) -> _Found:
+def _locate(spec: ModelSpec, row: KnownModel | None) -> _Location:
     folder = row.folder if row else Path(spec.name).expanduser()
     if folder and (folder / "config.json").is_file():
         if spec.revision is not None:
@@ -179,7 +180,7 @@ def _locate(spec: ModelSpec, row: KnownModel | None) -> _Found:
             raise ModelError(
                 "weights in a folder have no revisions", got=f"model.revision = {spec.revision!r}", todo=todo
             )
-        return _Found(row.name if row else folder.resolve().name, str(folder.resolve()), folder, "", True)
+        return _Location(row.name if row else folder.resolve().name, str(folder.resolve()), folder, "", True)
     if row and row.folder:
         raise ModelError(
             f"the weights of {row.name} are missing",
@@ -193,7 +194,7 @@ def _locate(spec: ModelSpec, row: KnownModel | None) -> _Found:
         raise ModelError("no such model", got=repr(spec.name), allowed=nearest(spec.name, KNOWN), todo=todo)
     hub_id = row.hub_id if row else spec.name
     config = config_from_hub(hub_id, spec.revision or (row.revision if row else None) or "main")
-    return _Found(row.name if row else hub_id, hub_id, config.parent, config.parent.name, False)
+    return _Location(row.name if row else hub_id, hub_id, config.parent, config.parent.name, False)
 
 
 def _style(spec: ModelSpec, row: KnownModel | None, name: str, kind: Kind) -> str:
@@ -211,8 +212,8 @@ def _width(config: dict[str, Any], kind: Kind) -> int:
     text = _text_config(config)
     names = ("projection_dim", "projection_size", "hidden_size") if kind == "dual" else ("hidden_size",)
     places = (config, text) if kind == "dual" else (text, config)
-    found = next((place[name] for name in names for place in places if place.get(name)), None)
-    return int(found) if found is not None else _width_by_class(config, kind)
+    width = next((place[name] for name in names for place in places if place.get(name)), None)
+    return int(width) if width is not None else _width_by_class(config, kind)
 
 
 def _width_by_class(config: dict[str, Any], kind: Kind) -> int:
@@ -278,10 +279,10 @@ def _complete(processor: Any, config: Any) -> None:
 def _weights(facts: ModelFacts, spec: ModelSpec) -> Any:
     auto = _auto("AutoModel" if facts.kind == "dual" else "AutoModelForImageTextToText")
     options = loading_options(spec, facts.dtype)
-    model, told = _guarded(
+    model, report = _guarded(
         facts, lambda: auto.from_pretrained(facts.source, **options, **_where(facts), output_loading_info=True)
     )
-    if missing := sorted(told["missing_keys"]):
+    if missing := sorted(report["missing_keys"]):
         what = f"the checkpoint of {facts.name} lacks weights, which would be random"
         raise ModelError(
             what,

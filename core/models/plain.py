@@ -77,7 +77,7 @@ class ChameleonAdapter(DecoderAdapter):
         texts = [r[:end] for r in rendered]  # the processor adds the separator itself
         side = (CHAMELEON_SIDE, CHAMELEON_SIDE)
         images = [
-            [item.image.convert("RGB").resize(side, Image.Resampling.LANCZOS)]
+            [item.picture.convert("RGB").resize(side, Image.Resampling.LANCZOS)]
             for item in items
             if item.modality != "text"
         ]

@@ -57,4 +57,4 @@ def minimum(states: Tensor, keep: Tensor) -> Tensor:
 
 
 POOLINGS = {"mean": mean, "last": last, "max": maximum, "min": minimum, MEASURE: measure}
-"""By name; the last one is no pooling of a spec but the two figures of `outliers.py`."""
+"""Every pooling by name. `MEASURE`, the last, is not for specs: it gives the two figures of `outliers.py`."""

@@ -209,5 +209,5 @@ def _names(source: str, revision: str, folder: Path) -> list[str] | None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line that says something, of an error that says a lot."""
+    """The first line of an error that is not blank."""
     return next((text.strip() for text in str(error).splitlines() if text.strip()), type(error).__name__)

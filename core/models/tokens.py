@@ -67,11 +67,14 @@ def written_form(offsets: Sequence[tuple[int, int]], rendered: str) -> list[str]
 def _spans(rendered: str, prompt: Prompt, end: int) -> list[tuple[TokenRole, int, int]]:
     """Where the item's words and the instruction stand in the rendered string; a template may have stripped them."""
     spans: list[tuple[TokenRole, int, int]] = []
-    for role, words in (("prompt", prompt.instruction), ("text", prompt.text), ("prompt", prompt.lead)):
+    pieces: tuple[tuple[TokenRole, str], ...] = (
+        ("prompt", prompt.instruction), ("text", prompt.text), ("prompt", prompt.lead),
+    )  # fmt: skip
+    for role, words in pieces:
         for form in (words, words.rstrip(), words.lstrip(), words.strip()):
             at = rendered.rfind(form, 0, end) if form else -1
             if at >= 0:
-                spans.append((role, at, at + len(form)))  # type: ignore[arg-type]
+                spans.append((role, at, at + len(form)))
                 end = at
                 break
     return spans

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from core.analysis.concepts.directions import DictionaryKind
 from core.analysis.variants.fitdata import SHARED_FITS, FitData
 from core.fingerprint import hash_folder
 from core.memo import Memo
@@ -26,7 +27,11 @@ from core.run import Run
 from core.store import Draft, Folder
 
 OWN = "own SAE"
-DIRECTIONS = {"pca": "PCA directions", "ica": "ICA directions", "kmeans": "k-means directions"}
+DIRECTIONS: dict[DictionaryKind, str] = {
+    "pca": "PCA directions",
+    "ica": "ICA directions",
+    "kmeans": "k-means directions",
+}
 SEED = 0
 FIT_PARTS: tuple[Part, ...] = ("support_queries", "support_candidates", "candidates")
 
@@ -55,10 +60,15 @@ class Alternate:
 
     def data(self, run: Run) -> FitData:
         """All a variant may be fitted on, with this dictionary in the place of the run's own."""
-        names = {"query_codes": "queries", "candidate_codes": "candidates"}
-        names |= {"support_query_codes": "support_queries", "support_candidate_codes": "support_candidates"}
-        codes: dict[str, Any] = {field: self.codes.get(part) for field, part in names.items()}  # type: ignore[call-overload]
-        return replace(fit_data(run), dictionary=self.dictionary, memo=Memo(SHARED_FITS), **codes)
+        return replace(
+            fit_data(run),
+            dictionary=self.dictionary,
+            query_codes=self.codes.get("queries"),
+            candidate_codes=self.codes.get("candidates"),
+            support_query_codes=self.codes.get("support_queries"),
+            support_candidate_codes=self.codes.get("support_candidates"),
+            memo=Memo(SHARED_FITS),
+        )
 
 
 @dataclass(frozen=True)
@@ -175,7 +185,9 @@ def _directions(run: Run) -> list[Source]:
     return found
 
 
-def _direction_maker(run: Run, kind: str, size: int, k: int, parts: tuple[Part, ...]) -> Callable[[Draft], None]:
+def _direction_maker(
+    run: Run, kind: DictionaryKind, size: int, k: int, parts: tuple[Part, ...]
+) -> Callable[[Draft], None]:
     def make(draft: Draft) -> None:
         from core.analysis.concepts.directions import fit_directions
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analysis.arrays import Codes
 from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
@@ -47,31 +48,29 @@ def cached_table(
 
 def fit_data(run: Run) -> FitData:
     """Everything a variant may be fitted on: embeddings, codes and pairs of test and support."""
-    return run.memo(("fit_data",), lambda: _fit_data(run))
-
-
-def _fit_data(run: Run) -> FitData:
-    parts = run.parts
 
     def embeddings(part: Part) -> np.ndarray | None:
-        return run.embeddings(part) if part in parts else None
+        return run.embeddings(part) if part in run.parts else None
 
-    def codes(part: Part) -> Any:
-        return run.codes(part) if run.sae is not None and part in parts else None
+    def codes(part: Part) -> Codes | None:
+        return run.codes(part) if run.sae is not None and part in run.parts else None
 
-    return FitData(
-        queries=run.embeddings("queries"),
-        candidates=run.embeddings("candidates"),
-        pairs=run.qrels("test").pairs,
-        query_codes=codes("queries"),
-        candidate_codes=codes("candidates"),
-        support_queries=embeddings("support_queries"),
-        support_candidates=embeddings("support_candidates"),
-        support_pairs=run.qrels("support").pairs if run.has_support else None,
-        support_query_codes=codes("support_queries"),
-        support_candidate_codes=codes("support_candidates"),
-        dictionary=run.sae.dictionary if run.sae is not None else None,
-    )
+    def collect() -> FitData:
+        return FitData(
+            queries=run.embeddings("queries"),
+            candidates=run.embeddings("candidates"),
+            pairs=run.qrels("test").pairs,
+            query_codes=codes("queries"),
+            candidate_codes=codes("candidates"),
+            support_queries=embeddings("support_queries"),
+            support_candidates=embeddings("support_candidates"),
+            support_pairs=run.qrels("support").pairs if run.has_support else None,
+            support_query_codes=codes("support_queries"),
+            support_candidate_codes=codes("support_candidates"),
+            dictionary=run.sae.dictionary if run.sae is not None else None,
+        )
+
+    return run.memo(("fit_data",), collect)
 
 
 def query_clusters(run: Run) -> np.ndarray | None:

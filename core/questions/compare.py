@@ -17,6 +17,7 @@ from core.analysis.variants import VariantSpec
 from core.errors import UserError
 from core.questions import geometry
 from core.questions.answers import item_frame, variant_of
+from core.questions.labels import TEST_PARTS
 from core.questions.retrieval import Evaluated, Rankings, evaluate, side_by_side, similarities_of
 from core.run import Run
 
@@ -55,8 +56,8 @@ class Sides:
 def pairing(first: Run, second: Run) -> str:
     """ "" where both runs ask the same queries of the same candidates with the same relevant pairs; else why not, one
     clause."""
-    for part in ("queries", "candidates"):
-        mine, theirs = first.corpus.items(part), second.corpus.items(part)  # type: ignore[arg-type]
+    for part in TEST_PARTS:
+        mine, theirs = first.corpus.items(part), second.corpus.items(part)
         if len(mine) != len(theirs):
             return f"{first.name} has {len(mine):,} {part}, {second.name} has {len(theirs):,}"
         if mine.content != theirs.content:

@@ -13,7 +13,7 @@ from core.analysis.concepts.labels import agreement
 from core.errors import NotAvailable, UserError
 from core.questions.answers import cached_table, item_frame
 from core.questions.labels import RULE, TEST_PARTS, attributes, has_truth, label_all, test_codes
-from core.records import Item, Part
+from core.records import Item, Part, TokenRole
 from core.run import Run
 
 SORTS = {"energy": "energy", "modality": "modality_score", "bridge": "bridge", "attribution": "attribution"}
@@ -46,7 +46,7 @@ class Heat:
     """
 
     grid: np.ndarray | None
-    tokens: list[tuple[str, str, float]]
+    tokens: list[tuple[str, TokenRole, float]]
     mean: float
 
 
@@ -216,5 +216,7 @@ def heat_of(run: Run, k: int, item: Item) -> Heat:
     grid = found.grids[0]
     patches = values[is_patch]
     fits = grid is not None and grid[0] * grid[1] == len(patches)
-    words = [(t, r, float(v)) for t, r, v in zip(found.text, found.role, values, strict=True) if r != "image"]
+    words: list[tuple[str, TokenRole, float]] = [
+        (t, r, float(v)) for t, r, v in zip(found.text, found.role, values, strict=True) if r != "image"
+    ]
     return Heat(patches.reshape(grid) if fits else None, words, float(values.mean()))

@@ -7,6 +7,8 @@ dictionary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,17 +66,20 @@ def conclusions(run: Run) -> pd.DataFrame:
     return _rows(run, "dictionary-conclusions", _conclusions)
 
 
-def _rows(run: Run, question: str, measure: Any) -> pd.DataFrame:
+Measure = Callable[[Run, Alternate], dict[str, Any]]
+
+
+def _row(run: Run, dictionary: Alternate, measure: Measure) -> pd.DataFrame:
+    return tidy([measure(run, dictionary)], notes=list(dictionary.notes))
+
+
+def _rows(run: Run, question: str, measure: Measure) -> pd.DataFrame:
     """One cached answer per dictionary, so that a further one costs only itself."""
     frames = []
     for name in names(run):
-        found = alternate(run, name)
-        arguments = {"dictionary": dict(found.identity)} | spelled_out(run, (TOP_SHARE,), "none")
-        frames.append(
-            cached_table(
-                run, question, arguments, lambda found=found: tidy([measure(run, found)], notes=list(found.notes))
-            )
-        )
+        dictionary = alternate(run, name)
+        arguments = {"dictionary": dict(dictionary.identity), **spelled_out(run, (TOP_SHARE,), "none")}
+        frames.append(cached_table(run, question, arguments, partial(_row, run, dictionary, measure)))
     notes = [_note(frame["dictionary"][0], note) for frame in frames for note in frame.attrs["notes"]]
     for frame in frames:
         frame.attrs = {}
@@ -128,9 +133,15 @@ def _ranked(run: Run, rows: dict[Any, np.ndarray]) -> Ranked:
 
 
 def _conclusions(run: Run, found: Alternate) -> dict[str, Any]:
-    modality = [run.corpus.items(part).modality for part in TEST_PARTS]
-    codes = [found.codes[part] for part in TEST_PARTS]
-    table = measures.concept_table(*codes, *modality, run.qrels("test").pairs, found.dictionary)
+    queries, candidates = TEST_PARTS
+    table = measures.concept_table(
+        found.codes[queries],
+        found.codes[candidates],
+        run.corpus.items(queries).modality,
+        run.corpus.items(candidates).modality,
+        run.qrels("test").pairs,
+        found.dictionary,
+    )
     return _head(found) | _of_concepts(table) | _removal(run, found) | _agreement(run, found, table)
 
 

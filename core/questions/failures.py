@@ -26,11 +26,15 @@ from core.errors import NotAvailable
 from core.questions.answers import cached_table, fit_data, item_frame, variant_of
 from core.questions.comparisons import compared, rank_under, tidy
 from core.questions.concepts import check_concept, table
+from core.records import Part, Split
 from core.run import Run
 
 COUNTS = (1, 5, 20)
 SEEDS = (0, 1, 2)
-PARTS = {"test": ("queries", "candidates"), "support": ("support_queries", "support_candidates")}
+PARTS: dict[Split, tuple[Part, Part]] = {
+    "test": ("queries", "candidates"),
+    "support": ("support_queries", "support_candidates"),
+}
 TERMS = ("margin", "concept_sum", "offset", "query_error", "candidate_error")
 
 
@@ -39,13 +43,13 @@ class Failures:
     """The failures of one split under a variant: rows of `PARTS[split]`, margins as sums, and what every concept has to
     do with them."""
 
-    split: str
+    split: Split
     queries: int
     """Queries with a relevant candidate in the pool: the denominator of the failure rate."""
     summary: science.FailureSummary
 
 
-def failing_concepts(run: Run, variant: str | VariantSpec = "none", split: str = "test") -> pd.DataFrame:
+def failing_concepts(run: Run, variant: str | VariantSpec = "none", split: Split = "test") -> pd.DataFrame:
     """Concepts by how many failures they decide, most first: DataFrame[concept, label, modality_score, decided,
     share_of_failures, largest, term_mean, failures, queries].
 
@@ -88,7 +92,7 @@ def switched_off(run: Run, variant: str | VariantSpec = "none", counts: Sequence
     """
     run.need_sae()
     spec = variant_of(run, variant)
-    split = "support" if run.has_support else "test"
+    split: Split = "support" if run.has_support else "test"
     arguments = {
         "variant": spec.explicit(),
         "counts": list(counts),
@@ -98,21 +102,20 @@ def switched_off(run: Run, variant: str | VariantSpec = "none", counts: Sequence
     return cached_table(run, "switched-off", arguments, lambda: _switch(run, spec, tuple(counts), split))
 
 
-def failures(run: Run, variant: str | VariantSpec = "none", split: str = "test") -> Failures:
+def failures(run: Run, variant: str | VariantSpec = "none", split: Split = "test") -> Failures:
     """Find the failures of a split and decompose their margins; not kept."""
     data, fitted = _data(run, split), fit_variant(variant_of(run, variant), fit_data(run))
-    sides = [
-        science.SideRows(data.queries, data.query_codes, fitted.query, run.offset(PARTS[split][0])),
-        science.SideRows(data.candidates, data.candidate_codes, fitted.candidate, run.offset(PARTS[split][1])),
-    ]
+    queries, candidates = PARTS[split]
+    of_query = science.SideRows(data.queries, run.codes(queries), fitted.query, run.offset(queries))
+    of_candidate = science.SideRows(data.candidates, run.codes(candidates), fitted.candidate, run.offset(candidates))
     dictionary = run.need_sae().dictionary
-    rows = [transform(side.rows, side.transform, side.codes, dictionary) for side in sides]
-    failing = science.failing(*rows, data.pairs)
-    summary = science.summarise_failures(*sides, failing, dictionary)
-    return Failures(split, len(np.unique(data.pairs[:, 0])), summary)
+    rows = [transform(side.rows, side.transform, side.codes, dictionary) for side in (of_query, of_candidate)]
+    failing = science.failing(rows[0], rows[1], run.qrels(split).pairs)
+    summary = science.summarise_failures(of_query, of_candidate, failing, dictionary)
+    return Failures(split, len(np.unique(run.qrels(split).query_rows)), summary)
 
 
-def _data(run: Run, split: str) -> FitData:
+def _data(run: Run, split: Split) -> FitData:
     """Rows, codes and pairs of a split as the test side of a FitData."""
     if split == "support" and not run.has_support:
         raise NotAvailable(
@@ -129,7 +132,7 @@ def _data(run: Run, split: str) -> FitData:
     )
 
 
-def _ranked_concepts(run: Run, variant: VariantSpec, split: str) -> pd.DataFrame:
+def _ranked_concepts(run: Run, variant: VariantSpec, split: Split) -> pd.DataFrame:
     found = failures(run, variant, split)
     summary, n = found.summary, len(found.summary.failures)
     order = ranked_by_failures(summary)
@@ -177,7 +180,7 @@ def _decided(run: Run, concept: int, variant: VariantSpec) -> pd.DataFrame:
     )
 
 
-def _switch(run: Run, variant: VariantSpec, counts: tuple[int, ...], split: str) -> pd.DataFrame:
+def _switch(run: Run, variant: VariantSpec, counts: tuple[int, ...], split: Split) -> pd.DataFrame:
     order = ranked_by_failures(failures(run, variant, split).summary)
     before = [_edited(run, variant, ())]
     data = _data(run, split)

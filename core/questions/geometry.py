@@ -21,6 +21,7 @@ from core.analysis.variants import VariantSpec
 from core.analysis.variants.moments import Moments, moments_of
 from core.questions.answers import cached_table, explicit, item_frame, transformed, variant_of
 from core.questions.comparisons import compared, tidy
+from core.questions.labels import TEST_PARTS
 from core.questions.retrieval import evaluate
 from core.run import Run
 
@@ -260,12 +261,12 @@ def _similarities(run: Run, variants: Sequence[VariantSpec], bins: int) -> pd.Da
 def _spectra(run: Run, variants: Sequence[VariantSpec]) -> pd.DataFrame:
     frames = []
     for variant in variants:
-        for side, part in (("queries", "queries"), ("candidates", "candidates")):
-            shares = science.spectrum(moments_of(transformed(run, variant, part)))  # type: ignore[arg-type]
+        for part in TEST_PARTS:
+            shares = science.spectrum(moments_of(transformed(run, variant, part)))
             axes = np.arange(1, len(shares) + 1)
             frames.append(
                 pd.DataFrame(
-                    {"variant": str(variant), "side": side, "axis": axes, "share": shares, "held": np.cumsum(shares)}
+                    {"variant": str(variant), "side": part, "axis": axes, "share": shares, "held": np.cumsum(shares)}
                 )
             )
     return pd.concat(frames, ignore_index=True)

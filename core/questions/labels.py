@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from core.analysis.concepts import labels as science
 from core.records import Part
 from core.run import Run
 
-TEST_PARTS: tuple[Part, ...] = ("queries", "candidates")
+TEST_PARTS: tuple[Part, Part] = ("queries", "candidates")
 SUPPORT_PARTS: tuple[Part, ...] = ("support_queries", "support_candidates")
 PARTS_OF = {"test": TEST_PARTS, "support": SUPPORT_PARTS}
 LEAST_ITEMS, MOST_SHARE = 3, 0.3
@@ -143,7 +144,7 @@ def _truth_sets(run: Run, split: str) -> list[frozenset[str]]:
     return found
 
 
-def truth_attributes(truth: dict) -> frozenset[str]:
+def truth_attributes(truth: Mapping[str, Any]) -> frozenset[str]:
     """`kind:value` of every fact of a scene: its things, their groups, the background, the relation, how many of a
     thing there are."""
     if not truth:

@@ -24,7 +24,7 @@ from core.questions.concepts import Heat, heat_of, table
 from core.questions.labels import has_truth
 from core.questions.retrieval import Rankings, side_by_side
 from core.questions.similarity import Explanation, explained
-from core.records import Item, Part
+from core.records import Item, Modality, Part
 from core.run import Run
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def item(run: Run, text: str = "", image: Image.Image | None = None) -> Item:
         raise UserError("an empty query", got="neither text nor picture", allowed="a text, a picture, or both")
     if len(text) > LONGEST:
         raise UserError("the text is too long", got=f"{len(text):,} characters", allowed=f"up to {LONGEST:,}")
-    modality = "text" if image is None else "image,text" if text else "image"
+    modality: Modality = "text" if image is None else "image,text" if text else "image"
     return Item("live", modality, text or None, image, run.corpus.items("queries").task, "query")
 
 
@@ -153,8 +153,8 @@ def well_described_first(run: Run, rows: Sequence[int]) -> list[int]:
     model's caption names everything, the rest after them in the order given. As given where there is no ground truth,
     no picture, or a model that does not speak.
     """
-    pictures = [_picture_row(run, row) for row in rows]
-    if not has_truth(run) or None in pictures or not run.adapter().can_generate:
+    pictures = [place for row in rows if (place := _picture_row(run, row)) is not None]
+    if not has_truth(run) or len(pictures) < len(rows) or not run.adapter().can_generate:
         return list(rows)
 
     def compute() -> pd.DataFrame:
@@ -263,9 +263,7 @@ def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -
     of all items ("telling").
     """
     frame = table(run)
-    sides = [
-        run.codes(part)[[row]].toarray()[0] for part, row in (("queries", query_row), ("candidates", candidate_row))
-    ]  # type: ignore[arg-type]
+    sides = [run.codes("queries")[[query_row]].toarray()[0], run.codes("candidates")[[candidate_row]].toarray()[0]]
     both = (sides[0] > 0) & (sides[1] > 0)
     order = np.argsort(-np.maximum(*sides), kind="stable")[:top]
     order = order[np.maximum(*sides)[order] > 0]

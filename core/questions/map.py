@@ -11,6 +11,7 @@ from core.analysis.variants import VariantSpec
 from core.fingerprint import stage_key
 from core.questions.answers import cached_table, item_frame, transformed, variant_of
 from core.questions.labels import TEST_PARTS
+from core.records import Part
 from core.run import Run
 
 MOST_POINTS = 5000
@@ -60,7 +61,7 @@ def _even(n: int, run: Run) -> np.ndarray:
     return np.linspace(0, n - 1, keep).round().astype(int)
 
 
-def _items(run: Run, part: str, rows: np.ndarray) -> pd.DataFrame:
+def _items(run: Run, part: Part, rows: np.ndarray) -> pd.DataFrame:
     frame = item_frame(run, part, rows).assign(part=part)
     truths = [run.corpus.items(part).truth(int(row)) or {} for row in rows]
     frame["group"] = [(t.get("groups") or [""])[0] for t in truths]
@@ -71,9 +72,8 @@ def _items(run: Run, part: str, rows: np.ndarray) -> pd.DataFrame:
 def _umap(unit: np.ndarray) -> np.ndarray:
     neighbours = min(NEIGHBOURS, len(unit) - 1)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # at import: optional parts it lacks; at fit: that a seed makes it single-threaded, which is wanted
+        # At import it names optional parts it lacks; at fit it says that a seed makes it single-threaded, as we want.
+        warnings.simplefilter("ignore")
         import umap
 
         fitted = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=SEED, init="pca").fit_transform(unit)

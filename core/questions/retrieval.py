@@ -155,7 +155,7 @@ def gain_split(run: Run) -> pd.DataFrame:
     whitening = run.spec.whitening
     chain = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
     evaluated = [evaluate(run, spec) for spec in chain]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for label, now, before in zip(STEP_LABELS, evaluated, [None, *evaluated[:-1]], strict=True):
         gain = PairedGain.nothing()
         if before is not None:

@@ -1,9 +1,15 @@
 """Sparse autoencoders: sae-lens classes, trained on token states or loaded, applied to pooled embeddings.
 
-`sources.py` and `hub.py` say where a dictionary is, `load.py` brings those of a run, `trained.py`, `train.py`,
-`stream.py` and `checkpoint.py` train them, `architectures.py` and `study.py` know their kinds, `convert.py` reads the
-study's checkpoints, `codes.py` applies one, `fidelity.py` says how well it does, `files.py` knows the files, `ship.py`
-makes the demo's. Importing this package imports neither torch nor sae-lens (which takes many seconds).
+sources.py, hub.py   find the SAE that a spec names
+located.py           what was found: a folder, a checkpoint of the study, or an entry of sae-lens's list
+load.py              brings the SAEs of a run into the cache
+trained.py           trains those that are missing: train.py (the loop), stream.py (its rows), checkpoint.py (resuming)
+architectures.py     kinds of SAE; study.py: the study's own
+convert.py           the study's checkpoints, exactly
+files.py             the files of an SAE
+codes.py             applies one to embeddings; fidelity.py: how well it does
+
+Importing this package imports neither torch nor sae-lens (which takes many seconds).
 """
 
 from core.sae.codes import SaeEncoder, concept_values, encode_codes, encoder_row, load_codes

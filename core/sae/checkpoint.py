@@ -66,16 +66,16 @@ def save(folder: Path, state: State, trainers: Mapping[str, Any], plans: Mapping
 def load(folder: Path, trainers: Mapping[str, Any], plans: Mapping[str, TrainingPlan]) -> State | None:
     """Bring the trainers to where they were; None where there is nothing for these plans (what is for others is
     deleted)."""
-    found = _finished(folder)
-    if not found:
+    checkpoints = _finished(folder)
+    if not checkpoints:
         return None
-    content = json.loads((found[-1] / STATE).read_text(encoding="utf-8"))
+    content = json.loads((checkpoints[-1] / STATE).read_text(encoding="utf-8"))
     if any(content["plans"].get(name) != asdict(plan) for name, plan in plans.items()):
         shutil.rmtree(folder)
         return None
     for name, trainer in trainers.items():
-        trainer.sae.load_weights_from_checkpoint(found[-1] / name)
-        trainer.load_trainer_state(found[-1] / name)
+        trainer.sae.load_weights_from_checkpoint(checkpoints[-1] / name)
+        trainer.load_trainer_state(checkpoints[-1] / name)
     logs = {name: [LogPoint(**point) for point in content["logs"][name]] for name in plans}
     return State(content["step"], content["positions"], logs)
 

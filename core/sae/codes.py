@@ -52,6 +52,7 @@ class SaeEncoder:
         self.sae: Any = SAE.load_from_disk(folder, device="cpu", dtype="float32").eval()
         rescaled = self.config.get("rescale_acts_by_decoder_norm", False)
         norms = decoder_norms(folder)
+        # z_k ||D_k|| with unit rows decodes to the same sum; an SAE that rescales by the norms did this already.
         self._unit = np.ones_like(norms) if rescaled else norms
         self._per_item = normalisation != "none" or input_ == "normalised"
 
@@ -70,14 +71,14 @@ class SaeEncoder:
         """Codes and offset of all rows."""
         from scipy.sparse import csr_matrix, vstack
 
-        found = list(self.blocks(rows))
-        if not found:
+        blocks = list(self.blocks(rows))
+        if not blocks:
             return Coded(
                 csr_matrix((0, self.sae.cfg.d_sae), dtype=np.float32), np.zeros((1, self.sae.cfg.d_in), np.float32)
             )
-        offsets = [one.offset for one in found]
+        offsets = [one.offset for one in blocks]
         return Coded(
-            vstack([one.codes for one in found], "csr"), np.concatenate(offsets) if self._per_item else offsets[0]
+            vstack([one.codes for one in blocks], "csr"), np.concatenate(offsets) if self._per_item else offsets[0]
         )
 
     def reconstruct(self, rows: np.ndarray) -> np.ndarray:
@@ -102,7 +103,7 @@ class SaeEncoder:
         scale = self._scale(rows)
         with torch.inference_mode():
             codes = self.sae.encode(torch.from_numpy(rows / scale)).float().numpy()
-            inner, shift = self._undo()
+            inner, shift = self._undo()  # right after `encode`: the SAE remembers the factors of its last call only
         factor = scale * inner
         codes = csr_matrix(codes * self._unit * factor)
         offset = self.sae.b_dec.detach().float().numpy() * factor + shift * scale
@@ -140,6 +141,7 @@ def load_codes(folder: Folder) -> csr_matrix:
 
     arrays = [folder.array(name) for name in ("data", "indices", "indptr")]
     codes = csr_matrix(tuple(arrays), shape=tuple(folder.facts["shape"]), copy=False)
+    # True as written: sorted, no duplicates. Unsaid, scipy checks it at the first use, which reads all indices.
     codes.has_canonical_format = True
     return codes
 
@@ -182,6 +184,7 @@ def _write_codes(draft: Draft, encoder: SaeEncoder, rows: np.ndarray, progress: 
             offsets.append(block.offset)
             bar.advance(block.codes.shape[0])
     indptr = np.cumsum(np.concatenate(counts))
+    # scipy wants indices and indptr of one type; 64 bits only where the count of values needs them.
     index_type = np.int32 if indptr[-1] < 2**31 else np.int64
     draft.save("data", np.concatenate(data))
     draft.save("indices", np.concatenate(indices).astype(index_type))

@@ -1,4 +1,4 @@
-"""How well an SAE stands for some rows, right after training or loading.
+"""How well an SAE reconstructs some rows, right after training or loading.
 
 (`core.analysis.concepts.fidelity` has the same measures for finished codes; this one reconstructs through sae-lens and
 needs no stage.)

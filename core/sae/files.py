@@ -83,7 +83,7 @@ def unit_dictionary(folder: Path) -> np.ndarray:
     return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
 
 
-def finish(draft: Draft, told: Mapping[str, Any], k: int) -> None:
+def finish(draft: Draft, facts: Mapping[str, Any], k: int) -> None:
     """`dictionary.npy` and the facts every SAE folder has, for the files in a draft of stage "sae".
 
     Args:
@@ -92,7 +92,7 @@ def finish(draft: Draft, told: Mapping[str, Any], k: int) -> None:
     """
     config, dictionary = read_config(draft.path), unit_dictionary(draft.path)
     draft.save(DICTIONARY, dictionary)
-    draft.facts |= dict(told) | {
+    draft.facts |= dict(facts) | {
         "k": int(config.get("k") or k or _trained_k(config)),
         "width": dictionary.shape[0],
         "hidden_size": dictionary.shape[1],

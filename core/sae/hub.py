@@ -93,10 +93,10 @@ def ask_once(repository: str, file: str | None = None) -> None:
 def sae_files(names: Iterable[str]) -> list[str]:
     """What of a repository's files is an SAE: checkpoints, and folders of a `cfg.json` with weights; "." is the
     repository itself."""
-    found = set(names)
-    folders = [str(PurePosixPath(name).parent) for name in found if PurePosixPath(name).name == CONFIG]
-    whole = [folder for folder in folders if str(PurePosixPath(folder) / WEIGHTS) in found]
-    return sorted([name for name in found if name.endswith(CHECKPOINTS)] + whole)
+    paths = set(names)
+    folders = [str(PurePosixPath(name).parent) for name in paths if PurePosixPath(name).name == CONFIG]
+    whole = [folder for folder in folders if str(PurePosixPath(folder) / WEIGHTS) in paths]
+    return sorted([name for name in paths if name.endswith(CHECKPOINTS)] + whole)
 
 
 def parse_release(address: str) -> Release:

@@ -12,12 +12,10 @@ from core.config import SaeSpec
 from core.errors import SaeError, ShapeMismatch, nearest
 from core.models.base import ModelFacts
 from core.models.table import WEIGHTS as SHIPPED
-from core.sae.architectures import check_config
-from core.sae.convert import check_k, checkpoint_shape
-from core.sae.files import CONFIG, read_config, read_shape
-from core.sae.hub import Release, fetch, parse_release, release_config
+from core.sae.files import CONFIG
+from core.sae.hub import fetch, parse_release
+from core.sae.located import HUB, RELEASE, SHIPPED_AS, Checkpoint, Listed, Located, SaeFolder
 
-HUB, RELEASE, SHIPPED_AS = "hf:", "sae-lens:", "shipped:"
 ALLOWED = (
     "'train', 'none', 'shipped', 'shipped:NAME', a folder, a .pt file, 'hf:owner/name/file', 'sae-lens:RELEASE/SAE_ID'"
 )
@@ -30,22 +28,23 @@ def shipped_saes(model_name: str) -> dict[str, Path]:
     return {folder.name.removeprefix("sae-"): folder for folder in folders if (folder / CONFIG).is_file()}
 
 
-def locate(source: str, model_name: str) -> Path | Release:
-    """Folder, file or release behind a source; fetched where it is on the hub.
+def locate(source: str, model_name: str) -> Located:
+    """The SAE that a source names; fetched where it is on the hub.
 
     Raises:
-        SaeError: there is none.
+        SaeError: there is none; the message says which there are.
     """
-    if source == "shipped" or source.startswith(SHIPPED_AS):
-        return _shipped(source, model_name)
-    if source.startswith(HUB):
-        return fetch(source.removeprefix(HUB))
     if source.startswith(RELEASE):
-        return parse_release(source.removeprefix(RELEASE))
-    path = Path(source).expanduser()
+        return Listed(source, parse_release(source.removeprefix(RELEASE)))
+    if source == "shipped" or source.startswith(SHIPPED_AS):
+        path = _shipped(source.removeprefix(SHIPPED_AS) if source.startswith(SHIPPED_AS) else model_name, model_name)
+    elif source.startswith(HUB):
+        path = fetch(source.removeprefix(HUB))
+    else:
+        path = Path(source).expanduser()
     if not path.exists():
         raise SaeError("no such SAE", got=repr(source), allowed=ALLOWED)
-    return path
+    return Checkpoint(source, path) if path.is_file() else SaeFolder(source, path)
 
 
 def check_source(spec: SaeSpec, facts: ModelFacts) -> None:
@@ -57,10 +56,9 @@ def check_source(spec: SaeSpec, facts: ModelFacts) -> None:
     """
     if spec.source in ("train", "none"):
         return
-    found = locate(spec.source, facts.name)
-    check_width(source_width(found), facts)
-    if isinstance(found, Path) and found.is_file():
-        check_k(spec.k, checkpoint_shape(found)[0])
+    located = locate(spec.source, facts.name)
+    check_width(located.width(), facts)
+    located.check_k(spec.k)
 
 
 def check_width(width: int, facts: ModelFacts) -> None:
@@ -72,21 +70,10 @@ def check_width(width: int, facts: ModelFacts) -> None:
         )
 
 
-def source_width(found: Path | Release) -> int:
-    """d, the width of the embeddings that a dictionary takes, read without its weights."""
-    if isinstance(found, Release):
-        return int(release_config(found)["d_in"])
-    if found.is_file():
-        return checkpoint_shape(found)[1]
-    check_config(read_config(found), found)
-    return read_shape(found)[1]
-
-
-def _shipped(source: str, model_name: str) -> Path:
-    found = shipped_saes(model_name)
-    name = source.removeprefix(SHIPPED_AS) if source.startswith(SHIPPED_AS) else model_name
-    if name in found:
-        return found[name]
-    if not found:
+def _shipped(name: str, model_name: str) -> Path:
+    shipped = shipped_saes(model_name)
+    if not shipped:
         raise SaeError(f"no SAE is shipped for {model_name}", allowed="'train', 'none', a folder, 'hf:owner/name/file'")
-    raise SaeError(f"no such SAE is shipped for {model_name}", got=repr(name), allowed=nearest(name, found))
+    if name not in shipped:
+        raise SaeError(f"no such SAE is shipped for {model_name}", got=repr(name), allowed=nearest(name, shipped))
+    return shipped[name]

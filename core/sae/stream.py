@@ -51,11 +51,12 @@ class Order:
     def take(self, n: int) -> np.ndarray:
         """The next row numbers: n, or fewer at the end of a round."""
         current, start = divmod(self.position, self.count)
+        # Seeded by (seed, round): an order that begins again in round 7 need not shuffle rounds 0 to 6 first.
         if self._shuffled[0] != current:
             self._shuffled = current, np.random.default_rng((self.seed, current)).permutation(self.count)
-        found = self._shuffled[1][start : start + n]
-        self.position += len(found)
-        return found
+        rows = self._shuffled[1][start : start + n]
+        self.position += len(rows)
+        return rows
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,15 @@ def token_rows(
         items: gives the items of some row numbers below `order.count`.
     """
     while True:
-        found = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.layer)
-        yield found.states if view.mask == "all" else found.states[kept_tokens(found, view.mask)]
+        tokens = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.layer)
+        yield tokens.states if view.mask == "all" else tokens.states[kept_tokens(tokens, view.mask)]
 
 
 def pooled_rows(arrays: Sequence[np.ndarray], batch: int, order: Order) -> Rows:
     """Batches (b, d) of rows drawn evenly from several arrays (memmaps) in that order, without end."""
     ends = np.cumsum([len(array) for array in arrays])
     while True:
+        # Sorted, so that a memmap is read forwards; the mixing buffer shuffles them again.
         yield _gather(arrays, ends, np.sort(order.take(batch)))
 
 
@@ -113,13 +115,13 @@ def _gather(arrays: Sequence[np.ndarray], ends: np.ndarray, rows: np.ndarray) ->
 
 def alternate(first: Rows, second: Rows) -> Rows:
     """Equal numbers of rows of two streams, mixed."""
-    held = np.empty((0, 0), np.float32)
+    waiting = np.empty((0, 0), np.float32)  # rows of `second` that came with an earlier chunk
     for chunk in first:
-        while len(held) < len(chunk):
+        while len(waiting) < len(chunk):
             more = next(second)
-            held = np.concatenate([held, more]) if len(held) else more
-        yield np.concatenate([chunk, held[: len(chunk)]])
-        held = held[len(chunk) :]
+            waiting = np.concatenate([waiting, more]) if len(waiting) else more
+        yield np.concatenate([chunk, waiting[: len(chunk)]])
+        waiting = waiting[len(chunk) :]
 
 
 def shuffled_batches(rows: Rows, size: int, batch: int, normalise: bool) -> Iterator[Tensor]:
@@ -133,8 +135,10 @@ def shuffled_batches(rows: Rows, size: int, batch: int, normalise: bool) -> Iter
     def tensors() -> Iterator[Tensor]:
         for chunk in rows:
             values = np.asarray(chunk, np.float32)
+            # A row of zeros (an item that a model left empty) stays one instead of becoming NaN.
             norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12) if normalise else 1
             yield torch.from_numpy(values / norms)
 
+    # At least two batches, or there is nothing to mix; 16 unless wide rows would make that more than 512 MiB.
     capacity = max(2 * batch, min(16 * batch, BUFFER_VALUES // size))
     return mixing_buffer(capacity, batch, tensors())

@@ -39,11 +39,11 @@ class StudySAE(TopKTrainingSAE):
         return {"sparsity_loss": SPARSITY * feature_acts.abs().mean()}
 
     def process_state_dict_for_saving_inference(self, state_dict: dict[str, Any]) -> None:
-        """What is saved needs no convention: rows of unit length."""
+        """Nothing to fold before saving: the rows have unit length already."""
         super().process_state_dict_for_saving_inference(state_dict)
         state_dict["W_dec"] = normalize(state_dict["W_dec"], dim=-1)
 
 
-def mean_squared_share(found: Tensor, exact: Tensor) -> Tensor:
+def mean_squared_share(output: Tensor, exact: Tensor) -> Tensor:
     """(n, d): each dimension's share of the mean squared error, so that sae-lens's sum over dimensions is the mean."""
-    return (found - exact) ** 2 / exact.shape[-1]
+    return (output - exact) ** 2 / exact.shape[-1]

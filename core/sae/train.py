@@ -87,7 +87,7 @@ def _run(
     progress: Progress,
     unfinished: Path,
 ) -> None:
-    """Segment by segment; `state` is brought to the end."""
+    """Train segment by segment; afterwards `state` stands at the last step."""
     plan = next(iter(plans.values()))
     written = time.monotonic()
     with progress.task("train SAE " + ", ".join(name.replace("-", " x ") for name in plans), plan.steps) as bar:

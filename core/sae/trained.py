@@ -71,6 +71,7 @@ class Training:
     def folders(self) -> tuple[Folder, ...]:
         """The SAEs of the spec, found or trained, the run's own first."""
         wanted = plans(self.spec, self.facts)
+        # A loop: where another process finished the leader meanwhile, a pass trains nothing of what is still missing.
         while missing := [
             plan for plan in sorted(wanted, key=lambda plan: (plan.width, plan.k)) if self.find(plan) is None
         ]:
@@ -79,7 +80,7 @@ class Training:
 
     def find(self, plan: TrainingPlan) -> Folder | None:
         """The finished SAE of a plan."""
-        return self.store.find("sae", stage_key("sae", self._asked(plan), self._parents))
+        return self.store.find("sae", stage_key("sae", self._key_spec(plan), self._parents))
 
     @property
     def data(self) -> str:
@@ -90,7 +91,7 @@ class Training:
     def _parents(self) -> tuple[str, ...]:
         return tuple(folder.key for folder in self.encoded.values())
 
-    def _asked(self, plan: TrainingPlan) -> dict[str, Any]:
+    def _key_spec(self, plan: TrainingPlan) -> dict[str, Any]:
         return asdict(plan) | {"data": self.data, "input": self.spec.input, "view": str(self.view)}
 
     def _make(self, missing: Sequence[TrainingPlan]) -> None:
@@ -105,17 +106,17 @@ class Training:
             logs = train(jobs, self._stream(), self.progress, draft.path / CHECKPOINT)
             for folder, plan in jobs.items():
                 if plan is not leader:
-                    self._build(plan, partial(_take, folder=folder, told=self._told(plan, logs[folder]), k=plan.k))
+                    self._build(plan, partial(_take, folder=folder, facts=self._facts_of(plan, logs[folder]), k=plan.k))
             for name in (BESIDE, CHECKPOINT):
                 shutil.rmtree(draft.path / name, ignore_errors=True)
-            finish(draft, self._told(leader, logs[draft.path]), leader.k)
+            finish(draft, self._facts_of(leader, logs[draft.path]), leader.k)
 
         self._build(leader, write)
 
     def _build(self, plan: TrainingPlan, write: Callable[[Draft], None]) -> Folder:
-        return self.store.build("sae", f"{self.facts.name}-{plan.name}", self._asked(plan), self._parents, write)
+        return self.store.build("sae", f"{self.facts.name}-{plan.name}", self._key_spec(plan), self._parents, write)
 
-    def _told(self, plan: TrainingPlan, log: list[Any]) -> dict[str, Any]:
+    def _facts_of(self, plan: TrainingPlan, log: list[Any]) -> dict[str, Any]:
         counted = ", ".join(f"{len(self.corpus.items(part))} {part.replace('_', ' ')}" for part in self.encoded)
         return {
             "input": self.spec.input,
@@ -132,6 +133,7 @@ class Training:
         tables = [self.corpus.items(part) for part in self.encoded]
         ends = np.cumsum([len(table) for table in tables])
         total, seed, batch = int(ends[-1]), self.spec.seed, self.spec.batch
+        # Seeds of their own: a mixture does not go through items and embeddings in the same order.
         by_item, by_row = Order(total, seed), Order(total, seed + 1)
 
         def tokens() -> Any:
@@ -144,11 +146,11 @@ class Training:
         return Stream(rows, (by_item, by_row), self.facts.hidden_size, batch, self.spec.input == "normalised")
 
 
-def _take(draft: Draft, folder: Path, told: Mapping[str, Any], k: int) -> None:
+def _take(draft: Draft, folder: Path, facts: Mapping[str, Any], k: int) -> None:
     """Finish an SAE that was trained beside another."""
     for name in (CONFIG, WEIGHTS):
         shutil.copyfile(folder / name, draft.path / name)
-    finish(draft, told, k)
+    finish(draft, facts, k)
 
 
 def _items(tables: list[Any], ends: np.ndarray, rows: np.ndarray) -> list[Item]:

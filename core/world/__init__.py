@@ -81,20 +81,20 @@ def captioned(split: Split, number: int, per_scene: int = 2, seed: int = 0) -> I
     for index in count():
         if made == number:
             return
-        shown = scene(split, index, seed)
-        fresh = _fresh_captions(shown, taken, per_scene, stream("captions", split, index, seed=seed))
+        current = scene(split, index, seed)
+        fresh = _fresh_captions(current, taken, per_scene, stream("captions", split, index, seed=seed))
         if len(fresh) == per_scene:
             taken.update(fresh)
             made += 1
-            yield Captioned(index, shown, fresh)
+            yield Captioned(index, current, fresh)
 
 
-def _fresh_captions(shown: Scene, taken: set[str], wanted: int, rng: Random) -> tuple[str, ...]:
+def _fresh_captions(current: Scene, taken: set[str], wanted: int, rng: Random) -> tuple[str, ...]:
     fresh: dict[str, None] = {}
     for _ in range(_TRIES):
         if len(fresh) == wanted:
             break
-        text = caption(shown, rng)
+        text = caption(current, rng)
         if text not in taken:
             fresh[text] = None
     return tuple(fresh)

@@ -155,13 +155,13 @@ def _kitchen(draw: ImageDraw.ImageDraw, rng: Random) -> None:
     for y in range(0, 84, 14):
         _box(draw, 0, y, WIDTH, y + 0.8, (214, 196, 170, 255))
     _box(draw, 0, 78, WIDTH, 86, (120, 74, 44, 255))
-    for x in _places(rng, 42, 0):
-        _box(draw, x, 88, x + 38, 126, (176, 116, 72, 255))
-        _spot(draw, x + 32, 104, 1.8, 1.8, (236, 206, 120, 255))
-    x = rng.uniform(60, 110)
-    _box(draw, x, 8, x + 30, 44, (250, 250, 250, 255))
-    _box(draw, x + 2, 10, x + 28, 42, (160, 214, 244, 255))
-    _box(draw, x + 14, 10, x + 16, 42, (250, 250, 250, 255))
+    for cupboard in _places(rng, 42, 0):
+        _box(draw, cupboard, 88, cupboard + 38, 126, (176, 116, 72, 255))
+        _spot(draw, cupboard + 32, 104, 1.8, 1.8, (236, 206, 120, 255))
+    window = rng.uniform(60, 110)
+    _box(draw, window, 8, window + 30, 44, (250, 250, 250, 255))
+    _box(draw, window + 2, 10, window + 28, 42, (160, 214, 244, 255))
+    _box(draw, window + 14, 10, window + 16, 42, (250, 250, 250, 255))
 
 
 def _field(draw: ImageDraw.ImageDraw, rng: Random) -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from random import Random
 
-from core.world.scenes import NAMES, SIDE, THINGS, Placement, Relation, Scene
+from core.world.scenes import NAMES, SIDE, THINGS, Direction, Placement, Relation, Scene
 
 NUMBERS = ("no", "one", "two", "three", "four")
-INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+INVERSE: dict[Direction, Direction] = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 SIZE_WORDS = {"small": ("small", "little", "tiny"), "large": ("big", "large", "huge")}
 WHERE: dict[str, tuple[str, ...]] = {
     "beach": ("on the beach", "at the beach", "on a sandy beach"),
@@ -72,10 +72,10 @@ def definite(name: str, count: int) -> str:
 
 def captions(scene: Scene, rng: Random, n: int = 2) -> tuple[str, ...]:
     """`n` captions of the scene, all different."""
-    found: dict[str, None] = {}
-    while len(found) < n:
-        found[caption(scene, rng)] = None
-    return tuple(found)
+    texts: dict[str, None] = {}
+    while len(texts) < n:
+        texts[caption(scene, rng)] = None
+    return tuple(texts)
 
 
 def caption(scene: Scene, rng: Random) -> str:

@@ -29,6 +29,7 @@ CELL = SIDE // 2  # width and height of a cell of the layout grid, pixels
 CELLS = ((0, 0), (1, 0), (0, 1), (1, 1))  # column, row; top-left first
 Split = Literal["train", "support", "test"]
 Size = Literal["small", "large"]
+Direction = Literal["left of", "right of", "above", "below"]
 SPLITS: tuple[str, ...] = get_args(Split)
 BACKGROUNDS = backgrounds.NAMES
 PIXELS: dict[str, tuple[int, ...]] = {"small": (36, 40, 44), "large": (54, 58, 62)}
@@ -62,7 +63,7 @@ class Relation:
     """Where `subject` stands seen from `object`: left of, right of, above or below."""
 
     subject: str
-    word: Literal["left of", "right of", "above", "below"]
+    word: Direction
     object: str
 
 
@@ -115,7 +116,7 @@ GROUPS: tuple[str, ...] = tuple(dict.fromkeys(t.group for t in THINGS.values()))
 
 
 def stream(*name: object, seed: int = 0) -> Random:
-    """A generator of its own for everything that has a name; different names never share numbers."""
+    """A random generator seeded by `name`; different names give independent numbers."""
     return Random("/".join(map(str, (seed, *name))))
 
 
@@ -185,7 +186,7 @@ def cell_of(placement: Placement) -> tuple[int, int]:
     return placement.x // CELL, placement.y // CELL
 
 
-def _direction(a: Placement, b: Placement) -> Literal["left of", "right of", "above", "below"]:
+def _direction(a: Placement, b: Placement) -> Direction:
     """Side by side counts before above and below; cells of one column differ by less than 28 pixels in x."""
     if abs(a.x - b.x) >= 28:
         return "left of" if a.x < b.x else "right of"

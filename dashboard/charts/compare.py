@@ -1,5 +1,5 @@
 """Two sides in figures: who finds what, ranks against ranks, similarities of right and wrong pairs. The rules of
-`charts.py` hold."""
+`charts/base.py` hold."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BIN = 0.18
 def outcomes(table: pd.DataFrame, names: tuple[str, str], k: int) -> go.Figure:
     """Who has a right answer in the top k, as a 2 x 2 table: [kind, queries, share]; the disagreements in the colours
     of the sides."""
-    found = table.set_index("kind")
+    by_kind = table.set_index("kind")
     colours = {"both": charts.CONTROL, "only first": FIRST, "only second": SECOND, "neither": charts.CONTROL}
-    figure, total = go.Figure(), int(found["queries"].sum())
+    figure, total = go.Figure(), int(by_kind["queries"].sum())
     for x, y, kind in HITS:
-        share = float(found.loc[kind, "share"])
+        share = float(by_kind.loc[kind, "share"])
         figure.add_shape(
             type="rect",
             x0=x - 0.48,
@@ -37,9 +37,9 @@ def outcomes(table: pd.DataFrame, names: tuple[str, str], k: int) -> go.Figure:
             opacity=0.15 + 0.6 * share,
         )
         figure.add_annotation(
-            x=x, y=y, showarrow=False, text=f"<b>{int(found.loc[kind, 'queries']):,}</b><br>{share:.1%}", font_size=20
+            x=x, y=y, showarrow=False, text=f"<b>{int(by_kind.loc[kind, 'queries']):,}</b><br>{share:.1%}", font_size=20
         )  # fmt: skip
-    hover = [f"{kind}: {int(found.loc[kind, 'queries']):,} of {total:,} queries" for _, _, kind in HITS]
+    hover = [f"{kind}: {int(by_kind.loc[kind, 'queries']):,} of {total:,} queries" for _, _, kind in HITS]
     figure.add_scatter(
         x=[f[0] for f in HITS], y=[f[1] for f in HITS], mode="markers", marker={"size": 60, "opacity": 0}, text=hover,
         hovertemplate="%{text}<extra></extra>",
@@ -49,7 +49,7 @@ def outcomes(table: pd.DataFrame, names: tuple[str, str], k: int) -> go.Figure:
     figure.update_yaxes(
         tickvals=[0, 1], ticktext=["right", "wrong"], title=f"{names[0]}, top {k}", **grid | {"range": [1.5, -0.5]}
     )
-    return charts._finish(figure, 330, legend=False).update_xaxes(showgrid=False).update_yaxes(showgrid=False)
+    return charts.finish(figure, 330, legend=False).update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
 
 def ranks(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> go.Figure:
@@ -77,7 +77,7 @@ def ranks(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> go.F
     span = [-0.25, np.log10(top) + 0.25]
     figure.update_xaxes(type="log", title=f"rank, {names[0]}", dtick=1, range=span)
     figure.update_yaxes(type="log", title=f"rank, {names[1]}", dtick=1, range=span)
-    return charts._finish(figure, 330, legend=False)
+    return charts.finish(figure, 330, legend=False)
 
 
 def binned(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
@@ -103,4 +103,4 @@ def similarities(table: pd.DataFrame, colour: str) -> go.Figure:
         )
     figure.update_xaxes(title="similarity", nticks=6)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", nticks=4, title="share of pairs")
-    return charts._legend(charts._finish(figure, 250))
+    return charts.legend_above(charts.finish(figure, 250))

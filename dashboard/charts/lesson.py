@@ -1,4 +1,4 @@
-"""Figures of the Lesson: large, few marks. The rules of `charts.py` hold."""
+"""Figures of the Lesson: large, few marks. The rules of `charts/base.py` hold."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def two_sides(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
         range=[-reach, reach], tickvals=values, ticktext=[f"{abs(v):g}" for v in values], title="activation"
     )
     figure.update_yaxes(autorange="reversed")
-    return charts._finish(figure, 120 + 30 * len(table)).update_layout(margin_t=34)
+    return charts.finish(figure, 120 + 30 * len(table)).update_layout(margin_t=34)
 
 
 def settings(
@@ -69,4 +69,4 @@ def settings(
     )
     figure.update_xaxes(tickformat=".0%", rangemode="tozero", nticks=5, title="Recall@1, 95% interval")
     figure.update_yaxes(autorange="reversed")
-    return charts._finish(figure, 90 + 52 * len(names)).update_layout(font_size=15)
+    return charts.finish(figure, 90 + 52 * len(names)).update_layout(font_size=15)

@@ -1,182 +1,135 @@
-"""The study's four claims, each held against the numbers of a run: what is measured here, what the study found, and
-whether they agree.
+"""The study's claims on the chosen runs, as `core.exhibits.claims` judges them: nothing is judged here.
 
-In: keys of a run and of one to compare with (or None). Out: `Claim`s, ready to be shown. All numbers come from
-`core.questions`; here they are only put beside each other. A claim that cannot be judged says so.
+Overview draws a card per claim, the Lesson one line. Both show the same records, for the metric that the user chose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import isnan
-from typing import Any
+from collections.abc import Sequence
+from html import escape
 
-from core.errors import NotAvailable
-from dashboard import data
-from dashboard.words import count, percent, points
+import streamlit as st
 
-STUDY_REMOVAL = (
-    "On MSCOCO, removal took Recall@1 from 5.6 to 13.2% (Qwen2-VL), 4.7 to 17.0% (Qwen3-VL) and 5.9 to 23.2%"
-    " (PaliGemma2)."
-)
-STUDY_REALIGN = "On MSCOCO, Recall@5 rose from 15.4 to 72.6% (Qwen2-VL) and from 14.2 to 71.2% (PaliGemma2)."
-STUDY_OVERLAP = "All three sets shared 55–65% of their concepts in four MLLMs, 29–48% in CLIP and SigLIP2."
-CLIP_MOST_OVERLAP, MLLM_LEAST_OVERLAP = 0.48, 0.55
-CLEAR = 0.05
-"""A p-value below which a difference is taken as real; above it nothing is judged."""
+from core.exhibits import Verdict
+from core.exhibits.claims import METRIC, Claim, Question
+from dashboard import data, state, words
+from dashboard.parts import widgets
+from dashboard.words import exhibits as exhibit_words
 
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim. `agrees` is None where it cannot be judged; `why` is shown beside the badge."""
-
-    title: str
-    value: str
-    unit: str
-    sentence: str
-    study: str
-    agrees: bool | None
-    page: str
-    see: str
-    word: str
+METRICS = ("recall@1", "recall@5", "recall@10")
+SEE = {
+    1: ("modality", "See the distribution"),
+    2: ("modality", "See the overlaps"),
+    3: ("similarity", "See the removal curve"),
+    4: ("retrieval", "See before and after"),
+}
+"""Claim -> the page that shows more, and its label."""
 
 
-def claims(run: str, other: str | None) -> list[Claim]:
-    """All four, in the study's order."""
-    makers: tuple[Callable[[str, str | None], Claim], ...] = (
-        text_dominates,
-        bridging_homogenises,
-        top_distract,
-        whitening_repairs,
-    )
-    return [_or_unavailable(make, run, other) for make in makers]
-
-
-def text_dominates(run: str, other: str | None) -> Claim:
-    """Claim 1: most concepts of an MLLM score near 1; contrastive models are balanced."""
-    facts, found = data.facts(run), data.ask("modality.scores", run)
-    against = ""
-    if other:
-        their = data.ask("modality.scores", other)
-        against = f" In {data.facts(other).name}: {percent(their.share_text)} and {percent(their.share_image)}."
-    known, most = not isnan(found.share_text), found.share_text > 0.5
-    if not known:
-        against = " The run lacks items of one of the two pure modalities, so no concept has a score."
-    return Claim(
-        title="Claim 1 · Text dominates the concepts",
-        value=short(found.share_text),
-        unit=f"of {count(found.alive)} concepts speak only text",
-        sentence=(
-            f"{percent(found.share_image)} speak only images. Text concepts hold {percent(found.energy_share_text)} of"
-            f" the energy, image concepts {percent(found.energy_share_image)}.{against}"
-        ),
-        study="In MLLMs most concepts have a modality score near 1; contrastive models are balanced.",
-        agrees=(not most if facts.contrastive else most) if known else None,
-        page="modality",
-        see="See the distribution",
-        word="share_text",
-    )
-
-
-def bridging_homogenises(run: str, other: str | None) -> Claim:
-    """Claim 2: the strongest, the bridging and the attributed concepts coincide more in MLLMs."""
-    facts, mine = data.facts(run), data.ask("modality.overlaps", run)
-    value, n = float(mine["overlap"].iloc[-1]), int(mine["n"].iloc[0])
-    against = ""
-    if other:
-        theirs = float(data.ask("modality.overlaps", other)["overlap"].iloc[-1])
-        against = f" In {data.facts(other).name}: {percent(theirs, 0)}."
-        mllm_more = value > theirs if not facts.contrastive else theirs > value
-        agrees = mllm_more if facts.contrastive != data.facts(other).contrastive else None
-    else:
-        agrees = value <= CLIP_MOST_OVERLAP if facts.contrastive else value >= MLLM_LEAST_OVERLAP
-    return Claim(
-        title="Claim 2 · The same few concepts do everything",
-        value=short(value),
-        unit="of the top 1% are shared by all three measures",
-        sentence=(
-            f"Sets of {n} concepts by energy, by bridge score and by attribution.{against} Small sets make this a"
-            " coarse number."
-        ),
-        study=STUDY_OVERLAP,
-        agrees=agrees,
-        page="modality",
-        see="See the overlaps",
-        word="overlap",
-    )
-
-
-def top_distract(run: str, other: str | None) -> Claim:
-    """Claim 3: projecting out the concepts that contribute most raises recall, and more than random ones do."""
-    curve = data.ask("removal.removal_curve", run)
-    at = curve[curve["share"] == 0.01]
-    raw = float(curve.loc[curve["share"] == 0, "recall@1"].iloc[0])
-    top = float(at.loc[at["kind"] == "top attribution", "recall@1"].iloc[0])
-    control = at.loc[at["kind"] == "random concepts", "recall@1"]
-    concepts = int(at["concepts"].iloc[0])
-    p = recall_change(run, "remove-top(share=0.01)")["p_value"]
-    gain = max(top, float(control.max())) - raw
-    reading = "as many random ones" if gain else "as many random ones, too,"
-    return Claim(
-        title="Claim 3 · Top contributors are distractors",
-        value=points(top - raw),
-        unit=f"Recall@1 without the top {concepts} concepts",
-        sentence=(
-            f"From {percent(raw)} to {percent(top)} with the top 1% by attribution projected out; removing {reading} "
-            f"gives {percent(float(control.min()))} to {percent(float(control.max()))} (control)."
-        ),
-        study=STUDY_REMOVAL,
-        agrees=top > raw and top > float(control.max()) if p < CLEAR else None,
-        page="similarity",
-        see="See the removal curve",
-        word="share",
-    )
-
-
-def whitening_repairs(run: str, other: str | None) -> Claim:
-    """Claim 4: ReAlign raises zero-shot recall; how much of it is centring alone."""
-    split = data.ask("retrieval.gain_split", run).set_index("variant")["recall@1"]
-    p = recall_change(run, "realign")["p_value"]
-    raw, centred, after = (float(split[v]) for v in ("none", "center", "realign"))
-    alone = f"Centring each side alone gives {percent(centred)}. " if after > raw else ""
-    sample = f"{'p < 0.001' if p < 0.001 else f'p = {p:.3f}'}, paired over {count(data.facts(run).queries)} queries"
-    return Claim(
-        title="Claim 4 · Whitening repairs retrieval",
-        value=points(after - raw),
-        unit="Recall@1 with ReAlign",
-        sentence=f"From {percent(raw)} to {percent(after)} ({sample}). {alone}No training, one matrix per side.",
-        study=STUDY_REALIGN,
-        agrees=after > raw if p < CLEAR else None,
-        page="retrieval",
-        see="See before and after",
-        word="recall@1",
-    )
-
-
-def recall_change(run: str, variant: str) -> Any:
-    """Recall@1 of the raw embeddings against a variant, tested query by query."""
-    return data.ask("retrieval.compare", run, "none", variant).table.set_index("metric").loc["recall@1"]
-
-
-def short(ratio: float) -> str:
-    """Percent for a headline: a decimal only where it matters."""
-    return percent(ratio, 0 if ratio >= 0.1 else 1)
-
-
-def _or_unavailable(make: Callable[[str, str | None], Claim], run: str, other: str | None) -> Claim:
-    try:
-        return make(run, other)
-    except NotAvailable as error:
-        title = (make.__doc__ or "").partition(": ")[2].split(";")[0].rstrip(".")
-        return Claim(
-            title.capitalize(),
-            "–",
-            "not available",
-            str(error.what).capitalize() + ".",
-            "",
-            None,
-            "runs",
-            "See the run",
-            "items",
+def pick_metric() -> str:
+    """The recall that claims 3 and 4 are judged by; in the URL as `metric`."""
+    return str(
+        state.pick(
+            st.segmented_control,
+            "metric",
+            "Judged by",
+            METRICS,
+            default=METRIC,
+            format_func=lambda name: words.word(name).label,
+            help=exhibit_words.METRIC_HELP,
         )
+    )
+
+
+def metric() -> str:
+    """The same choice where no widget stands: on the Lesson."""
+    chosen = str(state.get("metric", METRIC))
+    return chosen if chosen in METRICS else METRIC
+
+
+def card(question: Question, claims: Sequence[Claim], runs: Sequence[str]) -> None:
+    """One claim on the chosen runs: what the study says, each verdict, and the ways to more."""
+    st.markdown(f"**Claim {question.number} · {question.title}**", help=exhibit_words.CLAIM_HELP)
+    widgets.html(f'<p class="lens-note">{escape(question.statement)}</p>')
+    mine = [claim for claim in claims if claim.claim == question.number]
+    for claim in mine:
+        widgets.html(verdict(claim))
+    if not mine:
+        widgets.html(f'<p class="lens-verdict">{escape(exhibit_words.NO_CLAIM.format(runs=" and ".join(runs)))}</p>')
+    aside = list(dict.fromkeys(v for claim in mine for v in claim.beside))
+    if aside:
+        widgets.html(beside(aside))
+    with st.container(horizontal=True, gap="medium"):
+        page, label = SEE[question.number]
+        state.link(page, label, icon=":material/arrow_forward:")
+        state.link("exhibits", "Every number and the rule", icon=":material/gavel:", exhibit=question.exhibit)
+
+
+def verdict(claim: Claim) -> str:
+    """A verdict as HTML: badge, number with interval and n, the settings it holds under, and the reason."""
+    where = f'<span class="lens-on">{escape(claim.on)}</span>'
+    parts = [f'<div class="lens-claim-head">{outcome_badge(claim.outcome)}{where}{settings(claim)}</div>']
+    if claim.value is not None:
+        parts.append(f'<div class="lens-big">{escape(number(claim))} <small>{escape(basis(claim))}</small></div>')
+    parts.append(f'<p class="lens-verdict">{in_brackets(claim.why)}</p>')
+    return f'<div class="lens-claim" aria-label="{_label(claim)}">{"".join(parts)}</div>'
+
+
+def line(claim: Claim) -> str:
+    """A verdict as one line of HTML, for the Lesson."""
+    what = f"<b>Claim {claim.claim}</b> of the study on {escape(claim.on)}: {outcome_badge(claim.outcome)}"
+    return f'<p class="lens-verdict" aria-label="{_label(claim)}">{what} {settings(claim)} {in_brackets(claim.why)}</p>'
+
+
+def outcome_badge(outcome: str) -> str:
+    """The outcome as a coloured label."""
+    return widgets.badge(outcome, exhibit_words.OUTCOMES.get(outcome, "partly"))
+
+
+def number(claim: Claim) -> str:
+    """The number judged: points for a difference, per cent for a share."""
+    assert claim.value is not None
+    return exhibit_words.claim_number(claim.metric, claim.value)
+
+
+def basis(claim: Claim) -> str:
+    """What the number is, its interval and its sample: `Recall@5, 95% interval +46.2 to +51.1, n = 1,000 queries`."""
+    written = [exhibit_words.CLAIM_METRICS.get(claim.metric) or words.word(claim.metric).label]
+    if claim.low is not None and claim.high is not None:
+        low, high = (exhibit_words.claim_number(claim.metric, end, short=True) for end in (claim.low, claim.high))
+        written.append(f"95% interval {low} to {high}")
+    if claim.n:
+        what = "concepts" if claim.metric in exhibit_words.CLAIM_METRICS else "queries"
+        written.append(words.sample(claim.n, what))
+    return ", ".join(written)
+
+
+def settings(claim: Claim) -> str:
+    """`agrees in 17 of 24 settings, depends on metric` as HTML; empty where there are none."""
+    if claim.settings is None:
+        return ""
+    text = f"agrees in {claim.settings.agrees} of {claim.settings.of} settings"
+    if claim.depends_on:
+        text += f", depends on {exhibit_words.choice(claim.depends_on)}"
+    return f'<span class="lens-dim">{escape(text)}</span>'
+
+
+def beside(verdicts: Sequence[Verdict]) -> str:
+    """What stands beside the claim, quieter than the claim."""
+    lines = [f'<p class="lens-verdict">{outcome_badge(one.outcome)} {in_brackets(one.why)}</p>' for one in verdicts]
+    return f'<div class="lens-beside"><p class="lens-note">{exhibit_words.BESIDE_CLAIM}</p>{"".join(lines)}</div>'
+
+
+def in_brackets(text: str) -> str:
+    """As HTML: intervals in brackets step back; negative numbers have a minus."""
+    return exhibit_words.emphasised(escape(text))
+
+
+def _label(claim: Claim) -> str:
+    """For screen readers, which do not see that a badge belongs to a claim."""
+    return f"Claim {claim.claim} on {escape(claim.on)}"
+
+
+def of_runs(keys: Sequence[str], metric: str) -> tuple[Claim, ...]:
+    """The claims on these runs, whose order is that of the keys."""
+    return data.claims(tuple(keys), metric)

@@ -1,7 +1,7 @@
 """Buttons that change the variant, and what a variant does to recall: the step from looking at a concept to living
 without it.
 
-What a variant is and how it is written, `core.analysis.variants` knows; the choice is kept by `dashboard.state`.
+`core.analysis.variants` knows what a variant is and how it is written; `dashboard.state` holds the choice.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from core.analysis.variants import VariantSpec, parse_variant
+from core.questions import retrieval
 from dashboard import data, state, words
 from dashboard.parts import widgets
 from dashboard.words import count, percent, points
@@ -72,8 +73,8 @@ def effect(run: str, variant: str, /, **choices: Any) -> None:
         return
     with widgets.guard():
         before = baseline(variant)
-        found = data.ask("retrieval.compare", run, before, variant)
-        row = found.table.set_index("metric").loc["recall@1"]
+        result = data.ask(retrieval.compare, run, before, variant)
+        row = result.table.set_index("metric").loc["recall@1"]
         kind = "up" if row.difference > 0 else "down" if row.difference < 0 else "partly"
         interval = f"{100 * row.difference_low:+.1f} to {100 * row.difference_high:+.1f}"
         with st.container(border=True, key="effect"):
@@ -82,7 +83,7 @@ def effect(run: str, variant: str, /, **choices: Any) -> None:
                 f" {widgets.badge(points(row.difference), kind)}<span>Recall@1, from"
                 f" <b>{escape(words.variant_name(before))}</b> to <b>{escape(words.variant_name(variant))}</b>. 95%"
                 f" interval of the difference {interval} points, p {p_value(row.p_value)}, n = {count(row.n)} queries."
-                f" {len(found.fixed):,} fixed, {len(found.broken):,} broken.</span></div>"
+                f" {len(result.fixed):,} fixed, {len(result.broken):,} broken.</span></div>"
             )
             link = {"before": before, "variant": variant, **choices}
             state.link("retrieval", "See the rankings under this variant", icon=":material/arrow_forward:", **link)

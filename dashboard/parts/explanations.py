@@ -10,6 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.variants import parse_variant
+from core.questions import concepts, retrieval
+from core.questions.similarity import Explanation
 from dashboard import data, state, words
 from dashboard.parts import widgets
 from dashboard.parts.listings import concept_columns, concept_name, listing
@@ -18,8 +20,8 @@ from dashboard.words import count, percent, points
 
 def duel(run: str, query: int, variant: str) -> dict[str, int]:
     """Right candidate and rival of a query as choices; where one is missing, the best-ranked others."""
-    contest = data.ask("retrieval.contest", run, query, variant)
-    rows = data.ask("retrieval.candidate_list", run, query, variant, "", 2)["row"].tolist()
+    contest = data.ask(retrieval.contest, run, query, variant)
+    rows = data.ask(retrieval.candidate_list, run, query, variant, "", 2)["row"].tolist()
     right = contest.right.row if contest.right else rows[0]
     wrong = contest.wrong.row if contest.wrong else rows[-1]
     return {"candidate": int(right), "rival": int(wrong)}
@@ -42,7 +44,7 @@ def query_picker(run: str, query: int, variant: str) -> None:
             st.segmented_control, "of", "Queries", ["failing", "all"], format_func=str.capitalize, help=words.KIND_HELP
         )
         search = state.text("search", "Search", placeholder="fox, snow, test-17 …", help=words.FIND_HELP)
-        frame = data.ask("retrieval.query_list", run, variant, variant, kind, search, 50)
+        frame = data.ask(retrieval.query_list, run, variant, variant, kind, search, 50)
         table, columns = listing(run, "queries", frame, 170, rank=frame["rank_after"])
         columns["rank"] = st.column_config.NumberColumn("Rank", help=words.explain("rank"), format="%d", width=70)
         key, rows = f"{run}-{variant}-{kind}-{search}", frame["row"].tolist()
@@ -63,7 +65,7 @@ def candidate_picker(run: str, query: int, row: int, variant: str, name: str) ->
         return
     with place:
         search = state.text(f"find-{name}", "Search", placeholder="fox, snow …", help=words.FIND_HELP)
-        frame = data.ask("retrieval.candidate_list", run, query, variant, search, 50)
+        frame = data.ask(retrieval.candidate_list, run, query, variant, search, 50)
         more = {column: frame[column] for column in ("rank", "similarity", "relevant")}
         table, columns = listing(run, "candidates", frame, 190, **more)
         columns["rank"] = st.column_config.NumberColumn("Rank", help=words.explain("rank"), format="%d", width=70)
@@ -83,67 +85,72 @@ def candidate_picker(run: str, query: int, row: int, variant: str, name: str) ->
         st.caption(f"{count(len(frame))} of {count(frame.attrs['total'])} candidates, best first.")
 
 
-def leading(found: Any, view: str) -> Any:
+def leading(explanation: Explanation, view: str) -> Any:
     """The row that decides: the largest contribution that speaks for whoever is ahead; of a single pair, the
     largest."""
     speaking = (
-        found.table[(found.table["contribution"] < 0) == (found.similarity < 0)] if view == "margin" else found.table
+        explanation.table[(explanation.table["contribution"] < 0) == (explanation.similarity < 0)]
+        if view == "margin"
+        else explanation.table
     )
-    rows = speaking if len(speaking) else found.table
+    rows = speaking if len(speaking) else explanation.table
     return rows.iloc[0] if len(rows) else None
 
 
-def told(found: Any, view: str) -> str:
+def sentence(explanation: Explanation, view: str) -> str:
     """The explanation in one sentence."""
-    first = leading(found, view)
+    first = leading(explanation, view)
     if first is None:
         return "No concept fires on these items."
     name = f"concept {concept_name(first.concept, first.label)}"
     if view != "margin":
-        return f"Similarity {found.similarity:.4f}: {name} contributes {first.contribution:+.4f}"
-    winner = "wrong" if found.similarity < 0 else "right"
+        return f"Similarity {explanation.similarity:.4f}: {name} contributes {first.contribution:+.4f}"
+    winner = "wrong" if explanation.similarity < 0 else "right"
     return (
-        f"The {winner} candidate is ahead by {abs(found.similarity):.4f}, above all by {name}"
+        f"The {winner} candidate is ahead by {abs(explanation.similarity):.4f}, above all by {name}"
         f" ({first.contribution:+.4f})"
     )
 
 
-def parts_of(found: Any) -> tuple[list[str], list[float], pd.DataFrame]:
+def parts_of(explanation: Explanation) -> tuple[list[str], list[float], pd.DataFrame]:
     """Labels and values of the waterfall, and the same as a table."""
     concepts = [
-        concept_name(int(k), label) for k, label in zip(found.table["concept"], found.table["label"], strict=True)
+        concept_name(int(k), label)
+        for k, label in zip(explanation.table["concept"], explanation.table["label"], strict=True)
     ]
-    more = {f"{found.rest_count:,} other concepts": found.rest, "offset": found.offset}
-    more |= {"SAE error, query": found.query_error, "SAE error, candidate": found.candidate_error}
-    labels, values = [*concepts, *more], [*map(float, found.table["contribution"]), *more.values()]
+    more = {f"{explanation.rest_count:,} other concepts": explanation.rest, "offset": explanation.offset}
+    more |= {"SAE error, query": explanation.query_error, "SAE error, candidate": explanation.candidate_error}
+    labels, values = [*concepts, *more], [*map(float, explanation.table["contribution"]), *more.values()]
     return labels, values, pd.DataFrame({"part": labels, "contribution": values})
 
 
-def reconciled(found: Any, total: str) -> None:
+def reconciled(explanation: Explanation, total: str) -> None:
     """The sum beside the score: they agree to rounding."""
-    concepts = float(found.table["contribution"].sum()) + found.rest
-    errors = found.query_error + found.candidate_error
+    concepts = float(explanation.table["contribution"].sum()) + explanation.rest
+    errors = explanation.query_error + explanation.candidate_error
     widgets.facts(
         {
             "concepts": f"{concepts:+.6f}",
-            "offset": f"{found.offset:+.6f}",
+            "offset": f"{explanation.offset:+.6f}",
             "SAE errors": f"{errors:+.6f}",
-            f"= {total}": f"{found.similarity:+.6f}",
-            "residual": f"{found.residual:.0e}",
+            f"= {total}": f"{explanation.similarity:+.6f}",
+            "residual": f"{explanation.residual:.0e}",
         }
     )
-    centred = " Codes are taken relative to their mean, because this variant centres." if found.centred_codes else ""
+    centred = (
+        " Codes are taken relative to their mean, because this variant centres." if explanation.centred_codes else ""
+    )
     st.caption(
         f"Every part is exact: the sum equals the score but for rounding.{centred}", help=words.word("offset").help
     )
 
 
-def contribution_table(found: Any, view: str, variant: str, key: str) -> int:
+def contribution_table(explanation: Explanation, view: str, variant: str, key: str) -> int:
     """The concepts of an explanation; returns the chosen one, by default the leading one. A concept the variant edits
     may stay chosen."""
-    table, spec, concept = found.table, parse_variant(variant), state.current().concept
+    table, spec, chosen = explanation.table, parse_variant(variant), state.current().concept
     known = {*table["concept"], *dict(spec.edits), *spec.removed}
-    concept = concept if concept in known else int(leading(found, view).concept)
+    concept = chosen if chosen is not None and chosen in known else int(leading(explanation, view).concept)
     number = st.column_config.NumberColumn
     columns = concept_columns(["modality_score"], {}) | {
         "contribution": number("Contribution", help=words.explain("contribution"), format="%+.4f"),
@@ -156,10 +163,10 @@ def contribution_table(found: Any, view: str, variant: str, key: str) -> int:
     return concept
 
 
-def concept_of(run: str, found: Any, concept: int) -> str:
+def concept_of(run: str, explanation: Explanation, concept: int) -> str:
     """A concept of an explanation with what it contributes."""
-    name = concept_name(concept, str(data.ask("concepts.table", run)["label"].iloc[concept]))
-    row = found.table[found.table["concept"] == concept]["contribution"]
+    name = concept_name(concept, str(data.ask(concepts.table, run)["label"].iloc[concept]))
+    row = explanation.table[explanation.table["concept"] == concept]["contribution"]
     return (
         f"Concept {name}: {row.iloc[0]:+.4f}"
         if len(row)

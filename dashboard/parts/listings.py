@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
 
 from core.errors import UserError
+from core.questions import concepts, fidelity, retrieval
+from core.records import Part
 from dashboard import data, state, words
 from dashboard.charts import base as charts
 from dashboard.data import ItemView
@@ -42,8 +44,8 @@ def item_name(run: str, item: ItemView) -> str:
     """How a table names an item: its text; an image alone by the text that goes with it."""
     if item.text:
         return item.text
-    told = (data.item(run, part, row).text for part, row in data.partners(run, item.part, item.row)[:1])
-    return next((f"{item.id}: “{text}”" for text in told if text), item.id)
+    texts = (data.item(run, part, row).text for part, row in data.partners(run, item.part, item.row)[:1])
+    return next((f"{item.id}: “{text}”" for text in texts if text), item.id)
 
 
 def show(item: ItemView, foot: Sequence[str] = (), hit: bool = False) -> None:
@@ -52,18 +54,18 @@ def show(item: ItemView, foot: Sequence[str] = (), hit: bool = False) -> None:
 
 
 def listing(
-    run: str, part: str, frame: pd.DataFrame, item_width: int | str = "large", **columns: Sequence[Any]
+    run: str, part: Part, frame: pd.DataFrame, item_width: int | Literal["large"] = "large", **columns: Sequence[Any]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """(table, column settings) of items, with thumbnails where they have some; `columns` before the words: a phone
     shows them."""
-    shown = data.items(run, part, frame["row"].tolist())
-    names = [item_name(run, i) for i in shown]
-    table = pd.DataFrame({"image": [i.image for i in shown], **{n: list(v) for n, v in columns.items()}, "item": names})
+    items = data.items(run, part, frame["row"].tolist())
+    names = [item_name(run, i) for i in items]
+    table = pd.DataFrame({"image": [i.image for i in items], **{n: list(v) for n, v in columns.items()}, "item": names})
     settings: dict[str, Any] = {
         "image": st.column_config.ImageColumn(" ", width=48),
         "item": st.column_config.TextColumn("Item", width=item_width),
     }
-    if not any(i.image for i in shown):
+    if not any(i.image for i in items):
         table = table.drop(columns="image")
     return table, settings
 
@@ -90,18 +92,18 @@ def firing(run: str, concept: int, frame: pd.DataFrame, heat: bool, limit: int =
         item = data.item(run, row.part, row.row)
         foot = [f'<span class="lens-number" title="{escape(words.explain("activation"))}">{row.activation:.2f}</span>']
         foot += [f'<span class="lens-dim">{words.PARTS[row.part]}</span>']
-        found = data.ask("concepts.heat", run, concept, row.part, int(row.row)) if heat and i < limit else None
-        cards.append(_inside(run, item, found, foot) if found else widgets.card(item, foot))
+        where = data.ask(concepts.heat, run, concept, row.part, int(row.row)) if heat and i < limit else None
+        cards.append(_inside(run, item, where, foot) if where else widgets.card(item, foot))
     return cards
 
 
-def _inside(run: str, item: ItemView, found: Any, foot: Sequence[str]) -> str:
+def _inside(run: str, item: ItemView, where: concepts.Heat, foot: Sequence[str]) -> str:
     """An item with its heat: patches on the picture, colour behind the words."""
-    if item.image is not None and found.grid is not None:
-        picture = widgets.heat(data.thumbnail(run, item.part, item.row), found.grid, 192)
+    if item.image is not None and where.grid is not None:
+        picture = widgets.heat(data.thumbnail(run, item.part, item.row), where.grid, 192)
         return widgets.card(replace(item, image=data.data_uri(picture)), foot)
-    own = [t for t in found.tokens if t[1] in {"text", "prompt"}]
-    spans = widgets.token_spans(own or found.tokens)
+    own = [t for t in where.tokens if t[1] in {"text", "prompt"}]
+    spans = widgets.token_spans(own or where.tokens)
     below = f'<div class="foot">{"".join(foot)}</div>'
     return (
         f'<figure class="lens-item" title="{escape(item.id)}"><figcaption'
@@ -147,7 +149,7 @@ def filtered(table: pd.DataFrame, search: str, sort: str, dead: bool) -> pd.Data
 
 def concept_strip(run: str, concept: int, n: int = 6) -> None:
     """The images and captions that fire most, side by side, small."""
-    card = data.ask("concepts.concept", run, concept)
+    card = data.ask(concepts.concept, run, concept)
     if not card.n_firing:
         st.caption("This concept fires on no item of this run.")
         return
@@ -165,29 +167,31 @@ def concept_strip(run: str, concept: int, n: int = 6) -> None:
 def fidelity_line(run: str, name: str = "") -> None:
     """How far claims about concepts can be trusted: the SAE's figures beside every SAE-based page; `name` where several
     runs are shown."""
-    found, facts = data.ask("fidelity.fidelity", run), data.facts(run)
-    kept, own = found.value("recall@1 of the reconstruction"), found.value("recall@1 of the embedding")
+    figures, facts = data.ask(fidelity.fidelity, run), data.facts(run)
+    rebuilt, own = figures.value("recall@1 of the reconstruction"), figures.value("recall@1 of the embedding")
     widgets.facts(
         ({"run": name} if name else {})
         | {
             "concepts": count(facts.concepts or 0),
-            "active per item (L0)": f"{found.value('L0'):.1f}",
-            "explained variance": percent(found.value("explained variance")),
-            "never fire": percent(found.value("dead share")),
-            "Recall@1 of its reconstructions": f"{percent(kept)} (embeddings {percent(own)})",
+            "active per item (L0)": f"{figures.value('L0'):.1f}",
+            "explained variance": percent(figures.value("explained variance")),
+            "never fire": percent(figures.value("dead share")),
+            "Recall@1 of its reconstructions": f"{percent(rebuilt)} (embeddings {percent(own)})",
         }
     )
-    st.caption(f"The SAE: {found.source}, learned from {found.trained_on}.", help=words.explain("explained_variance"))
+    st.caption(
+        f"The SAE: {figures.source}, learned from {figures.trained_on}.", help=words.explain("explained_variance")
+    )
 
 
 def top_tokens(run: str, concept: int) -> None:
     """What the concept's direction makes the model say; a dual encoder has no output head."""
     try:
-        found = data.ask("concepts.top_tokens", run, concept, 12)
+        tokens = data.ask(concepts.top_tokens, run, concept, 12)
     except UserError as error:
         widgets.problem(error)
         return
-    chips = [widgets.badge(f"{text.strip() or repr(text)}  {value:.2f}") for text, value in found]
+    chips = [widgets.badge(f"{text.strip() or repr(text)}  {value:.2f}") for text, value in tokens]
     widgets.html(f'<div class="lens-chips">{"".join(chips)}</div>')
 
 
@@ -214,7 +218,7 @@ def comparison(table: pd.DataFrame, names: tuple[str, str]) -> None:
     for row in table.itertuples():
         word = words.word(row.metric)
         ratio = word.unit == "%"
-        shown = [
+        sides = [
             f"{word.write(value)} ({words.interval(low, high) if ratio else f'{low:.3f}–{high:.3f}'})"
             for value, low, high in (
                 (row.before, row.before_low, row.before_high),
@@ -224,7 +228,7 @@ def comparison(table: pd.DataFrame, names: tuple[str, str]) -> None:
         scale, digits = (100, 1) if ratio else (1, 3)
         low, high = f"{scale * row.difference_low:+.{digits}f}", f"{scale * row.difference_high:+.{digits}f}"
         difference = f"{scale * row.difference:+.{digits}f}{' pts' if ratio else ''} ({low} to {high})"
-        rows.append((word.label, *shown, difference, p_value(row.p_value).removeprefix("= ")))
+        rows.append((word.label, *sides, difference, p_value(row.p_value).removeprefix("= ")))
     help = {
         "": "Hit rates count a query once one relevant candidate stands high enough (M-BEIR).",
         "p": words.word("p_value").help,
@@ -243,13 +247,13 @@ def comparison(table: pd.DataFrame, names: tuple[str, str]) -> None:
     st.dataframe(frame, column_config=settings, hide_index=True, row_height=40)
 
 
-def query_filter(run: str, found: Any, before: str, after: str) -> tuple[pd.DataFrame, str]:
-    """Which queries to list: (the first hundred of them, what was asked for in words)."""
+def query_filter(run: str, result: retrieval.Comparison, before: str, after: str) -> tuple[pd.DataFrame, str]:
+    """Which queries to list: (the first hundred of them, what to say where there is none)."""
     counts = {
-        "all": len(found.after.ranks),
-        "failing": int((found.after.ranks != 1).sum()),
-        "fixed": len(found.fixed),
-        "broken": len(found.broken),
+        "all": len(result.after.ranks),
+        "failing": int((result.after.ranks != 1).sum()),
+        "fixed": len(result.fixed),
+        "broken": len(result.broken),
     }
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         named = {kind: f"{kind.capitalize()} {count(n)}" for kind, n in counts.items()}
@@ -257,7 +261,7 @@ def query_filter(run: str, found: Any, before: str, after: str) -> tuple[pd.Data
             st.segmented_control, "kind", "Queries", list(counts), format_func=named.get, help=words.KIND_HELP
         )
         search = state.text("search", "Search", placeholder="fox, snow, test-17 …", help=words.FIND_HELP)
-    frame = data.ask("retrieval.query_list", run, before, after, kind, search, 100)
+    frame = data.ask(retrieval.query_list, run, before, after, kind, search, 100)
     return frame, f"No query of the kind “{kind}” fits{f' “{search}”' if search else ''}."
 
 
@@ -276,7 +280,7 @@ def query_table(run: str, frame: pd.DataFrame, query: int, key: str) -> None:
 
 def wanted(run: str, query: int, before: str, after: str) -> None:
     """A query, how its rank changed, and the candidates it should find."""
-    first, second = (int(data.ask("retrieval.evaluate", run, variant).ranks[query]) for variant in (before, after))
+    first, second = (int(data.ask(retrieval.evaluate, run, variant).ranks[query]) for variant in (before, after))
     kind = "up" if second < first else "down" if second > first else "partly"
     st.markdown(f"**Query {query}**", help=words.explain("rank"))
     badge = widgets.badge(f"rank {count(first)} → {count(second)}" if first else "nothing to find", kind)
@@ -289,7 +293,7 @@ def wanted(run: str, query: int, before: str, after: str) -> None:
 
 def why(run: str, query: int, variant: str) -> None:
     """The way to the explanation of one side's ranking."""
-    contest = data.ask("retrieval.contest", run, query, variant)
+    contest = data.ask(retrieval.contest, run, query, variant)
     if contest.right is None or contest.wrong is None:
         st.caption("No relevant candidate in the pool." if contest.right is None else "Every candidate is relevant.")
         return
@@ -298,7 +302,7 @@ def why(run: str, query: int, variant: str) -> None:
         if contest.right.rank == 1
         else f"Why is the right one only #{count(contest.right.rank)}?"
     )
-    rows = {"query": query, "candidate": contest.right.row, "rival": contest.wrong.row}
+    rows: dict[str, Any] = {"query": query, "candidate": contest.right.row, "rival": contest.wrong.row}
     state.link("similarity", label, icon=":material/balance:", variant=variant, **rows)
 
 

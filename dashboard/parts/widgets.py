@@ -1,5 +1,5 @@
-"""Pieces that pages share: headings, numbers, figures, item cards, highlighted tokens, heat maps, and what is shown
-when there is nothing.
+"""Pieces that pages share: headings, numbers, figures, item cards, highlighted tokens, heat maps, and
+empty states.
 
 Every text that comes from data is escaped. Galleries are one HTML grid with embedded thumbnails: they wrap by
 themselves and cost one element.
@@ -23,7 +23,7 @@ from dashboard import words
 from dashboard.charts import base as charts
 from dashboard.data import ItemView
 
-STYLE = Path(__file__).parent / "assets" / "style.css"
+STYLE = Path(__file__).parents[1] / "assets" / "style.css"
 
 # -- frame and failures ----------------------------------------------------------------------------------------------
 
@@ -116,15 +116,8 @@ def facts(pairs: Mapping[str, Any]) -> None:
 
 
 def badge(text: str, kind: str = "") -> str:
-    """A small label as HTML; kinds: agrees, differs, partly, up, down, text, image, relevant."""
+    """A small label as HTML; kinds: agrees, differs, depends, unsaid, partly, up, down, text, image, relevant."""
     return f'<span class="lens-badge {kind}">{escape(text)}</span>'
-
-
-def verdict(agrees: bool | None) -> str:
-    """Whether a number here says what the study says."""
-    if agrees is None:
-        return badge("cannot be judged here", "partly")
-    return badge("agrees with the study", "agrees") if agrees else badge("differs from the study", "differs")
 
 
 def html(code: str) -> None:
@@ -217,21 +210,21 @@ def show_item(item: ItemView, foot: Sequence[str] = (), cell: str = "11rem") -> 
     gallery([card(item, foot)], cell=cell, rows=item.image is None)
 
 
-def tokens(found: Sequence[tuple[str, str, float]], colour: str = charts.TEXT) -> None:
+def tokens(activations: Sequence[tuple[str, str, float]], colour: str = charts.TEXT) -> None:
     """Words coloured by activation: (text, role, activation). Prompt and template tokens are pale."""
-    html(f'<p class="lens-tokens">{token_spans(found, colour)}</p>')
+    html(f'<p class="lens-tokens">{token_spans(activations, colour)}</p>')
 
 
-def token_spans(found: Sequence[tuple[str, str, float]], colour: str = charts.TEXT) -> str:
+def token_spans(activations: Sequence[tuple[str, str, float]], colour: str = charts.TEXT) -> str:
     """The same as HTML, to stand inside something."""
-    top = max((a for _, _, a in found), default=0.0) or 1.0
+    top = max((a for _, _, a in activations), default=0.0) or 1.0
     spans = []
-    for text, role, activation in found:
+    for text, role, activation in activations:
         share = round(75 * max(activation, 0.0) / top)
         pale = "opacity:.5;" if role in {"prompt", "template"} else ""
-        shown = escape(text.replace("\n", "⏎")) or "·"
+        word = escape(text.replace("\n", "⏎")) or "·"
         paint = f"{pale}background:color-mix(in srgb, {colour} {share}%, transparent)"
-        spans.append(f'<span style="{paint}" title="{role}: {activation:.3f}">{shown}</span>')
+        spans.append(f'<span style="{paint}" title="{role}: {activation:.3f}">{word}</span>')
     return "".join(spans)
 
 
@@ -254,12 +247,12 @@ def heat(picture: Any, grid: Any, size: int = 280, colour: str = charts.IMAGE) -
     )
     grey = base.mean(-1, keepdims=True) * 0.55 + 90
     tint = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.float32)
-    shown = grey * (1 - mask[..., None]) + (0.62 * base + 0.38 * tint) * mask[..., None]
-    return Image.fromarray(shown.clip(0, 255).astype(np.uint8))
+    mixed = grey * (1 - mask[..., None]) + (0.62 * base + 0.38 * tint) * mask[..., None]
+    return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
 def _plain(value: object, code: bool = False) -> str:
-    """Text for Markdown: its special signs shown as they are; backticked commands kept as code."""
+    """Text for Markdown: special signs are escaped; backticked commands stay code."""
     if isinstance(value, (list, tuple, set)):
         value = ", ".join(map(str, value))
     text = str(value)

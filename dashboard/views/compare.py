@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from core.questions import compare
 from dashboard import data, state, words
-from dashboard.charts import base as charts
 from dashboard.charts import compare as charts_compare
+from dashboard.charts import retrieval as charts_retrieval
 from dashboard.parts import edits, listings, widgets
 from dashboard.words import count, percent, points, variant_name
 
@@ -44,11 +44,10 @@ class Sides:
 
 def side_name(letter: str, run: str, variant: str) -> str:
     """`A: demo, raw embeddings`."""
-    shown = variant_name(variant)
-    return (
-        f"{letter}: {data.facts(run).name},"
-        f" {shown[0].lower() + shown[1:] if variant in words.VARIANTS and variant != 'realign' else shown}"
-    )
+    label = variant_name(variant)
+    if variant in words.VARIANTS and variant != "realign":
+        label = label[0].lower() + label[1:]
+    return f"{letter}: {data.facts(run).name}, {label}"
 
 
 def choose(run: str, other: str | None, variant: str) -> Sides:
@@ -87,47 +86,49 @@ def variants(chosen: str) -> list[str]:
     return [*words.VARIANTS, *([] if chosen in words.VARIANTS else [chosen])]
 
 
-def verdict(found: Any, sides: Sides) -> None:
+def verdict(result: compare.Sides, sides: Sides) -> None:
     """Who is ahead, if anyone clearly is."""
-    row = found.table.set_index("metric").loc["recall@1"]
+    row = result.table.set_index("metric").loc["recall@1"]
     a, b = (escape(name) for name in sides.short)
-    told = (
+    sentence = (
         f"{a} puts a right answer first for <b>{percent(row['first'])}</b> of its queries, {b} for"
         f" <b>{percent(row['second'])}</b>"
     )
-    if found.why_not:
-        told += ". These are not the same queries"
-    elif row["p_value"] >= 0.05:
-        told += ": no clear difference"
+    if result.why_not:
+        sentence += ". These are not the same queries"
+    elif not data.direction(row["difference_low"], row["difference_high"], row["p_value"]):
+        sentence += ": no clear difference"
     else:
-        told += f": {'B' if row['difference'] > 0 else 'A'} is ahead by {points(abs(row['difference'])).lstrip('+')}"
-    widgets.html(f'<p class="lens-story">{told}.</p>')
-    if found.why_not:
+        sentence += (
+            f": {'B' if row['difference'] > 0 else 'A'} is ahead by {points(abs(row['difference'])).lstrip('+')}"
+        )
+    widgets.html(f'<p class="lens-story">{sentence}.</p>')
+    if result.why_not:
         st.caption(
-            f":material/link_off: Not paired, because {found.why_not}. Nothing is subtracted or tested: each number"
+            f":material/link_off: Not paired, because {result.why_not}. Nothing is subtracted or tested: each number"
             " stands alone."
         )
 
 
-def metrics(found: Any, sides: Sides) -> None:
+def metrics(result: compare.Sides, sides: Sides) -> None:
     """Every metric of both sides with interval; paired difference and test where there are any."""
     left, right = st.columns([4, 7], gap="medium")
-    table, names = found.table, sides.names
+    table, names = result.table, sides.names
     columns = {
-        f"{side}{end}": f"{shown}{end}"
-        for side, shown in (("first", "before"), ("second", "after"))
+        f"{side}{end}": f"{step}{end}"
+        for side, step in (("first", "before"), ("second", "after"))
         for end in ("", "_low", "_high")
     }
     as_steps = table.rename(columns=columns)
     recalls = as_steps[as_steps["metric"].str.startswith("recall")]
     with left:
-        chart = charts.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, sides.short)
+        chart = charts_retrieval.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, sides.short)
         chart.data[0].marker.color, chart.data[1].marker.color = charts_compare.FIRST, charts_compare.SECOND
         widgets.figure("Recall, with 95% intervals", chart, "compare-recall", table, help=words.word("recall@1").help)
     with right:
-        paired = "paired query by query" if not found.why_not else "each on its own queries"
+        paired = "paired query by query" if not result.why_not else "each on its own queries"
         st.markdown(f"**All metrics, {paired}**", help=words.word("interval").help)
-        if found.why_not:
+        if result.why_not:
             alone(table, sides.short)
         else:
             listings.comparison(as_steps, sides.short)
@@ -135,7 +136,7 @@ def metrics(found: Any, sides: Sides) -> None:
             f"{name}: {count(q)} queries"
             for name, q in zip(("A", "B"), table.loc[0, ["first_n", "second_n"]], strict=True)
         ]
-        sizes = [f"{count(side.evaluation.candidates)} candidates" for side in (found.first, found.second)]
+        sizes = [f"{count(side.evaluation.candidates)} candidates" for side in (result.first, result.second)]
         st.caption(
             f"{names[0]} ({n[0].removeprefix('A: ')}, {sizes[0]}); {names[1]} ({n[1].removeprefix('B: ')}, {sizes[1]})."
         )
@@ -156,18 +157,18 @@ def alone(table: pd.DataFrame, names: tuple[str, str]) -> None:
 
 
 @widgets.fragment
-def paired(found: Any, sides: Sides) -> None:
-    """What can be said query by query; reruns alone."""
+def paired(result: compare.Sides, sides: Sides) -> None:
+    """The comparison query by query; reruns alone."""
     widgets.section("Who finds what")
     k = state.pick(st.segmented_control, "top-k", "Right means a relevant candidate in the top", list(TOPS))
-    outcomes(found, sides, k)
+    outcomes(result, sides, k)
     browser(sides, k)
 
 
-def outcomes(found: Any, sides: Sides, k: int) -> None:
+def outcomes(result: compare.Sides, sides: Sides, k: int) -> None:
     """The 2 x 2 table and ranks against ranks."""
     arguments = (sides.variant, sides.other_variant)
-    table = data.ask_two("compare.outcomes", sides.first, sides.second, *arguments, k)
+    table = data.ask_two(compare.outcomes, sides.first, sides.second, *arguments, k)
     left, right = st.columns(2, gap="large")
     by_kind = table.set_index("kind")["queries"]
     with left:
@@ -177,7 +178,7 @@ def outcomes(found: Any, sides: Sides, k: int) -> None:
             title, chart, f"outcomes-{k}", table, help=words.explain(f"recall@{k}", table.attrs["n"], "queries")
         )
     with right:
-        a, b = found.first.ranks, found.second.ranks
+        a, b = result.first.ranks, result.second.ranks
         title = f"B ranks it better for {count((b < a).sum())} of {count(len(a))}, worse for {count((b > a).sum())}"
         ranks = pd.DataFrame({"query": range(len(a)), "rank_first": a, "rank_second": b})
         note = "Each bubble: queries whose first right candidate stands about there; below the line B is better."
@@ -196,7 +197,7 @@ def browser(sides: Sides, k: int) -> None:
         st.segmented_control, "kind-two", "Queries", list(KINDS), format_func=KINDS.get, help=words.KINDS_TWO_HELP
     )
     arguments = (sides.variant, sides.other_variant)
-    frame = data.ask_two("compare.query_list", sides.first, sides.second, *arguments, kind, k)
+    frame = data.ask_two(compare.query_list, sides.first, sides.second, *arguments, kind, k)
     if frame.empty:
         widgets.empty(
             "No such query", f"No query is of the kind “{KINDS[kind]}” at top {k}.", icon=":material/search_off:"
@@ -233,7 +234,7 @@ def browser(sides: Sides, k: int) -> None:
 
 def rankings(sides: Sides, query: int) -> None:
     """One query and its ten best candidates on both sides."""
-    lists = data.ask_two("compare.rankings", sides.first, sides.second, query, sides.variant, sides.other_variant, 10)
+    lists = data.ask_two(compare.rankings, sides.first, sides.second, query, sides.variant, sides.other_variant, 10)
     item, first, second = st.columns([1.2, 2.4, 2.4], gap="medium")
     with item:
         st.markdown(f"**Query {query}**")
@@ -255,16 +256,16 @@ def shape(sides: Sides) -> None:
         "How the embeddings lie", "The further matching pairs stand out from all others, the easier retrieval is."
     )
     arguments = (sides.variant, sides.other_variant)
-    table = data.ask_two("compare.similarities", sides.first, sides.second, *arguments)
+    table = data.ask_two(compare.similarities, sides.first, sides.second, *arguments)
     left, right = st.columns(2, gap="large")
     for column, side, name, colour in (
         (left, "first", sides.short[0], charts_compare.FIRST),
         (right, "second", sides.short[1], charts_compare.SECOND),
     ):
         with column:
-            part, found = table[table["side"] == side], table.attrs[side]
-            note = f"{count(found['n_positive'])} matching pairs, {count(found['n_negative'])} others."
-            title = f"{name}: d′ = {found['d_prime']:.2f}"
+            part, pairs = table[table["side"] == side], table.attrs[side]
+            note = f"{count(pairs['n_positive'])} matching pairs, {count(pairs['n_negative'])} others."
+            title = f"{name}: d′ = {pairs['d_prime']:.2f}"
             widgets.figure(
                 title,
                 charts_compare.similarities(part, colour),
@@ -273,12 +274,12 @@ def shape(sides: Sides) -> None:
                 note,
                 help=words.D_PRIME_HELP,
             )
-    figures(data.ask_two("compare.shape", sides.first, sides.second, *arguments), sides)
+    figures(data.ask_two(compare.shape, sides.first, sides.second, *arguments), sides)
 
 
 def figures(table: pd.DataFrame, sides: Sides) -> None:
     """Geometry side by side, each measure with its meaning."""
-    shown = pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "Measure": [words.GEOMETRY[m][0] for m in table["measure"]],
             **{name: table[side].round(3) for side, name in zip(("first", "second"), sides.short, strict=True)},
@@ -287,9 +288,9 @@ def figures(table: pd.DataFrame, sides: Sides) -> None:
     )
     number = {name: st.column_config.NumberColumn(name, format="%.3f", width=130) for name in sides.short}
     st.dataframe(
-        shown,
+        frame,
         hide_index=True,
-        height=38 + 35 * len(shown),
+        height=38 + 35 * len(frame),
         column_config=number | {"Measure": st.column_config.TextColumn(width=190)},
     )
     sizes = [
@@ -317,8 +318,10 @@ def reproduce(sides: Sides) -> None:
     commands = [
         f'retrieval-lens evaluate {n} --variant "{v}"' for n, v in ((a, sides.variant), (b, sides.other_variant))
     ]
-    asked = f'compare.compare(run, open_run("{b}", Store.default()), "{sides.variant}", "{sides.other_variant}").table'
-    widgets.reproduce("\n".join(commands), widgets.python("compare", a, asked))
+    expression = (
+        f'compare.compare(run, open_run("{b}", Store.default()), "{sides.variant}", "{sides.other_variant}").table'
+    )
+    widgets.reproduce("\n".join(commands), widgets.python("compare", a, expression))
 
 
 def page() -> None:
@@ -328,13 +331,13 @@ def page() -> None:
     sides = choose(selection.run, selection.other, selection.variant)
     if any(listings.nothing_to_find(run) for run in dict.fromkeys((sides.first, sides.second))):
         return
-    found = data.ask_two("compare.compare", sides.first, sides.second, sides.variant, sides.other_variant)
+    result = data.ask_two(compare.compare, sides.first, sides.second, sides.variant, sides.other_variant)
     if sides.same:
         st.caption(":material/info: Both sides are the same; choose another run or another variant for one of them.")
-    verdict(found, sides)
-    metrics(found, sides)
-    if not found.why_not:
-        paired(found, sides)
+    verdict(result, sides)
+    metrics(result, sides)
+    if not result.why_not:
+        paired(result, sides)
     shape(sides)
     reproduce(sides)
 

@@ -1,12 +1,12 @@
 """Concepts: what each fires on, images and captions together, and what happens without it."""
 
 from math import isnan
-from typing import Any
 
 import streamlit as st
 
+from core.questions import concepts
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import concepts as charts_concepts
 from dashboard.parts import edits, listings, widgets
 from dashboard.words import count
 
@@ -22,12 +22,12 @@ COLUMNS = (
     "energy_image",
     "energy_text",
 )
-SHOWN = 12
+CARDS = 12
 
 
-def chooser(run: str, facts: Any) -> int:
+def chooser(run: str, facts: data.RunFacts) -> int:
     """The table of all concepts; returns the chosen one."""
-    table = data.ask("concepts.table", run)
+    table = data.ask(concepts.table, run)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         search = state.text(
             "find", "Search", placeholder="fox, snow, 812 …", help=words.LABEL_HELP, icon=":material/search:"
@@ -42,15 +42,15 @@ def chooser(run: str, facts: Any) -> int:
             width=200,
         )
         dead = state.toggle("dead", "Show dead concepts", help=words.word("alive").help)
-    found = listings.filtered(table, search, sort, dead)
+    matches = listings.filtered(table, search, sort, dead)
     strongest = int(table["energy"].idxmax())
     chosen = state.within(
-        "concept", "concept", 0, len(table) - 1, int(found["concept"].iloc[0]) if len(found) else strongest
+        "concept", "concept", 0, len(table) - 1, int(matches["concept"].iloc[0]) if len(matches) else strongest
     )
-    if found.empty:
+    if matches.empty:
         widgets.empty("No such concept", f"No label or number fits “{search}”.", icon=":material/search_off:")
         return chosen
-    listed = found.head(listings.LISTED)
+    listed = matches.head(listings.LISTED)
     n = {name: f"{count(facts.queries + facts.candidates)} items" for name in COLUMNS}
     columns = listings.concept_columns(COLUMNS[2:], n)
     key = f"{run}-{search}-{sort}-{dead}"
@@ -58,8 +58,8 @@ def chooser(run: str, facts: Any) -> int:
         "concept", listed[list(COLUMNS)], listed["concept"].tolist(), chosen, key, height=300, column_config=columns
     )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        cut = f"; the first {count(len(listed))} are listed" if len(listed) < len(found) else ""
-        st.caption(f"{count(len(found))} of {count(len(table))} concepts{cut}. Choose a row; click a header to sort.")
+        cut = f"; the first {count(len(listed))} are listed" if len(listed) < len(matches) else ""
+        st.caption(f"{count(len(matches))} of {count(len(table))} concepts{cut}. Choose a row; click a header to sort.")
         st.download_button(
             "CSV", table.to_csv(index=False), "retrieval-lens-concepts.csv", "text/csv",
             icon=":material/download:", type="tertiary", on_click="ignore", help="All concepts as a table",
@@ -67,7 +67,7 @@ def chooser(run: str, facts: Any) -> int:
     return chosen
 
 
-def headline(card: Any, variant: str, run: str) -> None:
+def headline(card: concepts.ConceptCard, variant: str, run: str) -> None:
     """Name, buttons, and what the variant does."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(
@@ -78,13 +78,13 @@ def headline(card: Any, variant: str, run: str) -> None:
     edits.effect(run, variant)
 
 
-def figures(card: Any) -> None:
+def figures(card: concepts.ConceptCard) -> None:
     """Its measures, each with its rank among all concepts."""
     n = f"{count(card.n_items)} items"
     names = ("energy", "modality_score", "bridge", "attribution")
-    shown = [(name, card.figures[name], n) for name in names]
+    cards = [(name, card.figures[name], n) for name in names]
     widgets.metrics(
-        [*shown, ("frequency", card.figures["frequency"], f"{n}, of which it fires on {count(card.n_firing)}")],
+        [*cards, ("frequency", card.figures["frequency"], f"{n}, of which it fires on {count(card.n_firing)}")],
         minimum=140,
     )
     ranks = {words.word(name).label: card.figures[f"{name.removesuffix('_score')}_rank"] for name in names}
@@ -93,7 +93,7 @@ def figures(card: Any) -> None:
 
 
 @widgets.fragment
-def gallery(run: str, card: Any) -> None:
+def gallery(run: str, card: concepts.ConceptCard) -> None:
     """Images and captions that fire most, side by side; on demand, where in them."""
     heat = state.toggle(
         "heat",
@@ -105,26 +105,28 @@ def gallery(run: str, card: Any) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Images that fire most**", help=words.explain("activation"))
-        widgets.gallery(listings.firing(run, card.concept, card.images.head(SHOWN), heat))
+        widgets.gallery(listings.firing(run, card.concept, card.images.head(CARDS), heat))
         if card.images.empty:
             st.caption("It fires on no image of this run.")
     with right:
         st.markdown("**Captions that fire most**", help=words.explain("activation"))
-        widgets.gallery(listings.firing(run, card.concept, card.texts.head(SHOWN), heat), rows=True)
+        widgets.gallery(listings.firing(run, card.concept, card.texts.head(CARDS), heat), rows=True)
         if card.texts.empty:
             st.caption("It fires on no text of this run.")
 
 
 @widgets.fragment
-def inside(run: str, card: Any) -> None:
+def inside(run: str, card: concepts.ConceptCard) -> None:
     """How strongly, what it stands for, what it says, what fires with it."""
-    strong, truth, said = state.tabs("detail", ["How strongly it fires", "Ground truth", "What it makes the model say"])
+    strong, truth, output = state.tabs(
+        "detail", ["How strongly it fires", "Ground truth", "What it makes the model say"]
+    )
     with strong:
         if strong.open:
             title = f"It fires on {count(card.n_firing)} of {count(card.n_items)} items"
             widgets.figure(
                 title,
-                charts.activations(card.histogram),
+                charts_concepts.activations(card.histogram),
                 "activations",
                 card.histogram,
                 help=words.explain("activation"),
@@ -132,15 +134,15 @@ def inside(run: str, card: Any) -> None:
     with truth:
         if truth.open:
             listings.truth_table(card.truth)
-    with said:
-        if said.open:
+    with output:
+        if output.open:
             st.caption(
                 "Tokens whose row of the output head points the way of this concept.", help=words.word("logit").help
             )
             listings.top_tokens(run, card.concept)
 
 
-def co_firing(card: Any) -> None:
+def co_firing(card: concepts.ConceptCard) -> None:
     """Concepts that fire on the same items; buttons, because a link to the page one is on does not reach the address
     bar."""
     st.markdown("**Fires together with**", help=words.word("jaccard").help)
@@ -165,7 +167,7 @@ def page() -> None:
         return
     facts = data.facts(run)
     listings.fidelity_line(run)
-    card = data.ask("concepts.concept", run, chooser(run, facts))
+    card = data.ask(concepts.concept, run, chooser(run, facts))
     headline(card, selection.variant, run)
     if card.n_firing:
         figures(card)

@@ -1,12 +1,13 @@
 """Exhibits: every figure and table of the study on the chosen runs, its claim held against live numbers, and what the
 study leaves out."""
 
-import re
 from html import escape
-from typing import Any
 
+import pandas as pd
 import streamlit as st
 
+from core.exhibits import Exhibit, Option, Shown, Value, Verdict
+from core.exhibits.shared.present import Readable
 from dashboard import data, state
 from dashboard.charts import exhibits as charts_exhibits
 from dashboard.parts import widgets
@@ -21,7 +22,7 @@ NARROWEST = 290
 """Pixels a figure of several needs at least; below that they stand one below the other."""
 
 
-def choose() -> Any:
+def choose() -> Exhibit:
     """The exhibit, by group."""
     known = data.exhibits()
     groups = [g for g in words.GROUPS if any(e.group == g for e in known)]
@@ -39,12 +40,12 @@ def choose() -> Any:
     return shelf[name]
 
 
-def named(exhibit: Any) -> str:
+def named(exhibit: Exhibit) -> str:
     """In a list: tables and figures of the study say nothing without their claim, the others' titles do."""
     return f"{exhibit.title} · {exhibit.claim}" if exhibit.group == "study" else exhibit.title
 
 
-def option_widget(option: Any) -> Any:
+def option_widget(option: Option) -> Value:
     """One choice; its name in the URL starts with `x-`, so that it is this page's own."""
     name, label = f"x-{option.name}", words.OPTIONS.get(option.name) or words.label(option.name)
     if option.allowed:
@@ -54,13 +55,14 @@ def option_widget(option: Any) -> Any:
         )
     if isinstance(option.default, bool):
         return state.toggle(name, label, option.default, help=option.help)
-    step = 1 if isinstance(option.default, int) else option.low
-    kind = type(option.default)
-    more = {"step": step} | ({"format": "%.3f"} if kind is float else {})
-    return state.number(name, label, kind(option.low), kind(option.high), option.default, help=option.help, **more)
+    assert option.low is not None and option.high is not None, option  # every number has both
+    if isinstance(option.default, int):
+        return state.number(name, label, int(option.low), int(option.high), option.default, help=option.help, step=1)
+    low, high = float(option.low), float(option.high)
+    return state.number(name, label, low, high, option.default, help=option.help, step=low, format="%.3f")
 
 
-def chosen_runs(selection: Any) -> list[str]:
+def chosen_runs(selection: state.Selection) -> list[str]:
     """Keys of the runs to show: the sidebar's, or all."""
     everything = [choice.key for choice in data.runs() if choice.name != choice.key]  # of runs of one name the newest
     chosen = [key for key in (selection.run, selection.other) if key]
@@ -71,73 +73,68 @@ def chosen_runs(selection: Any) -> list[str]:
     return chosen if picked == words.CHOSEN else chosen + [key for key in everything if key not in chosen]
 
 
-def judged(shown: Any, wide: bool) -> None:
+def verdicts(result: Shown, wide: bool) -> None:
     """Verdicts by what they are about and by run, and the runs that were left out."""
     for about, (title, help) in words.ABOUT.items():
-        found = data.judged(shown, about)
-        if not found:
+        verdicts_by_run = data.verdicts(result, about)
+        if not verdicts_by_run:
             continue
-        many = sum(map(len, found.values())) > MOST_VERDICTS and about != "claim"
+        many = sum(map(len, verdicts_by_run.values())) > MOST_VERDICTS and about != "claim"
         with st.expander(title) if many else st.container(gap="xsmall"):
-            asked = about == "claim" and shown.exhibit.group == "beyond"
+            asked = about == "claim" and result.exhibit.group == "beyond"
             st.markdown(f"**{words.ANSWER if asked else title}**", help=help)
-            above = any(len(verdicts) > 1 for verdicts in found.values())
-            lines = [verdict_lines(run, verdicts, above) for run, verdicts in found.items()]
+            above = any(len(verdicts) > 1 for verdicts in verdicts_by_run.values())
+            lines = [verdict_lines(about, run, verdicts, above) for run, verdicts in verdicts_by_run.items()]
             grid = st.grid(min(len(lines), 3) if wide else 1, min_column_width=NARROWEST, gap="medium")
             for cell in lines if wide else ["".join(lines)]:
                 with grid.cell():
                     widgets.html(cell)
-    if shown.left_out:
-        st.markdown("**Left out**", help=f"Needed: {shown.exhibit.needs}.")
-        lines = [f"<b>{escape(left.run)}</b> {escape(left.why)}" for left in shown.left_out]
+    if result.left_out:
+        st.markdown("**Left out**", help=f"Needed: {result.exhibit.needs}.")
+        lines = [f"<b>{escape(left.run)}</b> {escape(left.why)}" for left in result.left_out]
         widgets.html("".join(f'<p class="lens-verdict">{line}</p>' for line in lines))
 
 
-def verdict_lines(run: str, verdicts: list[tuple[str, Any]], above: bool) -> str:
+def verdict_lines(about: str, run: str, verdicts: list[tuple[str, Verdict]], above: bool) -> str:
     """One run's verdicts as HTML, its name above them or in their line."""
-    name = f"<b>{escape(run)}</b>"
+    name, label = f"<b>{escape(run)}</b>", f"{about.capitalize()} on {escape(run)}"
     lines = [f'<p class="lens-verdict">{name}</p>'] if above else []
     for outcome, verdict in verdicts:
         badge = widgets.badge(outcome, words.OUTCOMES.get(outcome, "partly"))
-        lines.append(f'<p class="lens-verdict">{badge} {"" if above else name} {in_brackets(verdict.why)}</p>')
+        why = words.emphasised(escape(verdict.why))
+        lines.append(f'<p class="lens-verdict" aria-label="{label}">{badge} {"" if above else name} {why}</p>')
     return "".join(lines)
 
 
-def in_brackets(text: str) -> str:
-    """As HTML: what stands in brackets with the interval steps back; negative numbers have a minus."""
-    signed = re.sub(r"(?<=[\s(])-(?=\d)", "−", escape(text))
-    return re.sub(r"\(([^()]* to [^()]*)\)", r'<span class="lens-aside">(\1)</span>', signed)
-
-
-def pictured(drawn: list[Any], shown: Any) -> None:
+def pictured(drawn: list[charts_exhibits.Drawn], result: Shown) -> None:
     """The figures, side by side where there are several and room, with their data to download."""
     grid = st.grid(min(len(drawn), 3), min_column_width=NARROWEST, gap="medium")
     for i, one in enumerate(drawn):
         with grid.cell():
-            key = f"exhibit-{shown.exhibit.name}" + (f"-{i + 1}" if i else "")
-            widgets.figure(one.title, one.figure, key, one.rows, help=None if i else shown.exhibit.definition)
+            key = f"exhibit-{result.exhibit.name}" + (f"-{i + 1}" if i else "")
+            widgets.figure(one.title, one.figure, key, one.rows, help=None if i else result.exhibit.definition)
 
 
-def tables(shown: Any) -> None:
+def tables(result: Shown) -> None:
     """The exhibit's tables; what a run is, and what all its rows share, once above each."""
-    for title, table, found in data.sheets(shown, words.write):
-        key = shown.exhibit.name + (f"-{title}" if title else "")
-        listed(table, found, words.SHEETS.get(title, title), words.INTERVALS, key.replace(" ", "-"))
+    for title, table, readable in data.sheets(result, words.write):
+        key = result.exhibit.name + (f"-{title}" if title else "")
+        listed(table, readable, words.SHEETS.get(title, title), words.INTERVALS, key.replace(" ", "-"))
 
 
-def shared_facts(found: Any) -> list[str]:
+def shared_facts(readable: Readable) -> list[str]:
     """As HTML: what each run is and has in all of its rows, and what all rows share."""
     who = ("model", "kind", "task")
     lines = [
         {run: ", ".join(known[name] for name in who if name in known)}
         | {words.label(n): text for n, text in known.items() if n not in who}
-        for run, known in found.by_run.items()
+        for run, known in readable.by_run.items()
     ]
-    lines.append({words.label(name): text for name, text in found.shared.items()})
+    lines.append({words.label(name): text for name, text in readable.shared.items()})
     return ["".join(f"<span>{escape(k)} <b>{escape(v)}</b></span>" for k, v in line.items()) for line in lines if line]
 
 
-def listed(table: Any, found: Any, title: str, help: str, key: str) -> None:
+def listed(table: pd.DataFrame, readable: Readable, title: str, help: str, key: str) -> None:
     """A table with its intervals in the cells."""
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-table-{key}"):
         st.markdown(f"**{title}**", help=help)
@@ -145,53 +142,53 @@ def listed(table: Any, found: Any, title: str, help: str, key: str) -> None:
             "CSV", table.to_csv(index=False), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-table-{key}",
             icon=":material/download:", type="tertiary", on_click="ignore", help="Every column, every digit",
         )  # fmt: skip
-    widgets.html("".join(f'<p class="lens-facts">{line}</p>' for line in shared_facts(found)))
-    columns = {name: st.column_config.TextColumn(words.label(name)) for name in found.table}
+    widgets.html("".join(f'<p class="lens-facts">{line}</p>' for line in shared_facts(readable)))
+    columns = {name: st.column_config.TextColumn(words.label(name)) for name in readable.table}
     st.dataframe(
-        found.table,
+        readable.table,
         hide_index=True,
         column_config=columns,
-        height="content" if len(found.table) <= MOST_ROWS else "auto",
+        height="content" if len(readable.table) <= MOST_ROWS else "auto",
     )
 
 
-def beside(shown: Any) -> None:
+def beside(result: Shown) -> None:
     """Printed numbers: for these runs where there are any, and all of them apart."""
-    if len(shown.printed):
+    if len(result.printed):
         help = "Same model, data set and task; in the units of the study."
-        listed(shown.printed, data.readable(shown.printed, words.write), "Live beside printed", help, "beside")
-    if shown.study.empty:
+        listed(result.printed, data.readable(result.printed, words.write), "Live beside printed", help, "beside")
+    if result.study.empty:
         return
-    title = f"What the study printed ({count(len(shown.study))} numbers)"
+    title = f"What the study printed ({count(len(result.study))} numbers)"
     with st.expander(title, icon=":material/menu_book:"):
-        st.caption(f"{words.PRINTED_HELP} {words.NOT_THESE if shown.printed.empty else ''}")
-        models = state.pick(st.selectbox, "printed", "Model", ["all", *shown.study["model"].unique()])
-        rows = shown.study if models == "all" else shown.study[shown.study["model"] == models]
+        st.caption(f"{words.PRINTED_HELP} {words.NOT_THESE if result.printed.empty else ''}")
+        models = state.pick(st.selectbox, "printed", "Model", ["all", *result.study["model"].unique()])
+        rows = result.study if models == "all" else result.study[result.study["model"] == models]
         rows = rows.dropna(axis=1, how="all").fillna({"note": ""})
         st.dataframe(rows, hide_index=True, column_config={name: words.label(name) for name in rows})
 
 
-def fidelity(shown: Any) -> None:
+def fidelity(result: Shown) -> None:
     """How well each run's SAE stands for its embeddings: one line per run."""
-    if shown.fidelity.empty:
+    if result.fidelity.empty:
         return
     st.markdown("**How far the SAE can be trusted**", help=words.FIDELITY_HELP)
-    for name, rows in shown.fidelity.groupby("run", sort=False):
+    for name, rows in result.fidelity.groupby("run", sort=False):
         figures = rows.set_index("figure")["value"]
         widgets.facts(
             {name: ""} | {label: words.write("share", figures[figure]) for figure, label in words.FIGURES.items()}
         )
 
 
-def small_print(shown: Any) -> None:
+def small_print(result: Shown) -> None:
     """Definition, rule, contradictions of the paper, notes."""
-    exhibit = shown.exhibit
+    exhibit = result.exhibit
     with st.expander("Definition, rule and small print", icon=":material/gavel:", expanded=True):
         st.markdown(f"**Definition.** {exhibit.definition}")
         if exhibit.rule:
             said = words.YES_NO if exhibit.group == "beyond" else ""
             st.markdown(f"**Rule of the verdict.** {exhibit.rule} {said}")
-        for title, lines in (("The paper contradicts itself", exhibit.contradictions), ("Notes", shown.notes)):
+        for title, lines in (("The paper contradicts itself", exhibit.contradictions), ("Notes", result.notes)):
             if lines:
                 st.markdown(f"**{title}.**\n" + "\n".join(f"- {line}" for line in lines))
 
@@ -209,32 +206,35 @@ def page() -> None:
     for option in exhibit.options:
         with grid.cell():
             chosen.append((option.name, option_widget(option)))
+    # One slot, emptied first: while this exhibit is computed, the verdicts of the one before must not stay on screen.
+    place = st.empty()
     with widgets.guard():
         names = ", ".join(map(data.name, keys))
-        with st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
-            shown = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
-        body(shown)
+        with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
+            result = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
+        with place.container():
+            body(result)
 
 
-def body(shown: Any) -> None:
+def body(result: Shown) -> None:
     """An exhibit, from the verdict to the command. Several figures take the whole width, verdicts above them."""
-    drawn = charts_exhibits.draw(shown.exhibit.name, shown.table, shown.options)
+    drawn = charts_exhibits.draw(result.exhibit.name, result.table, result.options)
     if len(drawn) == 1:
         left, right = st.columns([5, 4], gap="large")
         with left:
-            pictured(drawn, shown)
+            pictured(drawn, result)
         with right:
-            judged(shown, wide=False)
+            verdicts(result, wide=False)
     else:
-        judged(shown, wide=True)
+        verdicts(result, wide=True)
         if drawn:
-            pictured(drawn, shown)
-    if len(shown.table):
-        tables(shown)
-    fidelity(shown)
-    beside(shown)
-    small_print(shown)
-    widgets.reproduce(shown.reproduce, shown.python)
+            pictured(drawn, result)
+    if len(result.table):
+        tables(result)
+    fidelity(result)
+    beside(result)
+    small_print(result)
+    widgets.reproduce(result.reproduce, result.python)
 
 
 page()

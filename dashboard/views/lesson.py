@@ -1,21 +1,24 @@
 """Lesson: nine steps, one idea each, from a model that describes a picture to what repairs its retrieval."""
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard import data, state, words
-from dashboard.lesson.steps import STEPS, Class
-from dashboard.parts import explanations, listings, widgets
+from dashboard.lesson.shared import Subject
+from dashboard.lesson.steps import STEPS
+from dashboard.parts import claims, explanations, listings, widgets
 
 OF_CONCEPTS = ("concepts", "modality", "similarity")
 """Pages whose steps show concepts, and so how far these can be trusted."""
 
 
-def prepared(run: str, other: str | None) -> Class:
+def prepared(run: str, other: str | None) -> Subject:
     """The query to teach with, by default one that shows most, and its right and wrong answers."""
-    shown = data.examples(run, other)
-    query = state.within("query", "query", 0, data.facts(run).queries - 1, shown[0])
+    rows = data.examples(run, other)
+    query = state.within("query", "query", 0, data.facts(run).queries - 1, rows[0])
     pair = explanations.duel(run, query, "none")
-    return Class(run, other, query, pair["candidate"], pair["rival"])
+    return Subject(run, other, query, pair["candidate"], pair["rival"])
 
 
 def turn(at: int) -> None:
@@ -34,26 +37,33 @@ def turn(at: int) -> None:
             st.rerun()
 
 
-def notes(said: str) -> None:
+def notes(text: str) -> None:
     """What to say, for whoever stands in front."""
     if state.toggle("notes", "What to say", True, help=words.NOTES_HELP):
         with st.container(border=True):
-            st.markdown(f":material/record_voice_over: {said}")
+            st.markdown(f":material/record_voice_over: {text}")
 
 
-def below(chosen: Class, at: int) -> None:
+def verdicts(run: str, other: str | None, number: int | None) -> None:
+    """The verdicts on the study's claim that the step is about, as the Overview shows them."""
+    with widgets.guard():
+        judged = claims.of_runs([key for key in (run, other) if key], claims.metric()) if number else ()
+        widgets.html("".join(claims.line(claim) for claim in judged if claim.claim == number))
+
+
+def below(chosen: Subject, at: int) -> None:
     """The page that shows more, and another example."""
-    step, shown = STEPS[at - 1], data.examples(chosen.run, chosen.other)
+    step, examples = STEPS[at - 1], data.examples(chosen.run, chosen.other)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        rows = {"query": chosen.query, "candidate": chosen.right, "rival": chosen.wrong}
+        rows: dict[str, Any] = {"query": chosen.query, "candidate": chosen.right, "rival": chosen.wrong}
         state.link(step.page, step.see, icon=":material/arrow_outward:", **(rows if step.page != "concepts" else {}))
         if (
             step.one_query
-            and len(shown) > 1
+            and len(examples) > 1
             and st.button("Another example", icon=":material/casino:", type="tertiary", help=words.EXAMPLE_HELP)
         ):
-            following = shown.index(chosen.query) + 1 if chosen.query in shown else 0
-            state.put(query=shown[following % len(shown)], candidate=None, rival=None)
+            following = examples.index(chosen.query) + 1 if chosen.query in examples else 0
+            state.put(query=examples[following % len(examples)], candidate=None, rival=None)
             st.rerun()
 
 
@@ -68,14 +78,15 @@ def page() -> None:
         return
     turn(at)
     st.caption(f"Step {at} of {len(STEPS)} · {step.title}")
-    said = ""
+    text = ""
     chosen = prepared(run, other)
     with widgets.guard():
-        said = step.draw(chosen)
-    if said:
-        notes(said)
+        text = step.draw(chosen)
+    if text:
+        notes(text)
+        verdicts(run, other, step.claim)
     below(chosen, at)
-    if said and step.page in OF_CONCEPTS:
+    if text and step.page in OF_CONCEPTS:
         listings.fidelity_line(run)
     name = data.facts(run).name
     widgets.reproduce(

@@ -1,9 +1,14 @@
 """Map: all items in two dimensions, before and after."""
 
+from typing import Any
+
 import streamlit as st
 
+from core.questions import labels
+from core.questions import map as item_map
+from core.records import Part
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import item_map as charts_item_map
 from dashboard.parts import widgets
 from dashboard.words import count
 
@@ -12,7 +17,7 @@ COLOURS = {"modality": "Modality", "group": "Main group", "background": "Backgro
 
 def waiting(run: str, variant: str, index: int) -> bool:
     """Whether to compute now; a map that is not cached takes a while and is made on demand."""
-    if data.fresh("map.is_cached", run, variant) or state.get(f"make-map-{index}") == variant:
+    if data.fresh(item_map.is_cached, run, variant) or state.get(f"make-map-{index}") == variant:
         return False
     items = data.facts(run).queries + data.facts(run).candidates
     with st.container(border=True):
@@ -28,22 +33,22 @@ def waiting(run: str, variant: str, index: int) -> bool:
     return True
 
 
-def one_map(run: str, variant: str, colour: str, index: int, marked: set[tuple[str, int]]) -> None:
+def one_map(run: str, variant: str, colour: str, index: int, marked: set[tuple[Part, int]]) -> None:
     """The map of one variant."""
     if waiting(run, variant, index):
         return
-    points = data.ask("map.points", run, variant)
-    shown, of = points.attrs["shown"], points.attrs["of"]
-    sample = f"{count(shown)} items" if shown == of else f"{count(shown)} of {count(of)} items, sampled evenly"
-    chart = charts.item_map(points, colour)
-    charts.mark(chart, points[[(p, r) in marked for p, r in zip(points["part"], points["row"], strict=True)]])
+    points = data.ask(item_map.points, run, variant)
+    n, total = points.attrs["shown"], points.attrs["of"]
+    sample = f"{count(n)} items" if n == total else f"{count(n)} of {count(total)} items, sampled evenly"
+    chart = charts_item_map.item_map(points, colour)
+    charts_item_map.mark(chart, points[[(p, r) in marked for p, r in zip(points["part"], points["row"], strict=True)]])
     note = f"{sample}. Neighbours mean something; distances between far clusters do not."
     title = f"{words.variant_name(variant)}"
-    select = {"on_select": state.clicked("point", f"map-{index}"), "selection_mode": "points"}
+    select: dict[str, Any] = {"on_select": state.clicked("point", f"map-{index}"), "selection_mode": "points"}
     widgets.figure(title, chart, f"map-{index}", points, note, **select)
 
 
-def item(run: str, part: str, row: int, partners: list[tuple[str, int]]) -> None:
+def item(run: str, part: Part, row: int, partners: list[tuple[Part, int]]) -> None:
     """The chosen item and what matches it."""
     widgets.section("Chosen item and what matches it", "Ringed on both maps.")
     cards = [widgets.card(data.item(run, part, row), [widgets.badge(words.PARTS[part])], hit=True)]
@@ -57,16 +62,15 @@ def item(run: str, part: str, row: int, partners: list[tuple[str, int]]) -> None
         state.link("retrieval", "Its rankings", icon=":material/manage_search:", query=query)
 
 
-def chosen(run: str) -> tuple[str, int] | None:
+def chosen(run: str) -> tuple[Part, int] | None:
     """The clicked item, where the link names one that exists."""
-    part, _, row = str(state.get("point", "")).partition(":")
-    if part not in ("queries", "candidates"):
-        return None
-    if row.isdigit() and int(row) < data.size(run, part):
+    point = str(state.get("point", ""))
+    place = data.item_place(run, point)
+    if place:
         state.keep("point")
-        return part, int(row)
-    state.notice(f"There is no {words.PARTS[part]} {row} here.")
-    return None
+    elif point:
+        state.notice(f"There is no item “{point}” here.")
+    return place
 
 
 def page() -> None:
@@ -76,7 +80,7 @@ def page() -> None:
     after = selection.variant if selection.variant != "none" else "realign"
     widgets.heading("map", "Do images and texts share one space, and does whitening bring matching items together?")
     facts = data.facts(run)
-    known = data.ask("labels.has_truth", run)
+    known = data.ask(labels.has_truth, run)
     options = list(COLOURS) if known else ["modality"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colour = state.pick(st.segmented_control, "colour", "Colour by", options, format_func=COLOURS.get)

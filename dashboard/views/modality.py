@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from math import isnan
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from core.questions import modality
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import modality as charts_modality
 from dashboard.parts import listings, widgets
 from dashboard.words import count, percent
 
@@ -20,14 +22,14 @@ STUDY_ENERGY = (
 
 def opening(runs: Mapping[str, str]) -> str:
     """The page's answer in one sentence."""
-    told = []
+    clauses = []
     for name, key in runs.items():
-        found = data.ask("modality.scores", key)
+        scores = data.ask(modality.scores, key)
         text, image, one = (
-            percent(s, 0) for s in (found.share_text, found.share_image, found.share_text + found.share_image)
+            percent(s, 0) for s in (scores.share_text, scores.share_image, scores.share_text + scores.share_image)
         )
-        told.append(f"in {name}, {one} of the concepts that fire speak one modality only ({text} text, {image} images)")
-    return "I" + "; ".join(told)[1:] + "."
+        clauses.append(f"in {name}, {one} of the scored concepts speak one modality only ({text} text, {image} images)")
+    return "I" + "; ".join(clauses)[1:] + "."
 
 
 @widgets.fragment
@@ -36,11 +38,13 @@ def distributions(runs: Mapping[str, str]) -> None:
     note = "Modality score of every concept that fires (Eq 4): 1 fires on texts only, 0 on images only."
     widgets.section("Do concepts speak text or image?", note)
     weighted = state.pick(st.segmented_control, "weight", "Count each concept", ["once", "by its energy"]) != "once"
-    found = {name: data.ask("modality.scores", key) for name, key in runs.items()}
+    by_run = {name: data.ask(modality.scores, key) for name, key in runs.items()}
     column = "energy" if weighted else "concepts"
-    top = 1.08 * max(float((s.histogram[column] / max(s.histogram[column].sum(), 1e-12)).max()) for s in found.values())
+    top = 1.08 * max(
+        float((s.histogram[column] / max(s.histogram[column].sum(), 1e-12)).max()) for s in by_run.values()
+    )
     grid = st.grid(len(runs), min_column_width=300, gap="medium")
-    for name, scores in found.items():
+    for name, scores in by_run.items():
         n = f"{count(scores.alive)} concepts that fire"
         text, image = (
             (scores.energy_share_text, scores.energy_share_image)
@@ -51,7 +55,10 @@ def distributions(runs: Mapping[str, str]) -> None:
         with grid.cell():
             title = f"{name}: {percent(text)} text, {percent(image)} image"
             widgets.figure(
-                title, charts.modality_histogram(scores.histogram, weighted, top), f"modality-{name}", scores.histogram
+                title,
+                charts_modality.modality_histogram(scores.histogram, weighted, top),
+                f"modality-{name}",
+                scores.histogram,
             )
             widgets.metrics([(f"{prefix}share_text", text, n), (f"{prefix}share_image", image, n)], minimum=130)
             silent = f"{count(scores.alive)} concepts fire; {count(scores.dead)} never do here and have no score"
@@ -66,16 +73,18 @@ def scatter(runs: Mapping[str, str]) -> None:
     widgets.section("Where is the energy?", "Each point is a concept that fires. Click one to open it.")
     grid = st.grid(len(runs), min_column_width=300, gap="medium")
     for name, key in runs.items():
-        table, picked = data.ask("modality.scores", key).by_energy, f"point-{name}"
+        table, picked = data.ask(modality.scores, key).by_energy, f"point-{name}"
         title = (
             f"{name}: strongest is concept {table['concept'].iloc[0]} “{table['label'].iloc[0]}”"
             if len(table)
             else name
         )
-        select = {"on_select": state.clicked(picked, f"energy-{name}"), "selection_mode": "points"}
+        select: dict[str, Any] = {"on_select": state.clicked(picked, f"energy-{name}"), "selection_mode": "points"}
         with grid.cell():
             help = words.explain("energy", len(table), "concepts")
-            widgets.figure(title, charts.energy_by_modality(table), f"energy-{name}", table, help=help, **select)
+            widgets.figure(
+                title, charts_modality.energy_by_modality(table), f"energy-{name}", table, help=help, **select
+            )
             if point := state.get(picked):
                 number, label = str(point).split(":", 1)
                 state.link("concepts", f"Open concept {number} · {label}", concept=int(number), run=data.name(key))
@@ -83,14 +92,14 @@ def scatter(runs: Mapping[str, str]) -> None:
 
 def concentration(runs: Mapping[str, str]) -> None:
     """How few concepts hold 99% of the energy."""
-    found = {name: data.ask("modality.cumulative_energy", key) for name, key in runs.items()}
+    curves = {name: data.ask(modality.cumulative_energy, key) for name, key in runs.items()}
     title = "99% of the energy is in " + ", ".join(
-        f"{percent(c.share_for_99)} of {name}'s concepts" for name, c in found.items()
+        f"{percent(c.share_for_99)} of {name}'s concepts" for name, c in curves.items()
     )
-    chart = charts.cumulative_energy(
-        {n: c.curve for n, c in found.items()}, {n: c.share_for_99 for n, c in found.items()}
+    chart = charts_modality.cumulative_energy(
+        {n: c.curve for n, c in curves.items()}, {n: c.share_for_99 for n, c in curves.items()}
     )
-    table = pd.concat([c.curve.assign(run=name) for name, c in found.items()])
+    table = pd.concat([c.curve.assign(run=name) for name, c in curves.items()])
     widgets.figure(title, chart, "cumulative", table, STUDY_ENERGY, help=words.explain("share_for_99"))
 
 
@@ -107,18 +116,18 @@ def overlaps(runs: Mapping[str, str]) -> None:
         format_func=percent_of,
         help=help,
     )
-    found = {name: data.ask("modality.overlaps", key, share) for name, key in runs.items()}
+    tables = {name: data.ask(modality.overlaps, key, share) for name, key in runs.items()}
     title = "All three top sets share " + ", ".join(
-        f"{percent(float(t['overlap'].iloc[-1]), 0)} in {name}" for name, t in found.items()
+        f"{percent(float(t['overlap'].iloc[-1]), 0)} in {name}" for name, t in tables.items()
     )
     reference = words.STUDY_OVERLAPS if share == 0.01 else None
-    sizes = ", ".join(f"{count(t['n'].iloc[0])} concepts per set in {name}" for name, t in found.items())
+    sizes = ", ".join(f"{count(t['n'].iloc[0])} concepts per set in {name}" for name, t in tables.items())
     note = f"{sizes}. " + (
         "Marks: the study's models on COCO-Caption (Table 1)." if reference else "The study gives the top 1% only."
     )
     with above:
-        table = pd.concat([t.assign(run=n) for n, t in found.items()])
-        widgets.figure(title, charts.overlaps(found, reference), "overlaps", table, note, help=help)
+        table = pd.concat([t.assign(run=n) for n, t in tables.items()])
+        widgets.figure(title, charts_modality.overlaps(tables, reference), "overlaps", table, note, help=help)
 
 
 def percent_of(share: float) -> str:
@@ -131,7 +140,7 @@ def page() -> None:
     selection = state.current()
     runs = {data.name(key): key for key in (selection.run, selection.other) if key}
     widgets.heading("modality")
-    scored = {name: key for name, key in runs.items() if not isnan(data.ask("modality.scores", key).share_text)}
+    scored = {name: key for name, key in runs.items() if not isnan(data.ask(modality.scores, key).share_text)}
     for name in runs.keys() - scored.keys():
         why = (
             "Eq 4 compares items that are only text with items that are only an image, and this run lacks one of the"

@@ -4,66 +4,67 @@ from html import escape
 
 import streamlit as st
 
+from core.questions import fidelity, retrieval
 from dashboard import data, state, words
 from dashboard.parts import claims, widgets
 from dashboard.words import count, percent
 
 
-def opening(run: str, other: str | None) -> None:
+def opening(run: str, other: str | None, metric: str) -> None:
     """The strongest sentence these numbers allow."""
-    facts, table = data.facts(run), data.ask("retrieval.compare", run, "none", "realign").table.set_index("metric")
-    raw, whitened = table.loc["recall@1", "before"], table.loc["recall@1", "after"]
-    name = escape(facts.model)
-    told = (
-        f"Out of the box, {name} puts a right answer first for <b>{percent(raw)}</b> of {count(facts.queries)} queries"
+    facts, table = data.facts(run), data.ask(retrieval.compare, run, "none", "realign").table.set_index("metric")
+    row, k = table.loc[metric], int(metric.removeprefix("recall@"))
+    name, place = escape(facts.model), words.PLACES[k]
+    sentence = (
+        f"Out of the box, {name} puts a right answer {place} for <b>{percent(row['before'])}</b> of"
+        f" {count(facts.queries)} queries"
     )
     if other:
-        theirs, their_raw = data.facts(other), data.ask("retrieval.evaluate", other, "none").evaluation.recall[1]
+        theirs, their_raw = data.facts(other), data.ask(retrieval.evaluate, other, "none").evaluation.recall[k]
         trained = ", trained to match," if theirs.contrastive else ""
-        told += f"; {escape(theirs.model)}{trained} for <b>{percent(their_raw)}</b>"
-    verb = f"lifts {name} to" if whitened > raw else f"lowers {name} to" if whitened < raw else f"leaves {name} at"
-    told += f". Whitening the same embeddings {verb} <b>{percent(whitened)}</b>."
-    widgets.html(f'<p class="lens-story">{told}</p>')
-    ten = table.loc["recall@10"]
-    what = f"Recall@1 among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}; Recall@10 goes from"
-    what += (
-        f" {percent(ten['before'])} to {percent(ten['after'])}. Why? Four claims of the study, held against live"
-        " numbers."
+        sentence += f"; {escape(theirs.model)}{trained} for <b>{percent(their_raw)}</b>"
+    change = data.direction(row["difference_low"], row["difference_high"], row["p_value"])
+    verb = {1: f"lifts {name} to", -1: f"lowers {name} to", 0: "makes no clear difference:"}[change]
+    widgets.html(
+        f'<p class="lens-story">{sentence}. Whitening the same embeddings {verb} <b>{percent(row["after"])}</b>.</p>'
     )
-    st.caption(what, help=words.explain("recall@1"))
+    st.caption(
+        f"{words.word(metric).label} among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}. Why? Four"
+        " claims of the study, each judged by one exhibit on these runs.",
+        help=words.explain(metric),
+    )
 
 
-def claim_card(claim: claims.Claim) -> None:
-    """One claim: number, sentence, what the study found, and the way to the page."""
-    st.markdown(f"**{claim.title}**", help=words.word(claim.word).help)
-    widgets.html(f'<div class="lens-big">{escape(claim.value)} <small>{escape(claim.unit)}</small></div>')
-    st.markdown(claim.sentence)
-    study = f'<p class="lens-note"><b>Study:</b> {escape(claim.study)}</p>' if claim.study else ""
-    widgets.html(study + f'<div style="margin-top:.4rem">{widgets.verdict(claim.agrees)}</div>')
-    state.link(claim.page, claim.see, icon=":material/arrow_forward:")
+def study_claims(run: str, other: str | None, metric: str) -> None:
+    """A card per claim, with the verdicts that the command `claims` prints."""
+    keys = [key for key in (run, other) if key]
+    with widgets.guard():
+        judged, names = claims.of_runs(keys, metric), [data.name(key) for key in keys]
+        grid = st.grid(2, min_column_width=300, gap="small", border=True)
+        for question in data.claim_questions():
+            with grid.cell():
+                claims.card(question, judged, names)
 
 
-def pooling(run: str) -> None:
-    """What another pooling of the same token states does, where the run stores one that retrieves better beyond
-    chance."""
-    shown = data.exhibit("table-5", (run,), (("metric", "recall@1"),))
-    if shown.table.empty:
+def pooling(run: str, metric: str) -> None:
+    """What another pooling of the same token states does, where Table 5 finds one that is better than the run's."""
+    result = data.exhibit("table-5", (run,), (("metric", metric),))
+    better = [v for v in result.verdicts if v.about == "claim" and v.outcome == "disagrees"]
+    if not better:
         return
-    raw = shown.table[shown.table["variant"] == "none"]
-    first, best = raw.iloc[0], raw.loc[raw["recall@1"].idxmax()]
-    if not best["gain_low"] > 0:
-        return
+    raw = result.table[result.table["variant"] == "none"]
+    first, best = raw.iloc[0], raw.loc[raw[metric].idxmax()]
     with st.container(border=True):
-        st.markdown("**Beside the claims · The pooling**", help=words.explain("recall@1"))
+        st.markdown("**Beside the claims · The pooling**", help=words.explain(metric))
         change = (
             f"{words.points(best['gain'])}, 95% interval {words.points(best['gain_low'])} to"
             f" {words.points(best['gain_high'])}"
         )
         st.markdown(
             f"The same token states, represented by {words.POOLINGS[best['pooling']]} instead of"
-            f" {words.POOLINGS[first['pooling']]}, put a right answer first for **{percent(best['recall@1'])}** of"
-            f" {count(int(best['queries']))} queries ({change}). What retrieval needs is in the model; this embedding"
-            " does not show it."
+            f" {words.POOLINGS[first['pooling']]}, put a right answer {words.PLACES[int(metric[7:])]} for"
+            f" **{percent(best[metric])}** of {count(int(best['queries']))} queries ({change}). What retrieval needs is"
+            " in the model; this embedding does not show it."
         )
         state.link("exhibits", "See all poolings", icon=":material/arrow_forward:", exhibit="table-5")
 
@@ -77,21 +78,21 @@ def pipeline(run: str) -> None:
         {"run": facts.name, "model": facts.model, "task": words.TASKS[facts.task], **sizes, "embedding": facts.view}
     )
     with widgets.guard():
-        found = data.ask("fidelity.fidelity", run)
+        figures = data.ask(fidelity.fidelity, run)
         items = count(facts.queries + facts.candidates)
         widgets.metrics(
             [
                 ("concepts", facts.concepts, ""),
-                ("explained_variance", found.value("explained variance"), f"{items} items"),
-                ("l0", found.value("L0"), f"{items} items"),
-                ("dead", found.value("dead share"), f"{count(facts.concepts or 0)} concepts"),
+                ("explained_variance", figures.value("explained variance"), f"{items} items"),
+                ("l0", figures.value("L0"), f"{items} items"),
+                ("dead", figures.value("dead share"), f"{count(facts.concepts or 0)} concepts"),
             ]
         )
-        kept = found.value("recall@1 of the reconstruction")
+        rebuilt = figures.value("recall@1 of the reconstruction")
         st.caption(
-            f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(kept)}"
-            f" (embeddings: {percent(found.value('recall@1 of the embedding'))}). The SAE learned from"
-            f" {found.trained_on}."
+            f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(rebuilt)}"
+            f" (embeddings: {percent(figures.value('recall@1 of the embedding'))}). The SAE learned from"
+            f" {figures.trained_on}."
         )
 
 
@@ -100,18 +101,19 @@ def page() -> None:
     selection = state.current()
     run, other = selection.run, selection.other
     widgets.heading("overview", "Why do multimodal language models retrieve badly, and what repairs them?")
+    story = st.container()
+    metric = claims.pick_metric()
+    with story, widgets.guard():
+        opening(run, other, metric)
+    study_claims(run, other, metric)
     with widgets.guard():
-        opening(run, other)
-    grid = st.grid(2, min_column_width=300, gap="small", border=True)
-    for claim in claims.claims(run, other):
-        with grid.cell():
-            claim_card(claim)
-    pooling(run)
+        pooling(run, metric)
     pipeline(run)
-    name = data.facts(run).name
+    names = [data.name(key) for key in (run, other) if key]
+    chosen = "" if metric == claims.METRIC else f" --metric {metric}"
     widgets.reproduce(
-        f"retrieval-lens evaluate {name}\nretrieval-lens evaluate {name} --transform realign",
-        widgets.python("retrieval", name, 'retrieval.compare(run, "none", "realign").table'),
+        f"retrieval-lens claims {' '.join(names)}{chosen}\nretrieval-lens evaluate {names[0]} --transform realign",
+        widgets.python("retrieval", names[0], 'retrieval.compare(run, "none", "realign").table'),
     )
 
 

@@ -1,57 +1,57 @@
 """Playground: ask the run anything, with words, a picture or both, and look inside the answer."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from core.analysis.variants import parse_variant
 from core.config import OWN_MODEL
+from core.questions import live
+from core.questions.retrieval import Rankings
 from dashboard import data, state, words
-from dashboard.charts import concepts as charts_concepts
-from dashboard.parts import asking, edits, explanations, listings, widgets
-from dashboard.parts.asking import Given
+from dashboard.charts import similarity as charts_similarity
+from dashboard.parts import edits, explanations, listings, live_query, widgets
+from dashboard.parts.live_query import Choice
 from dashboard.words import count, variant_name
 
 TOP = 10
 CONCEPTS = 8
 
 
-def query(run: str, facts: Any) -> Given:
-    """Inputs on the left, the query as it is asked and the model's own words on the right."""
+def query(run: str, facts: data.RunFacts) -> Choice:
+    """Inputs on the left, the query and the model's own words on the right."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        asked = asking.given(run, facts)
-        asking.actions(run, asked)
-        if not asked.empty:
-            speech(run, asked)
+        choice = live_query.choose(run, facts)
+        live_query.actions(run, choice)
+        if not choice.empty:
+            speech(run, choice)
     with right:
-        if not asked.empty:
-            asking.card(run, asked)
-    return asked
+        if not choice.empty:
+            live_query.card(run, choice)
+    return choice
 
 
-def speech(run: str, asked: Given) -> None:
+def speech(run: str, choice: Choice) -> None:
     """What the model says of the query, where it generates; on demand, since large models take their time."""
     on = state.toggle("speaks", "Let the model speak", help=words.SPEAKS_HELP)
     if not on:
         return
     request = state.text("request", "Ask it something", placeholder="Describe the image.", help=words.REQUEST_HELP)
     with widgets.guard():
-        said = data.ask_live("live.say", run, asked.asked, request)
-        widgets.html(f'<p class="lens-said">{widgets.plain_html(said) or "(it says nothing)"}</p>')
+        answer = data.ask_item(live.say, run, choice.query, request)
+        widgets.html(f'<p class="lens-said">{widgets.plain_html(answer) or "(it says nothing)"}</p>')
         st.caption(f"{data.facts(run).model}, greedy decoding, up to 48 tokens.")
 
 
-def rankings(run: str, asked: Given, after: str) -> Any:
+def rankings(run: str, choice: Choice, after: str) -> Rankings:
     """Raw and variant side by side, with rank changes."""
-    relevant = asking.relevant(run, asked)
-    lists = data.ask_live("live.rankings", run, asked.asked, "none", after, TOP, relevant)
+    relevant = live_query.relevant(run, choice)
+    lists = data.ask_live(live.rankings, run, choice.query, "none", after, TOP, relevant)
     pool = f"The first {len(lists.after)} of {count(data.facts(run).candidates)} candidates."
     known = "Outlined: known to be right." if relevant else "Nothing is known to be right for this query."
     widgets.section("What it finds", f"{pool} {known} The variant was fitted on the run, never on this one query.")
-    if said := asking.remark(run, asked, after):
-        st.caption(f":material/info: {said}")
+    if remark := live_query.remark(run, choice, after):
+        st.caption(f":material/info: {remark}")
     left, right = st.columns(2, gap="medium")
     for column, variant, ranking, moved in ((left, "none", lists.before, "to"), (right, after, lists.after, "from")):
         with column:
@@ -65,16 +65,16 @@ def rankings(run: str, asked: Given, after: str) -> Any:
     return lists
 
 
-def switches(found: Any, after: str) -> None:
+def switches(strongest: pd.DataFrame, after: str) -> None:
     """The query's strongest concepts, each with a switch that edits the variant."""
-    spec, strongest = parse_variant(after), float(found["activation"].max())
+    spec, largest = parse_variant(after), float(strongest["activation"].max())
     factors, removed = dict(spec.edits), set(spec.removed)
-    for row in found.itertuples():
+    for row in strongest.itertuples():
         k, on = int(row.concept), factors.get(row.concept, 1.0) != 0 and row.concept not in removed
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"switch-{k}"):
             name = listings.concept_name(k, row.label)
             now = st.toggle(name, on, key=f"on-{k}-{after}", help=words.OFF_HELP, width="stretch")
-            widgets.html(widgets.bar(row.activation / strongest, f"{row.activation:.2f}", words.explain("activation")))
+            widgets.html(widgets.bar(row.activation / largest, f"{row.activation:.2f}", words.explain("activation")))
             if st.button("Where?", key=f"where-{k}", type="tertiary", icon=":material/my_location:"):
                 state.put(fires=k)
                 st.rerun()
@@ -83,26 +83,24 @@ def switches(found: Any, after: str) -> None:
             edits.use_variant(back.with_factor(k, 1.0 if now else 0.0))
 
 
-def inside(run: str, asked: Given, after: str) -> None:
+def inside(run: str, choice: Choice, after: str) -> None:
     """Which concepts the query lights up, where, and life without one."""
-    found = data.ask_live("live.concepts", run, asked.asked, CONCEPTS)
-    note = (
-        f"The {len(found)} strongest of {found.attrs['active']} active concepts. A switch changes the variant of all"
-        " pages."
-    )
+    strongest = data.ask_live(live.concepts, run, choice.query, CONCEPTS)
+    n = f"The {len(strongest)} strongest of {strongest.attrs['active']} active concepts."
+    note = f"{n} A switch changes the variant of all pages."
     widgets.section("What lights up", note)
-    if found.empty:
+    if strongest.empty:
         widgets.empty("Nothing fires", "No concept of the SAE is active on this query.", icon=":material/light_off:")
         return
     left, right = st.columns(2, gap="large")
     with left:
-        switches(found, after)
+        switches(strongest, after)
     with right:
-        options = found["concept"].tolist()
+        options = strongest["concept"].tolist()
         if str(state.get("fires")) not in map(str, options):
             state.put(fires=None)  # chosen for another query
-        labels = dict(zip(options, found["label"], strict=True))
-        rarest = int(found.loc[found["frequency"].idxmin(), "concept"])
+        labels = dict(zip(options, strongest["label"], strict=True))
+        rarest = int(strongest.loc[strongest["frequency"].idxmin(), "concept"])
         k = state.pick(
             st.selectbox,
             "fires",
@@ -112,19 +110,19 @@ def inside(run: str, asked: Given, after: str) -> None:
             format_func=lambda c: listings.concept_name(c, labels[c]),
             help=words.word("patch").help,
         )
-        glow(run, asked, k)
+        glow(run, choice, k)
         edits.edit_buttons(k, after)
         state.link("concepts", "Open this concept", icon=":material/bubble_chart:", concept=k)
     edits.effect(run, after)
 
 
-def glow(run: str, asked: Given, concept: int) -> None:
+def glow(run: str, choice: Choice, concept: int) -> None:
     """Where in the query the concept fires: patches and words."""
-    found = data.ask_live("live.heat", run, asked.asked, concept)
-    picture = data.live_picture(run, asked.asked)
-    if picture is not None and found.grid is not None:
-        st.image(widgets.heat(picture, found.grid, 260))
-    own = [t for t in found.tokens if t[1] == "text"]
+    heat = data.ask_item(live.heat, run, choice.query, concept)
+    picture = data.live_picture(run, choice.query)
+    if picture is not None and heat.grid is not None:
+        st.image(widgets.heat(picture, heat.grid, 260))
+    own = [t for t in heat.tokens if t[1] == "text"]
     if own:
         widgets.tokens(own)
     st.caption(
@@ -132,53 +130,55 @@ def glow(run: str, asked: Given, concept: int) -> None:
     )
 
 
-def why(run: str, asked: Given, lists: Any, after: str) -> None:
+def why(run: str, choice: Choice, lists: Rankings, after: str) -> None:
     """One candidate's similarity as a sum."""
     widgets.section(
         "Why this candidate?", "Concepts, offset and the two SAE errors add up to the similarity, to the last digit."
     )
     rows = list(dict.fromkeys([*lists.after["row"], *lists.before["row"]]))
-    if str(state.get("found")) not in map(str, rows):
-        state.put(found=None)  # chosen for another query
+    if str(state.get("candidate-live")) not in map(str, rows):
+        state.put(**{"candidate-live": None})  # chosen for another query
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         names = {row: listings.item_name(run, data.item(run, "candidates", row)) for row in rows}
         ranks = dict(zip(lists.after["row"], lists.after["rank"], strict=True)) | dict(
             zip(lists.before["row"], lists.before["rank_other"], strict=True)
         )
-        row = state.pick(st.selectbox, "found", "Candidate", rows, format_func=lambda r: f"#{ranks[r]} · {names[r]}")
+        row = state.pick(
+            st.selectbox, "candidate-live", "Candidate", rows, format_func=lambda r: f"#{ranks[r]} · {names[r]}"
+        )
         named = {"variant": variant_name(after), "raw": variant_name("none")}
         space = state.pick(
             st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP
         )
-    found = data.ask_live("live.explain", run, asked.asked, row, after if space == "variant" else "none", 10)
+    explanation = data.ask_live(live.explain, run, choice.query, row, after if space == "variant" else "none", 10)
     left, right = st.columns([5, 2], gap="large")
     with left:
-        st.markdown(f"**{explanations.told(found, 'right')}**")
-        labels, values, table = explanations.parts_of(found)
-        title = f"{len(found.table)} concepts, {count(found.rest_count)} others, offset and SAE errors"
+        st.markdown(f"**{explanations.sentence(explanation, 'right')}**")
+        labels, values, table = explanations.parts_of(explanation)
+        title = f"{len(explanation.table)} concepts, {count(explanation.rest_count)} others, offset and SAE errors"
         widgets.figure(
             title,
-            charts_concepts.parts(labels, values, "similarity"),
+            charts_similarity.parts(labels, values, "similarity"),
             "live-parts",
             table,
             help=words.explain("contribution"),
         )
-        explanations.reconciled(found, "similarity")
+        explanations.reconciled(explanation, "similarity")
     with right:
         listings.show(
             data.item(run, "candidates", row),
-            [explanations.similarity(found.similarity)],
-            row in asking.relevant(run, asked),
+            [explanations.similarity(explanation.similarity)],
+            row in live_query.relevant(run, choice),
         )
 
 
-def reproduce(name: str, asked: Given, after: str) -> None:
+def reproduce(name: str, choice: Choice, after: str) -> None:
     """The lines of Python that rank this query."""
-    if asked.item:
-        item = f'live.stored_item(run, "{asked.item[0]}", {asked.item[1]})'
+    if choice.item:
+        item = f'live.stored_item(run, "{choice.item[0]}", {choice.item[1]})'
     else:
-        picture = ', live.picture(open("picture.jpg", "rb").read())' if asked.asked.picture else ""
-        item = f"live.item(run, {asked.asked.text!r}{picture})"
+        picture = ', live.picture(open("picture.jpg", "rb").read())' if choice.query.picture else ""
+        item = f"live.item(run, {choice.query.text!r}{picture})"
     widgets.reproduce(python=widgets.python("live", name, f'live.rank(run, live.embed(run, {item}), "{after}")'))
 
 
@@ -199,18 +199,18 @@ def page() -> None:
         widgets.empty("No model to ask", reason + " Give a run a `[model]` to ask it live.", icon=":material/link_off:")
         return
     after = "realign" if selection.variant == "none" else selection.variant
-    asked = query(run, facts)
-    if asked.empty:
+    choice = query(run, facts)
+    if choice.empty:
         widgets.empty(
             "Ask something", "Type a text, drop a picture, or pick one of the run's items.", icon=":material/draw:"
         )
         return
-    lists = rankings(run, asked, after)
+    lists = rankings(run, choice, after)
     with widgets.guard():
-        inside(run, asked, after)
-        why(run, asked, lists, after)
+        inside(run, choice, after)
+        why(run, choice, lists, after)
         listings.fidelity_line(run)
-    reproduce(facts.name, asked, after)
+    reproduce(facts.name, choice, after)
 
 
 page()

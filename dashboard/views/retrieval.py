@@ -1,12 +1,12 @@
 """Retrieval: what a variant repairs and breaks, where the gain comes from, query by query."""
 
 from html import escape
-from typing import Any
 
 import streamlit as st
 
+from core.questions import retrieval
 from dashboard import data, state, words
-from dashboard.charts import base as charts
+from dashboard.charts import retrieval as charts_retrieval
 from dashboard.parts import edits, listings, widgets
 from dashboard.words import count, percent, points, variant_name
 
@@ -31,45 +31,44 @@ def sides(variant: str) -> tuple[str, str]:
     return before, after
 
 
-def verdict(found: Any, before: str, after: str) -> None:
+def verdict(result: retrieval.Comparison, before: str, after: str) -> None:
     """The page's answer, and every metric with interval, paired difference and p."""
-    n, hits = len(found.after.ranks), [int((side.ranks == 1).sum()) for side in (found.before, found.after)]
+    n, hits = len(result.after.ranks), [int((side.ranks == 1).sum()) for side in (result.before, result.after)]
     first = f"{escape(variant_name(after))} puts a right answer first for <b>{count(hits[1])}</b> of {count(n)} queries"
-    then = f"<b>{count(len(found.fixed))} fixed</b>, {count(len(found.broken))} broken"
+    then = f"<b>{count(len(result.fixed))} fixed</b>, {count(len(result.broken))} broken"
     widgets.html(
         f'<p class="lens-story">{first}, {escape(variant_name(before).lower())} for {count(hits[0])}: {then}.</p>'
     )
-    if missing := found.after.evaluation.queries_without_relevant:
+    if missing := result.after.evaluation.queries_without_relevant:
         st.caption(f"{count(missing)} queries have no relevant candidate in the pool; they count as misses.")
     names = variant_name(before), variant_name(after)
     left, right = st.columns([4, 7], gap="medium")
-    recalls = found.table[found.table["metric"].str.startswith("recall")]
+    recalls = result.table[result.table["metric"].str.startswith("recall")]
     with left:
-        chart = charts.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, names)
+        chart = charts_retrieval.before_after(recalls, {m: words.word(m).label for m in recalls["metric"]}, names)
         widgets.figure(
-            "Recall, with 95% intervals", chart, "recall", found.table, help=words.explain("recall@1", n, "queries")
+            "Recall, with 95% intervals", chart, "recall", result.table, help=words.explain("recall@1", n, "queries")
         )
     with right:
         st.markdown("**All metrics, paired query by query**", help=words.word("interval").help)
-        listings.comparison(found.table, names)
-        notes = " ".join(f"{note}." for note in found.after.notes)
-        st.caption(f"n = {count(n)} queries, {count(found.after.evaluation.candidates)} candidates. {notes}")
+        listings.comparison(result.table, names)
+        notes = " ".join(f"{note}." for note in result.after.notes)
+        st.caption(f"n = {count(n)} queries, {count(result.after.evaluation.candidates)} candidates. {notes}")
 
 
 def gain(run: str) -> None:
     """Centring, scaling, rotation and shrinkage one after the other."""
     widgets.section("Where whitening's gain comes from", "The study reports the sum; most of it may be centring alone.")
-    table = data.ask("retrieval.gain_split", run)
+    table = data.ask(retrieval.gain_split, run)
     best = table.loc[table["gain"].idxmax()]
     title = f"{best['label'].lstrip('+ ').capitalize()} brings most: {points(best['gain'])} of Recall@1"
     rows = table.iloc[1:].itertuples()
     each = (
-        f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p"
-        f" {edits.p_value(r.gain_p)})"
+        f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p {edits.p_value(r.gain_p)})"
         for r in rows
     )
     note = f"Each bar adds one thing to the one above: {'; '.join(each)}."
-    widgets.figure(title, charts.steps(table), "gain-split", table, note, help=words.word("gain").help)
+    widgets.figure(title, charts_retrieval.steps(table), "gain-split", table, note, help=words.word("gain").help)
 
 
 @widgets.fragment
@@ -80,33 +79,35 @@ def shrinkage(run: str, raw: float) -> None:
     statistics = state.pick(st.segmented_control, "statistics", "Mean and covariance from", list(STATISTICS), **more)
     beta = state.number("beta", "Shrinkage β", 0.0, 1.0, 0.1, st.slider, step=0.01, help=words.explain("beta"))
     expression = data.canonical(f"realign(beta={beta},eps={whitening.eps},statistics={statistics})")
-    found = data.ask("retrieval.evaluate", run, expression).evaluation
-    table = data.ask("retrieval.beta_sweep", run, statistics)
-    best, help = table.loc[table["recall@1"].idxmax()], words.explain("beta", found.queries, "queries")
+    evaluation = data.ask(retrieval.evaluate, run, expression).evaluation
+    table = data.ask(retrieval.beta_sweep, run, statistics)
+    best, help = table.loc[table["recall@1"].idxmax()], words.explain("beta", evaluation.queries, "queries")
     title = f"Recall@1 is best at β = {best['beta']:g}: {percent(best['recall@1'])}"
-    widgets.figure(title, charts.beta_sweep(table, beta, raw), f"beta-{statistics}", table, help=help)
-    recalls = ", ".join(f"@{k} {percent(v)}" for k, v in found.recall.items())
+    widgets.figure(title, charts_retrieval.beta_sweep(table, beta, raw), f"beta-{statistics}", table, help=help)
+    recalls = ", ".join(f"@{k} {percent(v)}" for k, v in evaluation.recall.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"β = {beta:g}: Recall {recalls} (@1: {words.interval(*found.ci95['recall@1'])})", width="stretch")
+        st.markdown(
+            f"β = {beta:g}: Recall {recalls} (@1: {words.interval(*evaluation.ci95['recall@1'])})", width="stretch"
+        )
         if st.button("Use as variant", icon=":material/check:", key="use-beta", help=f"`{expression}` on all pages"):
             edits.use_variant(expression)
 
 
-def browser(run: str, found: Any, before: str, after: str) -> None:
+def browser(run: str, result: retrieval.Comparison, before: str, after: str) -> None:
     """Queries to choose from, and both rankings of the chosen one."""
     widgets.section("Query by query", "Choose a query: both rankings stand side by side, relevant candidates outlined.")
-    frame, label = listings.query_filter(run, found, before, after)
+    frame, label = listings.query_filter(run, result, before, after)
     if frame.empty:
         widgets.empty("No such query", label, icon=":material/search_off:")
         return
-    query = state.within("query", "query", 0, len(found.after.ranks) - 1, int(frame["row"].iloc[0]))
+    query = state.within("query", "query", 0, len(result.after.ranks) - 1, int(frame["row"].iloc[0]))
     listings.query_table(run, frame, query, f"{run}-{before}-{after}-{label}")
     rankings(run, query, before, after)
 
 
 def rankings(run: str, query: int, before: str, after: str) -> None:
     """One query: the item, what it should find, and its ten best candidates on both sides."""
-    lists = data.ask("retrieval.rankings", run, query, before, after, 10)
+    lists = data.ask(retrieval.rankings, run, query, before, after, 10)
     item, first, second = st.columns([1.2, 2.4, 2.4], gap="medium")
     with item:
         listings.wanted(run, query, before, after)
@@ -129,14 +130,14 @@ def page() -> None:
         return
     name = data.facts(run).name
     before, after = sides(selection.variant)
-    found = data.ask("retrieval.compare", run, before, after)
-    verdict(found, before, after)
+    result = data.ask(retrieval.compare, run, before, after)
+    verdict(result, before, after)
     left, right = st.columns(2, gap="large")
     with left, widgets.guard():
         gain(run)
     with right:
-        shrinkage(run, float(data.ask("retrieval.evaluate", run, "none").evaluation.recall[1]))
-    browser(run, found, before, after)
+        shrinkage(run, float(data.ask(retrieval.evaluate, run, "none").evaluation.recall[1]))
+    browser(run, result, before, after)
     commands = [f'retrieval-lens evaluate {name} --variant "{variant}"' for variant in (before, after)]
     lines = widgets.python("retrieval", name, f'retrieval.compare(run, "{before}", "{after}").table')
     widgets.reproduce("\n".join(commands), lines)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core import inventory
 from dashboard import data, state, words
 from dashboard.parts import widgets
 from dashboard.words import count, duration, size
@@ -9,8 +10,8 @@ from dashboard.words import count, duration, size
 
 def all_runs() -> None:
     """Every run of the cache."""
-    table = data.table()
-    shown = table.assign(
+    table = data.run_table()
+    rows = table.assign(
         size=[size(b) for b in table["bytes"]],
         time=[duration(s) for s in table["seconds"]],
         task=[f"{t} · {words.TASKS[t]}" for t in table["task"]],
@@ -18,7 +19,7 @@ def all_runs() -> None:
     )
     column = st.column_config
     st.dataframe(
-        shown,
+        rows,
         hide_index=True,
         column_order=[
             "name",
@@ -51,7 +52,7 @@ def all_runs() -> None:
 
 def settings(run: str) -> None:
     """Spec and folders of the chosen run."""
-    card = data.fresh("cache.card", run)
+    card = data.fresh(inventory.card, run)
     made, folders = st.columns(2, gap="medium")
     with made:
         st.markdown(
@@ -61,10 +62,10 @@ def settings(run: str) -> None:
         st.dataframe(card.settings.replace("None", "–"), hide_index=True, height=360)
     with folders:
         st.markdown("**Folders**", help="Everything the run was made from, and answers computed for it.")
-        shown = card.folders.assign(
+        rows = card.folders.assign(
             size=[size(b) for b in card.folders["bytes"]], time=[duration(s) for s in card.folders["seconds"]]
         )
-        st.dataframe(shown, hide_index=True, height=360, column_order=["stage", "folder", "size", "time"])
+        st.dataframe(rows, hide_index=True, height=360, column_order=["stage", "folder", "size", "time"])
 
 
 @widgets.fragment
@@ -77,16 +78,16 @@ def integrity(run: str) -> None:
     ):
         return
     with st.spinner("Reading every file …"):
-        found = data.fresh("cache.verify", run)
-    broken = found[~found["ok"]]
+        files = data.fresh(inventory.verify, run)
+    broken = files[~files["ok"]]
     if len(broken):
         st.error(
-            f"{count(len(broken))} of {count(len(found))} files differ from their manifests. Remove the run and make it"
+            f"{count(len(broken))} of {count(len(files))} files differ from their manifests. Remove the run and make it"
             " again."
         )
         st.dataframe(broken, hide_index=True)
     else:
-        st.success(f"All {count(len(found))} files match their checksums.", icon=":material/verified:")
+        st.success(f"All {count(len(files))} files match their checksums.", icon=":material/verified:")
 
 
 def page() -> None:

@@ -2,13 +2,13 @@
 concepts does."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
+from core.questions import concepts, retrieval, similarity
+from core.questions import removal as removals
 from dashboard import data, state, words
-from dashboard.charts import base as charts
-from dashboard.charts import concepts as charts_concepts
+from dashboard.charts import similarity as charts_similarity
 from dashboard.parts import edits, explanations, listings, widgets
 from dashboard.words import count, percent
 
@@ -25,10 +25,10 @@ class Trio:
     wrong: int
 
 
-def trio(run: str, facts: Any) -> Trio:
+def trio(run: str, facts: data.RunFacts) -> Trio:
     """The chosen three; by default the first query that fails raw, its right candidate and the one that stands
     first."""
-    failing = data.ask("retrieval.query_list", run, "none", "none", "failing", "", 1)
+    failing = data.ask(retrieval.query_list, run, "none", "none", "failing", "", 1)
     query = state.within("query", "query", 0, facts.queries - 1, int(failing["row"].iloc[0]) if len(failing) else 0)
     pair = explanations.duel(run, query, "none")
     right = state.within("candidate", "candidate", 0, facts.candidates - 1, pair["candidate"])
@@ -43,7 +43,7 @@ def items(run: str, chosen: Trio, variant: str) -> None:
         listings.show(data.item(run, "queries", chosen.query))
         explanations.query_picker(run, chosen.query, variant)
     for column, name, row in zip(others, ("candidate", "rival"), (chosen.right, chosen.wrong), strict=True):
-        place = data.ask("retrieval.place", run, chosen.query, row, variant)
+        place = data.ask(retrieval.place, run, chosen.query, row, variant)
         title = (
             "Right candidate"
             if name == "candidate" and place.relevant
@@ -81,31 +81,37 @@ def space(variant: str) -> tuple[str, str]:
 
 def explain(run: str, chosen: Trio, variant: str) -> None:
     """The waterfall that adds up to the score, and the concepts in it."""
-    view, shown = space(variant)
+    view, under = space(variant)
     if view == "margin":
-        found, total = data.ask("similarity.margin", run, chosen.query, chosen.right, chosen.wrong, shown, 12), "margin"
+        explanation, total = (
+            data.ask(similarity.margin, run, chosen.query, chosen.right, chosen.wrong, under, 12),
+            "margin",
+        )
     else:
         candidate = chosen.right if view == "right" else chosen.wrong
-        found, total = data.ask("similarity.pair", run, chosen.query, candidate, shown, 12), "similarity"
-    st.subheader(explanations.told(found, view), anchor=False)
+        explanation = data.ask(similarity.pair, run, chosen.query, candidate, under, 12)
+    total = "margin" if view == "margin" else "similarity"
+    st.subheader(explanations.sentence(explanation, view), anchor=False)
     edits.effect(run, variant, query=chosen.query)
     left, right = st.columns([6, 5], gap="large")
     with left:
-        labels, values, table = explanations.parts_of(found)
-        chart = charts_concepts.parts(labels, values, total, 4 if abs(found.similarity) < 0.1 else 3)
-        title = f"{len(found.table)} concepts, {count(found.rest_count)} others, offset and SAE errors"
+        labels, values, table = explanations.parts_of(explanation)
+        chart = charts_similarity.parts(labels, values, total, 4 if abs(explanation.similarity) < 0.1 else 3)
+        title = f"{len(explanation.table)} concepts, {count(explanation.rest_count)} others, offset and SAE errors"
         widgets.figure(title, chart, f"parts-{view}", table, help=words.explain("contribution"))
-        explanations.reconciled(found, total)
+        explanations.reconciled(explanation, total)
     with right:
-        concept_beside(run, chosen, found, view, variant)
+        concept_beside(run, chosen, explanation, view, variant)
 
 
-def concept_beside(run: str, chosen: Trio, found: Any, view: str, variant: str) -> None:
+def concept_beside(run: str, chosen: Trio, explanation: similarity.Explanation, view: str, variant: str) -> None:
     """The concepts of the explanation; the chosen one with what it fires on, and buttons to live without it."""
-    if found.table.empty:
+    if explanation.table.empty:
         return
-    concept = explanations.contribution_table(found, view, variant, f"{run}-{chosen}-{view}-{found.variant}")
-    st.markdown(f"**{explanations.concept_of(run, found, concept)}**", help=words.LABEL_HELP)
+    concept = explanations.contribution_table(
+        explanation, view, variant, f"{run}-{chosen}-{view}-{explanation.variant}"
+    )
+    st.markdown(f"**{explanations.concept_of(run, explanation, concept)}**", help=words.LABEL_HELP)
     edits.edit_buttons(
         concept, variant, query=chosen.query, candidate=chosen.right, rival=chosen.wrong, concept=concept
     )
@@ -120,12 +126,12 @@ def population(run: str) -> None:
         "Which concepts carry similarity overall?", "Attribution over all matching pairs of the test split (Eq 6)."
     )
     table, total = (
-        data.ask("concepts.top", run, "attribution", 20),
-        float(data.ask("concepts.table", run)["attribution"].sum()),
+        data.ask(concepts.top, run, "attribution", 20),
+        float(data.ask(concepts.table, run)["attribution"].sum()),
     )
     title = f"The first {len(table)} concepts hold {percent(table['attribution'].sum() / total)} of all attribution"
     widgets.figure(
-        title, charts_concepts.attribution(table, total), "attribution", table, help=words.explain("attribution")
+        title, charts_similarity.attribution(table, total), "attribution", table, help=words.explain("attribution")
     )
     st.caption("Blue: text concepts, orange: image concepts, green: both. Open one:")
     with st.container(horizontal=True, gap="small"):
@@ -143,7 +149,7 @@ def removal(run: str) -> None:
     then = state.pick(
         st.segmented_control, "then", "Afterwards", list(THEN), format_func=THEN.get, help=words.THEN_HELP
     )
-    table = data.ask("removal.removal_curve", run, then)
+    table = data.ask(removals.removal_curve, run, then)
     shares, more = (
         sorted(table["share"].unique().tolist()),
         {"help": words.explain("share"), "format_func": lambda s: f"{100 * s:g}%"},
@@ -152,7 +158,9 @@ def removal(run: str) -> None:
     explanations.removal_figures(table, share)
     title, note = explanations.removal_title(table, share), explanations.removal_note(table, share)
     help = words.explain("recall@1", table.attrs["queries"], "queries")
-    widgets.figure(title, charts.removal_curve(table, chosen=share), f"removal-{then}", table, note, help=help)
+    widgets.figure(
+        title, charts_similarity.removal_curve(table, chosen=share), f"removal-{then}", table, note, help=help
+    )
     steps = ([f"remove-top(share={share:g})"] if share else []) + ([then] if then != "none" else [])
     expression = data.canonical("+".join(steps) or "none")
     if st.button("Use as variant", icon=":material/check:", key="use-removal", help=f"`{expression}` on all pages"):
@@ -177,9 +185,9 @@ def page() -> None:
         with right:
             removal(run)
         listings.fidelity_line(run)
-    asked = f'similarity.margin(run, {chosen.query}, {chosen.right}, {chosen.wrong}, "{selection.variant}")'
+    expression = f'similarity.margin(run, {chosen.query}, {chosen.right}, {chosen.wrong}, "{selection.variant}")'
     widgets.reproduce(
-        f"retrieval-lens concepts {facts.name} --sort attribution", widgets.python("similarity", facts.name, asked)
+        f"retrieval-lens concepts {facts.name} --sort attribution", widgets.python("similarity", facts.name, expression)
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from math import isnan
 from typing import Any
 
-from dashboard.words import TASKS, WORDS, count, percent
+from dashboard.words.numbers import count, percent
+from dashboard.words.pages import TASKS
+from dashboard.words.terms import WORDS
 
 FIDELITY_HELP = (
-    "Explained variance of the pooled embeddings, averaged over dimensions; what is retrieved with the reconstructions"
+    "Explained variance of the embeddings, pooled over dimensions, and what is retrieved with the reconstructions"
     " z D + u."
 )
 INTERVALS = "In brackets: 95% intervals, bootstrap over queries unless the definition says otherwise."
@@ -166,8 +169,27 @@ CELLS: dict[str, dict[str, str]] = {
 SHARES = ("share", "draw_", "own_above", "overlap", "concepts_share", "energy_held", "explained", "agreement")
 """Columns that start with one of these hold ratios."""
 DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss")
-OUTCOMES = {"agrees": "agrees", "yes": "agrees", "disagrees": "differs", "no": "differs"}
-"""Outcome -> kind of badge."""
+OUTCOMES = {
+    "agrees": "agrees",
+    "yes": "agrees",
+    "disagrees": "differs",
+    "no": "differs",
+    "depends": "depends",
+    "cannot be said": "unsaid",
+}
+"""Outcome -> kind of badge; the others are grey."""
+CLAIM_METRICS = {"share": "share of concepts", "overlap": "difference of overlaps"}
+"""What a claim's number is, where it is no difference of recalls."""
+METRIC_HELP = (
+    "The recall that claims 3 and 4 are judged by. Claims 1 and 2 are about concepts and judged by the same numbers"
+    " whatever is chosen."
+)
+CLAIM_HELP = (
+    "The verdict of one exhibit of the study on these runs; the same on the Overview, in the Lesson, on the Exhibits"
+    " page and from `retrieval-lens claims`."
+)
+NO_CLAIM = "The study makes this claim of multimodal LLMs only; {runs} can only stand beside it."
+BESIDE_CLAIM = "Beside the claim"
 COMPUTING = "Computing “{title}” on {runs}. The first time it takes seconds to minutes; the answer is kept."
 ABOUT = {
     "claim": (
@@ -201,6 +223,24 @@ RUNS_HELP = (
 )
 PRINTED_HELP = "As printed: recall in per cent. Notes say how a number was read and what it contradicts."
 NOT_THESE = "For other models and data than these runs: compare directions, not values."
+
+
+def claim_number(metric: str, value: float, short: bool = False) -> str:
+    """The number of a claim: a share of concepts in per cent, a difference in points; `short`: without the unit."""
+    if metric == "share":
+        return percent(value).removesuffix("%" if short else "")
+    return points(value) if short else f"{points(value)} points"
+
+
+def choice(name: str) -> str:
+    """An option of an exhibit, inside a sentence."""
+    return (OPTIONS.get(name) or label(name)).lower()
+
+
+def emphasised(text: str) -> str:
+    """HTML with the intervals in brackets set back and a minus before negative numbers; `text` is escaped already."""
+    signed = re.sub(r"(?<=[\s(])-(?=\d)", "−", text)
+    return re.sub(r"\(([^()]* to [^()]*)\)", r'<span class="lens-aside">(\1)</span>', signed)
 
 
 def label(column: str) -> str:

@@ -7,6 +7,11 @@ import pandas as pd
 import pytest
 
 from dashboard.charts import base as charts
+from dashboard.charts import concepts as charts_concepts
+from dashboard.charts import item_map as charts_item_map
+from dashboard.charts import modality as charts_modality
+from dashboard.charts import retrieval as charts_retrieval
+from dashboard.charts import similarity as charts_similarity
 
 
 def histogram(counts: list[int]) -> pd.DataFrame:
@@ -17,7 +22,7 @@ def histogram(counts: list[int]) -> pd.DataFrame:
 
 
 def test_modality_histogram_shows_shares_in_the_colours_of_the_modalities() -> None:
-    bars = charts.modality_histogram(histogram([1, *[0] * 17, 1, 2]), weighted=False).data[0]
+    bars = charts_modality.modality_histogram(histogram([1, *[0] * 17, 1, 2]), weighted=False).data[0]
     assert list(bars.y) == pytest.approx([0.25, *[0] * 17, 0.25, 0.5])
     assert bars.marker.color[0] == charts.IMAGE
     assert bars.marker.color[10] == charts.BOTH
@@ -25,11 +30,11 @@ def test_modality_histogram_shows_shares_in_the_colours_of_the_modalities() -> N
 
 
 def test_modality_histogram_of_nothing_is_flat() -> None:
-    assert max(charts.modality_histogram(histogram([0] * 20), weighted=True).data[0].y) == 0
+    assert max(charts_modality.modality_histogram(histogram([0] * 20), weighted=True).data[0].y) == 0
 
 
 def test_waterfall_ends_at_the_sum() -> None:
-    bars = charts.waterfall(["a", "b", "rest"], [0.5, -0.2, 0.1], "similarity").data[0]
+    bars = charts_similarity.waterfall(["a", "b", "rest"], [0.5, -0.2, 0.1], "similarity").data[0]
     assert bars.measure[-1] == "total"
     assert bars.text[-1] == "0.400"
     assert bars.text[1] == "-0.200"
@@ -45,7 +50,7 @@ def test_before_after_bars_are_the_table_with_its_intervals() -> None:
         "after_low": 0.45,
         "after_high": 0.52,
     }
-    before, after = charts.before_after(pd.DataFrame([row]), {"recall@1": "Recall@1"}).data
+    before, after = charts_retrieval.before_after(pd.DataFrame([row]), {"recall@1": "Recall@1"}).data
     assert (before.y[0], after.y[0]) == (0.1, 0.5)
     assert after.error_y.array[0] == pytest.approx(0.02)
     assert after.error_y.arrayminus[0] == pytest.approx(0.05)
@@ -55,7 +60,7 @@ def test_removal_curve_has_the_range_of_the_random_control() -> None:
     rows = [(0.0, "top attribution", 0, 0.1), (0.01, "top attribution", 0, 0.3)]
     rows += [(0.01, "random concepts", s, v) for s, v in enumerate((0.08, 0.1, 0.12))]
     table = pd.DataFrame(rows, columns=["share", "kind", "seed", "recall@1"])
-    band, mean, top = charts.removal_curve(table).data
+    band, mean, top = charts_similarity.removal_curve(table).data
     assert sorted(band.y) == [0.08, 0.12]
     assert mean.y[0] == pytest.approx(0.1)
     assert list(top.y) == [0.1, 0.3]
@@ -70,7 +75,7 @@ def test_energy_scatter_leaves_out_what_never_fires() -> None:
             "modality_score": [1.0, 0.05, np.nan],
         }
     )
-    figure = charts.energy_by_modality(table)
+    figure = charts_modality.energy_by_modality(table)
     assert sum(len(trace.x) for trace in figure.data) == 2
 
 
@@ -85,32 +90,32 @@ def test_map_colours_modalities_as_everywhere_and_marks_points() -> None:
             "modality": ["image", "text"],
         }
     )
-    figure = charts.item_map(points, "modality")
+    figure = charts_item_map.item_map(points, "modality")
     colours = {trace.name: trace.marker.color for trace in figure.data}
     assert colours == {"image": charts.IMAGE, "text": charts.TEXT}
     assert [list(t.customdata[0]) for t in figure.data if t.name == "text"] == [["candidates", "4"]]
-    assert len(charts.mark(figure, points.iloc[:1]).data) == 3
+    assert len(charts_item_map.mark(figure, points.iloc[:1]).data) == 3
 
 
 def test_map_shows_rare_kinds_together_in_grey() -> None:
     kinds = [f"kind{i}" for i in range(15) for _ in range(20 - i)]
     points = pd.DataFrame({"x": 0.0, "y": 0.0, "part": "queries", "row": range(len(kinds)), "text": "", "group": kinds})
-    traces = {trace.name: trace for trace in charts.item_map(points, "group").data}
-    assert len(traces) == charts.MAP_COLOURS + 1
+    traces = {trace.name: trace for trace in charts_item_map.item_map(points, "group").data}
+    assert len(traces) == charts_item_map.MAP_COLOURS + 1
     assert traces["other"].marker.color == charts.CONTROL
     assert sum(len(t.x) for t in traces.values()) == len(kinds)
     assert len({t.marker.color for t in traces.values()}) == len(traces)
 
 
 def test_activations_of_a_dead_concept_are_empty() -> None:
-    assert len(charts.activations(pd.DataFrame(columns=["left", "right", "modality", "count"])).data) == 0
+    assert len(charts_concepts.activations(pd.DataFrame(columns=["left", "right", "modality", "count"])).data) == 0
 
 
 def test_no_figure_needs_a_graphics_card() -> None:
     points = pd.DataFrame({"x": [0.0], "y": [0.0], "part": ["queries"], "row": [0], "text": [""], "modality": ["text"]})
-    assert all(trace.type == "scatter" for trace in charts.item_map(points, "modality").data)
+    assert all(trace.type == "scatter" for trace in charts_item_map.item_map(points, "modality").data)
 
 
 def test_backgrounds_let_the_theme_through() -> None:
-    figure = charts.modality_histogram(histogram([1, 2]), weighted=False)
+    figure = charts_modality.modality_histogram(histogram([1, 2]), weighted=False)
     assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"

@@ -25,7 +25,8 @@ from core.records import EmbeddingView
 from core.sae import SaeEncoder, check_source, obtain
 from core.sae.files import CONFIG, WEIGHTS
 from core.sae.hub import Release, ask_once, fetch, parse_release, sae_files
-from core.sae.sources import locate, source_width
+from core.sae.located import Listed, SaeFolder
+from core.sae.sources import locate
 from core.store import Folder, Store
 
 client: Any = importlib.import_module(errors.HfHubHTTPError.__mro__[1].__module__.partition(".")[0])
@@ -175,7 +176,7 @@ def test_without_a_network_the_hub_is_asked_once(monkeypatch: pytest.MonkeyPatch
     for name in ("hf_hub_download", "list_repo_files"):
         monkeypatch.setattr(huggingface_hub, name, _raise(lambda: AssertionError("it would try again and again")))
     with pytest.raises(SaeError, match="the hub cannot be reached and the SAE is not in its cache"):
-        source_width(locate(address, "tiny"))
+        locate(address, "tiny").width()
     assert len(asked) == 1
 
 
@@ -261,7 +262,7 @@ def test_each_failure_of_a_release_is_one_line(
 ) -> None:
     monkeypatch.setattr("sae_lens.loading.pretrained_sae_loaders.load_sae_config_from_huggingface", _raise(error))
     with pytest.raises(SaeError, match=words.replace(OWNER, "jbloom/GPT2-Small-SAEs-Reformatted")) as caught:
-        source_width(Release(LISTED, LISTED_ID))
+        Listed(f"sae-lens:{LISTED}/{LISTED_ID}", Release(LISTED, LISTED_ID)).width()
     assert "\n" not in str(caught.value)
 
 
@@ -319,8 +320,8 @@ def test_shipped_saes_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     shutil.copytree(tmp_path / "sae-m", tmp_path / "sae-m-broken")
     (tmp_path / "sae-m-broken" / CONFIG).unlink()
     assert list(shipped_saes("m")) == ["m", "m-seed1", "m-tokens"]
-    assert locate("shipped:m-tokens", "m") == tmp_path / "sae-m-tokens"
-    assert locate("shipped", "m") == locate("shipped:m", "m") == tmp_path / "sae-m"
+    assert locate("shipped:m-tokens", "m") == SaeFolder("shipped:m-tokens", tmp_path / "sae-m-tokens")
+    assert {locate(source, "m").path for source in ("shipped", "shipped:m")} == {tmp_path / "sae-m"}
     with pytest.raises(SaeError, match=r"got 'm-token'; allowed: 'm-tokens' \(nearest\), 'm', 'm-seed1'"):
         locate("shipped:m-token", "m")
     with pytest.raises(SaeError, match="no SAE is shipped for unknown"):
@@ -333,4 +334,4 @@ def test_the_demo_models_ship_theirs() -> None:
     for name, size in (("demo-mllm", 256), ("demo-clip", 128)):
         found = shipped_saes(name)
         assert next(iter(found)) == name
-        assert {source_width(path) for path in found.values()} == {size}
+        assert {locate(str(path), name).width() for path in found.values()} == {size}

@@ -18,6 +18,7 @@ from core.sae import SaeEncoder, concept_values
 from core.sae.architectures import TrainingPlan, check_config, load_folder, matryoshka_levels
 from core.sae.files import CONFIG, WEIGHTS, read_config, read_weight, unit_dictionary
 from core.sae.load import load_into
+from core.sae.sources import locate
 from core.sae.stream import Order, Stream, pooled_rows
 from core.sae.train import train
 from core.store import Draft, Folder, Store
@@ -54,7 +55,9 @@ def random_sae(architecture: str, **conventions: Any) -> Any:
 
 
 def stage(store: Store, found: Path, spec: SaeSpec) -> Folder:
-    return store.build("sae", "x", {"from": str(found)}, (), lambda draft: load_into(found, spec, draft))
+    return store.build(
+        "sae", "x", {"from": str(found)}, (), lambda draft: load_into(locate(str(found), "m"), spec, draft)
+    )
 
 
 CONVENTIONS: tuple[dict[str, Any], ...] = (
@@ -231,5 +234,5 @@ def test_the_facts_of_a_threshold_sae_claim_no_k(tmp_path: Path) -> None:
 def test_a_draft_holds_the_present_format_only(tmp_path: Path) -> None:
     random_sae("gated").save_model(tmp_path / "given")
     (tmp_path / "draft").mkdir()
-    load_into(tmp_path / "given", SaeSpec(), Draft(tmp_path / "draft", {}))
+    load_into(locate(str(tmp_path / "given"), "m"), SaeSpec(), Draft(tmp_path / "draft", {}))
     assert {path.name for path in (tmp_path / "draft").iterdir()} == {CONFIG, WEIGHTS, "dictionary.npy"}

@@ -179,6 +179,7 @@ def _terms(state: SideState, dictionary: np.ndarray, centred: bool) -> _Terms:
     scale = 1 / np.linalg.norm(h) if side.normalises else 1.0
     concepts, codes = state.concepts, scale * edited
     if centred:
+        assert side.code_mean is not None  # the callers refuse `centred` without it
         concepts, codes = np.arange(len(dictionary)), _centred(state.concepts, codes, side.code_mean)
     g = _linear(_weighted_rows(dictionary, concepts, codes), side)
     error = _linear(scale * error, side)

@@ -158,9 +158,14 @@ def summarise_failures(
         deciding.append(csr_array(np.where((terms < 0) & (terms <= part.margin[:, None]), terms, 0.0)))
         term_sum += terms.sum(axis=0)
     all_worst, decides = np.concatenate(worst), csr_array(vstack(deciding, format="csr"))
+    margin, concept_sum, offset, query_error, candidate_error = np.hstack(rest)
     return FailureSummary(
         failures,
-        *np.hstack(rest),
+        margin,
+        concept_sum,
+        offset,
+        query_error,
+        candidate_error,
         all_worst,
         np.concatenate(worst_term),
         decides,
@@ -204,8 +209,9 @@ def _centred(query: SideRows, candidate: SideRows, centred: bool | None) -> bool
 
 def _parts(side: SideRows, rows: np.ndarray, dictionary: np.ndarray, centred: bool) -> _Parts:
     t, z = side.transform, csr_array(side.codes[rows])
-    u = 0.0 if side.offset is None else np.asarray(side.offset, dtype=np.float64)
-    u = u[rows] if np.ndim(u) == 2 and len(u) > 1 else u
+    u = np.zeros(1) if side.offset is None else np.asarray(side.offset, dtype=np.float64)
+    if u.ndim == 2 and len(u) > 1:  # an offset of each item's own; else one for all
+        u = u[rows]
     h = np.asarray(side.rows[rows], dtype=np.float64)
     error = h - z @ dictionary - u
     edited = edited_codes(z, t.edits)

@@ -149,7 +149,7 @@ def fit_correction(
             allowed="at least 1 each",
         )
     options = dict(spec.options)
-    notes = (f"{spec.name}: bank of {len(bank)} {_SOURCES[source]}",)
+    notes: tuple[str, ...] = (f"{spec.name}: bank of {len(bank)} {_SOURCES[source]}",)
     every = np.ones(len(candidates), dtype=bool)
     if spec.name == "csls":
         k = int(options["k"])

@@ -108,7 +108,7 @@ def evaluate(ranked: Ranked, *, resamples: int = RESAMPLES, seed: int = 0) -> Ev
     n = len(table)
     means = table.mean(axis=0) if n else np.full(len(METRICS), np.nan)
     low, high = bootstrap_means(table, resamples, seed, ranked.clusters)
-    values = dict(zip(METRICS, map(float, means), strict=True))
+    values: dict[str, float] = dict(zip(METRICS, map(float, means), strict=True))
     return Evaluation(
         queries=n,
         queries_without_relevant=int(np.sum(ranked.first == 0)),

@@ -201,7 +201,7 @@ def d_prime(matching: Float[np.ndarray, " p"], mean: float, variance: float) -> 
 
 
 def _mean(x: np.ndarray) -> Float[np.ndarray, " d"]:
-    return np.sum(x, axis=0, dtype=np.float64) / (len(x) or np.nan)
+    return np.asarray(np.sum(x, axis=0, dtype=np.float64) / (len(x) or np.nan))
 
 
 def _variance(values: np.ndarray) -> float:
@@ -235,5 +235,5 @@ def _distinct_pairs(n: int, most: int, seed: int) -> np.ndarray:
 def _negatives(n: int, m: int, pairs: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Pairs (query, candidate) outside `pairs`: all, or what is left of a random sample of `most`."""
     flat = np.arange(n * m) if n * m <= most else np.random.default_rng(seed).integers(n * m, size=most)
-    kept = flat[~np.isin(flat, pairs[:, 0] * m + pairs[:, 1])]
-    return np.column_stack([kept // m, kept % m])
+    others = flat[~np.isin(flat, pairs[:, 0] * m + pairs[:, 1])]
+    return np.column_stack([others // m, others % m])

@@ -105,9 +105,9 @@ class VariantSpec:
         old = next(
             (step for step in self.steps if step.name == "remove"), make_step("remove", concepts=((concept, 0.0),))
         )
-        kept = set(self.removed) ^ {concept}
+        toggled = set(self.removed) ^ {concept}
         rest = tuple(step for step in self.steps if step.name != "remove")
-        return VariantSpec((replace(old, concepts=tuple((k, 0.0) for k in kept)), *rest))
+        return VariantSpec((replace(old, concepts=tuple((k, 0.0) for k in toggled)), *rest))
 
 
 def parse_variant(text: str) -> VariantSpec:
@@ -178,5 +178,5 @@ def _merged(steps: list[Step]) -> list[Step]:
         raise VariantError(
             "a concept has two factors", got="+".join(map(str, steps)), allowed="each concept once in set(...)"
         )
-    kept = tuple(sorted({edit for edit in concepts if (steps[0].name, edit[1]) != ("set", 1.0)}))
-    return [replace(steps[0], concepts=kept)] if kept else []
+    edits = tuple(sorted({edit for edit in concepts if (steps[0].name, edit[1]) != ("set", 1.0)}))
+    return [replace(steps[0], concepts=edits)] if edits else []

@@ -1,6 +1,6 @@
 """Variants: a spec and data in, a fitted chain of transforms out, one contract for all. The one currency of comparison.
 
-1. `parse_variant("remove-top(share=0.01)+realign(beta=0.5)")` -> VariantSpec (spec.py says how the text works).
+1. `parse_variant("remove-top(share=0.01)+realign(beta=0.5)")` -> VariantSpec (expression.py says how the text works).
 2. `fit_variant(spec, data)` -> FittedVariant: one SideTransform per side. Edits and removal come first and are the same
    for both sides; every affine step is fitted on the rows as they arrive at it: after edits, removal, L2 norm and the
    affine steps before it.
@@ -11,7 +11,7 @@ in `data.memo`. Knows nothing of runs, files or screens; `steps.py` holds what e
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from core.analysis.variants.removal import join_bases
 from core.analysis.variants.removal_fits import Removal
 from core.analysis.variants.statistics import SideMoments, mean_codes, side_moments
 from core.analysis.variants.transform import SideTransform, compose, transform
+from core.analysis.variants.whiten import AffineRecord
 from core.errors import VariantError
 
 Side = Literal["query", "candidate"]
@@ -58,7 +59,12 @@ def fit_variant(spec: VariantSpec | str, data: FitData) -> FittedVariant:
     query, candidate = start, start
     steps = spec.of_stage("affine")
     for i, step in enumerate(steps):
-        query, candidate = _fit_affine(step, VariantSpec(_before(spec) + steps[:i]), data, query, candidate)
+        # Fitted on the rows as they arrive: after edits, removal and the affine steps so far.
+        before, options = VariantSpec(_before(spec) + steps[:i]), dict(step.options)
+        of_query, of_candidate = side_moments(str(options["statistics"]), before, data, query, candidate)
+        # Each side is given the other's moments too: some steps compare the two (close-gap, remove-mean-direction).
+        query = _extended(query, step.kind.fit_affine(SideMoments(of_query, of_candidate), options))
+        candidate = _extended(candidate, step.kind.fit_affine(SideMoments(of_candidate, of_query), options))
     query, candidate = _with_code_means(spec, data, query, candidate)
     notes = removal.notes + _notes(steps, query, candidate)
     return FittedVariant(spec, query, candidate, removal.concepts, notes)
@@ -77,7 +83,7 @@ def gain_split(beta: float = 0.1, eps: float = 1e-5, statistics: str = "per-side
 
     none -> center (centring) -> scale-dims (scaling) -> zca (rotation: correlations) -> realign (shrinkage).
     """
-    both = {"eps": eps, "statistics": statistics}
+    both: dict[str, Any] = {"eps": eps, "statistics": statistics}
     chain = (
         make_step("center", statistics=statistics), make_step("scale-dims", **both), make_step("zca", **both),
         make_step("realign", beta=beta, **both),
@@ -102,7 +108,7 @@ def _before(spec: VariantSpec) -> tuple[Step, ...]:
 
 def _fit_removal(spec: VariantSpec, data: FitData) -> Removal:
     fitted = [
-        step.kind.removal(data, spec.edits, tuple(k for k, _ in step.concepts), dict(step.options))
+        step.kind.fit_removal(data, spec.edits, tuple(k for k, _ in step.concepts), dict(step.options))
         for step in spec.of_stage("removal")
     ]
     if not fitted:
@@ -113,18 +119,8 @@ def _fit_removal(spec: VariantSpec, data: FitData) -> Removal:
     return Removal(basis, concepts, (f"removed {len(basis)} of {basis.shape[1]} dimensions", *notes))
 
 
-def _fit_affine(
-    step: Step, before: VariantSpec, data: FitData, query: SideTransform, candidate: SideTransform
-) -> tuple[SideTransform, SideTransform]:
-    options = dict(step.options)
-    of_query, of_candidate = side_moments(str(options["statistics"]), before, data, query, candidate)
-    return (
-        _extended(query, step.kind.affine(SideMoments(of_query, of_candidate), options)),
-        _extended(candidate, step.kind.affine(SideMoments(of_candidate, of_query), options)),
-    )
-
-
-def _extended(side: SideTransform, record) -> SideTransform:
+def _extended(side: SideTransform, record: AffineRecord) -> SideTransform:
+    """The side with one more affine step, all of them composed into one map."""
     records = (*side.records, record)
     mean, matrix = compose(records)
     return replace(side, mean=mean, matrix=matrix, n_samples=record.n_samples, records=records)

@@ -122,8 +122,8 @@ def support_sample(data: FitData, size: int, seed: int = 0) -> FitData:
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:size])
     pairs = data.support_pairs
     if pairs is not None:
-        kept = pairs[np.isin(pairs[:, 0], chosen)]
-        pairs = np.column_stack([np.searchsorted(chosen, kept[:, 0]), kept[:, 1]])
+        drawn = pairs[np.isin(pairs[:, 0], chosen)]
+        pairs = np.column_stack([np.searchsorted(chosen, drawn[:, 0]), drawn[:, 1]])
     part = None if codes is None else codes[chosen]
     return replace(
         data, support_queries=rows[chosen], support_query_codes=part, support_pairs=pairs, memo=_shared_fits()

@@ -50,11 +50,11 @@ class Option:
 
 def find_option(owner: str, options: Sequence[Option], name: str) -> Option:
     """The option of `owner` called `name`, or a VariantError naming the nearest."""
-    found = [option for option in options if option.name == name]
-    if not found:
+    matches = [option for option in options if option.name == name]
+    if not matches:
         allowed = nearest(name, [option.name for option in options]) or "no options"
         raise VariantError(f"unknown option of {owner}", got=repr(name), allowed=allowed)
-    return found[0]
+    return matches[0]
 
 
 def read_options(owner: str, options: Sequence[Option], given: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:

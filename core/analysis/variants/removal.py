@@ -25,8 +25,8 @@ def removal_basis(
     _, singular, basis = np.linalg.svd(np.asarray(rows, dtype=np.float64), full_matrices=False)
     full = int(np.sum(singular > singular[0] * max(rows.shape) * np.finfo(np.float64).eps))
     if rank is None:
-        held = np.cumsum(singular**2)
-        rank = int(np.searchsorted(held, energy_share * held[-1] * (1 - 1e-12))) + 1
+        energy = np.cumsum(singular**2)
+        rank = int(np.searchsorted(energy, energy_share * energy[-1] * (1 - 1e-12))) + 1
     return basis[: min(rank, full)]
 
 

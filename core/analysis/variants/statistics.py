@@ -75,6 +75,7 @@ def mean_codes(
 def _code_sum(which: RowSet, data: FitData, side: SideTransform) -> tuple[int, Float[np.ndarray, " c"]]:
     """(n, sum over rows of z' / ||h''||); rows that edits and removal leave without length add nothing."""
     x, codes = data.rows(which)
+    assert codes is not None  # asked for only where both sides have codes
     total = np.zeros(codes.shape[1])
     for block in row_blocks(*x.shape):
         norms = np.linalg.norm(prepare(x[block], side, codes[block], data.dictionary), axis=1)

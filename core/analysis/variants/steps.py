@@ -7,7 +7,7 @@ return frozen records. Knows nothing of the text form nor of how steps are chain
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from core.analysis.variants import projections, removal_fits, whiten
 from core.analysis.variants.fitdata import FitData
@@ -27,7 +27,7 @@ from core.analysis.variants.options import (
 )
 from core.analysis.variants.removal_fits import Edits, Removal
 from core.analysis.variants.statistics import SideMoments
-from core.analysis.variants.whiten import AffineRecord
+from core.analysis.variants.whiten import AffineRecord, AutoMethod
 
 Stage = Literal["edit", "removal", "affine"]
 AffineFit = Callable[[SideMoments, Mapping[str, Value]], AffineRecord]
@@ -43,12 +43,26 @@ class StepKind:
     about: str
     options: tuple[Option, ...] = ()
     affine: AffineFit | None = None
+    """Of every step of stage "affine", and of no other."""
     removal: RemovalFit | None = None
+    """Of every step of stage "removal", and of no other."""
     concepts: Literal["none", "ids", "factors"] = "none"
     """Whether its arguments are concept ids, `12,55`, or ids with factors, `12=0,40=2`."""
     needs_dictionary: bool = False
     centres: bool = False
     """Whether it subtracts the mean of its statistics, so that contributions are told from centred codes."""
+
+    def fit_affine(self, moments: SideMoments, options: Mapping[str, Value]) -> AffineRecord:
+        """Fit an affine step on the moments of its own and of the other side."""
+        assert self.affine is not None, f"{self.name} is no affine step"
+        return self.affine(moments, options)
+
+    def fit_removal(
+        self, data: FitData, edits: Edits, concepts: tuple[int, ...], options: Mapping[str, Value]
+    ) -> Removal:
+        """Find the subspace that a removal projects out of the edited rows."""
+        assert self.removal is not None, f"{self.name} is no removal"
+        return self.removal(data, edits, concepts, options)
 
     def option(self, name: str) -> Option:
         """The option called `name`, or a VariantError naming the nearest."""
@@ -134,7 +148,7 @@ _KINDS = (
         "affine",
         "centre and divide each dimension by its standard deviation",
         (EPS, ANY_SIDE),
-        lambda m, o: whiten.fit_scale(m.own, o["eps"]),
+        lambda m, o: whiten.fit_scale(m.own, float(o["eps"])),
         centres=True,
     ),
     StepKind(
@@ -146,18 +160,23 @@ _KINDS = (
             Option("components", "all", choices=("all",), low=1, integer=True),
             statistics_option("shared", "candidates"),
         ),
-        lambda m, o: whiten.fit_pca(m.own, o["eps"], _components(o)),
+        lambda m, o: whiten.fit_pca(m.own, float(o["eps"]), _components(o)),
         centres=True,
     ),
     StepKind(
-        "zca", "affine", "ZCA whitening", (EPS, ANY_SIDE), lambda m, o: whiten.fit_zca(m.own, o["eps"]), centres=True
+        "zca",
+        "affine",
+        "ZCA whitening",
+        (EPS, ANY_SIDE),
+        lambda m, o: whiten.fit_zca(m.own, float(o["eps"])),
+        centres=True,
     ),
     StepKind(
         "realign",
         "affine",
         "shrinkage ZCA whitening (Eqs 11-12)",
         (BETA, EPS, ANY_SIDE),
-        lambda m, o: whiten.fit_realign(m.own, o["beta"], o["eps"]),
+        lambda m, o: whiten.fit_realign(m.own, float(o["beta"]), float(o["eps"])),
         centres=True,
     ),
     StepKind(
@@ -165,7 +184,7 @@ _KINDS = (
         "affine",
         "ReAlign with the shrinkage chosen from the data",
         (Option("method", "ledoit-wolf", choices=("ledoit-wolf", "oas")), EPS, ANY_SIDE),
-        lambda m, o: whiten.fit_auto(m.own, o["method"], o["eps"]),
+        lambda m, o: whiten.fit_auto(m.own, cast(AutoMethod, o["method"]), float(o["eps"])),
         centres=True,
     ),
 )

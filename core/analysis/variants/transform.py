@@ -77,10 +77,23 @@ def prepare(
     codes: Codes | None = None,
     dictionary: Float[np.ndarray, "c d"] | None = None,
 ) -> Float[np.ndarray, "n d"]:
-    """Steps 1 and 2 in float64: edits and removal, no normalisation."""
+    """Steps 1 and 2 in float64: edits and removal, no normalisation.
+
+    Raises:
+        UserError: edits without codes or dictionary. ShapeMismatch: codes of other rows or of another dictionary.
+    """
     h = np.asarray(x, dtype=np.float64)
     if side.edits:
-        h = h + _edit_delta(h, side, codes, dictionary)
+        if codes is None or dictionary is None:
+            todo = "give both, or choose a run with an SAE"
+            raise UserError("this variant edits concepts", got="no codes or no dictionary", todo=todo)
+        if codes.shape != (len(h), len(dictionary)):
+            allowed = f"({len(h)}, {len(dictionary)})"
+            raise ShapeMismatch("codes do not fit", got=f"codes {codes.shape}", allowed=allowed)
+        concepts = [concept for concept, _ in side.edits]
+        shifts = np.array([factor - 1.0 for _, factor in side.edits])
+        # Only the edited columns are made dense, and only their rows of the dictionary are read.
+        h = h + (codes[:, concepts].toarray() * shifts) @ np.asarray(dictionary[concepts], dtype=np.float64)
     if side.removed_basis is not None:
         h = project_out(h, side.removed_basis)
     return h
@@ -126,23 +139,10 @@ def compose(records: tuple[AffineRecord, ...]) -> tuple[np.ndarray | None, np.nd
 
 
 def _pulled_back(record: AffineRecord, matrix: np.ndarray) -> np.ndarray:
+    """m2 W1^+: the mean of a later step in the space before `matrix`, by least squares."""
     before = np.linalg.lstsq(matrix.T, record.mean, rcond=None)[0]
     if not np.allclose(before @ matrix, record.mean, rtol=0, atol=1e-8 * max(1.0, float(np.abs(record.mean).max()))):
         raise VariantError(
             "these steps are no single affine map", got=record.kind, todo="put the step that drops dimensions last"
         )
     return before
-
-
-def _edit_delta(h: np.ndarray, side: SideTransform, codes: Codes | None, dictionary: np.ndarray | None) -> np.ndarray:
-    if codes is None or dictionary is None:
-        raise UserError(
-            "this variant edits concepts",
-            got="no codes or no dictionary",
-            todo="give both, or choose a run with an SAE",
-        )
-    if codes.shape[0] != len(h) or codes.shape[1] != len(dictionary):
-        raise ShapeMismatch("codes do not fit", got=f"codes {codes.shape}", allowed=f"({len(h)}, {len(dictionary)})")
-    concepts = [concept for concept, _ in side.edits]
-    shifts = np.array([factor - 1.0 for _, factor in side.edits])
-    return (codes[:, concepts].toarray() * shifts) @ np.asarray(dictionary[concepts], dtype=np.float64)

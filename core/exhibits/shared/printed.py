@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.exhibits.shared.records import Outcome, Verdict
 from core.exhibits.shared.rows import TUNED, kind
@@ -115,7 +115,7 @@ def beside(title: str, runs: Sequence[Run], measured: pd.DataFrame) -> pd.DataFr
     return pd.DataFrame(rows, columns=list(BESIDE))
 
 
-def _beside(run: Run, row, live: pd.Series) -> tuple[object, ...]:  # type: ignore[no-untyped-def]
+def _beside(run: Run, row: Any, live: pd.Series) -> tuple[object, ...]:
     value, low, high = (float(live[name]) for name in ("value", "low", "high"))
     inside = None if isnan(low) else bool(low <= row.value <= high)
     note = row.note if isinstance(row.note, str) else ""

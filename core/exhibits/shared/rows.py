@@ -102,7 +102,7 @@ def need_sae_and_pairs(run: Run) -> None:
 def need_modalities(run: Run) -> None:
     """NotAvailable without an SAE, or where no item is a pure image or none a pure text: Eq 4 has nothing to divide."""
     run.need_sae()
-    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}  # type: ignore[arg-type]
+    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}
     if missing := {"text", "image"} - held:
         raise NotAvailable(
             f"run {run.name!r} has no item that is a pure {' or '.join(sorted(missing))}, so no concept has a modality"

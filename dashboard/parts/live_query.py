@@ -1,24 +1,29 @@
 """The live query of the Playground: picked among the run's items, typed, dropped, or a mixture; every form is a link.
 
-Choices: `start` ("queries:12", "candidates:3" or "none"; the query of all pages where it is not chosen), `typed` (its
-text where that is not the start's own) and `picture` (as in `data.Asked`, or "none"). An uploaded picture stays in this
-process: a link to it works here only.
+Choices: `start` ("queries:12", "candidates:3" or "none"; default: the query of all pages), `typed` (its text where it
+differs from the start's) and `picture` (as in `data.LiveQuery`, or "none"). An uploaded picture stays in this process:
+a link to it works here only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from core.analysis.variants import parse_variant
 from core.errors import UserError
+from core.questions import compare, live
+from core.records import Part
 from dashboard import data, state, words
-from dashboard.data import Asked
+from dashboard.data import LiveQuery
 from dashboard.parts import listings, widgets
 from dashboard.words import count
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 NOTHING = "none"
 LARGEST_UPLOAD = 20
@@ -26,22 +31,21 @@ LARGEST_UPLOAD = 20
 
 
 @dataclass(frozen=True)
-class Given:
-    """The live query, and the item of the run it still is, as (part, row); None once it was changed."""
+class Choice:
+    """The live query, and the item of the run that it equals, as (part, row); None once it was changed."""
 
-    asked: Asked
-    item: tuple[str, int] | None
+    query: LiveQuery
+    item: tuple[Part, int] | None
 
     @property
     def empty(self) -> bool:
-        return not self.asked.text.strip() and not self.asked.picture
+        return not self.query.text.strip() and not self.query.picture
 
 
-def given(run: str, facts: data.RunFacts) -> Given:
-    """What is asked; draws the inputs. Where nothing was chosen: a query that whitening repairs, whatever the variant
-    is."""
+def choose(run: str, facts: data.RunFacts) -> Choice:
+    """Draw the inputs and return the live query. Default: a query that whitening repairs, whatever the variant is."""
     base = start_of(run, facts)
-    own = stored(run, *base) if base else Asked("")
+    own = stored(run, *base) if base else LiveQuery("")
     picture = picture_of(run, own)
     text = state.text(
         "typed",
@@ -55,52 +59,42 @@ def given(run: str, facts: data.RunFacts) -> Given:
         state.put(start=NOTHING, typed=None, picture=picture or None)
         st.rerun()
     upload(picture)
-    asked = Asked(text.strip(), picture)
-    return Given(asked, base if asked == own else None)
+    query = LiveQuery(text.strip(), picture)
+    return Choice(query, base if query == own else None)
 
 
-def start_of(run: str, facts: data.RunFacts) -> tuple[str, int] | None:
+def start_of(run: str, facts: data.RunFacts) -> tuple[Part, int] | None:
     """The item to start from: as chosen, else the query of all pages, else one that shows something."""
     chosen = str(state.get("start") or "")
     if chosen == NOTHING:
         state.keep("start")
         return None
-    part, _, row = chosen.partition(":")
-    if part in ("queries", "candidates") and row.isdigit() and int(row) < data.size(run, part):
+    if place := data.item_place(run, chosen):
         state.keep("start")
-        return part, int(row)
+        return place
     if chosen:
         state.notice(f"There is no item “{chosen}” here; starting from a query of the run instead.")
         state.put(start=None)
-    shown = data.ask("compare.teaching_query", run, None, "realign")
-    return "queries", state.within("query", "query", 0, facts.queries - 1, shown)
+    default = data.ask(compare.teaching_query, run, None, "realign")
+    return "queries", state.within("query", "query", 0, facts.queries - 1, default)
 
 
-def stored(run: str, part: str, row: int) -> Asked:
+def stored(run: str, part: Part, row: int) -> LiveQuery:
     """An item of the run as a live query."""
     item = data.item(run, part, row)
-    return Asked(item.text.strip(), f"{part}:{row}" if "image" in item.modality else "")
+    return LiveQuery(item.text.strip(), f"{part}:{row}" if "image" in item.modality else "")
 
 
-def picture_of(run: str, own: Asked) -> str:
+def picture_of(run: str, own: LiveQuery) -> str:
     """The picture in use: the chosen one, else that of the item the query starts from."""
     chosen = state.get("picture")
     if chosen is None:
         return own.picture
-    part, _, row = str(chosen).partition(":")
-    known = part in ("queries", "candidates") and row.isdigit() and int(row) < data.size(run, part)
-    if (
-        chosen == NOTHING
-        or (known and data.item(run, part, int(row)).image)
-        or (part == "upload" and data.has_upload(chosen))
-    ):
+    place, uploaded = data.item_place(run, str(chosen)), str(chosen).startswith("upload:")
+    if chosen == NOTHING or (place and data.item(run, *place).image) or (uploaded and data.has_upload(chosen)):
         state.keep("picture")
         return "" if chosen == NOTHING else str(chosen)
-    what = (
-        "The uploaded picture of this link is not here any more"
-        if part == "upload"
-        else f"There is no picture “{chosen}” here"
-    )
+    what = "The uploaded picture of this link is no longer here" if uploaded else f"There is no picture “{chosen}” here"
     state.notice(f"{what}; going on {'with the item’s own' if own.picture else 'without one'}.")
     state.put(picture=None)
     return own.picture
@@ -115,26 +109,26 @@ def upload(picture: str) -> None:
     if dropped is None:
         return
     try:
-        kept = data.keep_upload(dropped.getvalue())
+        name = data.keep_upload(dropped.getvalue())
     except UserError as error:
         widgets.problem(error)
         return
-    state.put(picture=kept, uploads=drawn + 1)
+    state.put(picture=name, uploads=drawn + 1)
     st.rerun()
 
 
-def actions(run: str, asked: Given) -> None:
+def actions(run: str, choice: Choice) -> None:
     """Another item, without the picture, or from nothing."""
     with st.container(horizontal=True, gap="small"):
         picker(run)
         if (
-            asked.asked.picture
-            and asked.asked.text
+            choice.query.picture
+            and choice.query.text
             and st.button("Leave the picture out", icon=":material/hide_image:")
         ):
             state.put(picture=NOTHING)
             st.rerun()
-        if not asked.empty and st.button("Start empty", icon=":material/backspace:", type="tertiary"):
+        if not choice.empty and st.button("Start empty", icon=":material/backspace:", type="tertiary"):
             state.put(start=NOTHING, typed=None, picture=None)
             st.rerun()
 
@@ -149,7 +143,7 @@ def picker(run: str) -> None:
     with place:
         part = state.pick(st.segmented_control, "among", "Among", ["queries", "candidates"], format_func=str.capitalize)
         search = state.text("search", "Search", placeholder="fox, snow, test-17 …", help=words.FIND_HELP)
-        frame = data.ask("live.find", run, part, search, 60)
+        frame = data.ask(live.find, run, part, search, 60)
         table, columns = listings.listing(run, part, frame, 260)
 
         def start(row: int) -> dict[str, Any]:
@@ -170,45 +164,45 @@ def picker(run: str) -> None:
         )
 
 
-def relevant(run: str, asked: Given) -> tuple[int, ...]:
+def relevant(run: str, choice: Choice) -> tuple[int, ...]:
     """Candidates known to be right: those of a query of the run that was not changed."""
-    if not asked.item or asked.item[0] != "queries":
+    if not choice.item or choice.item[0] != "queries":
         return ()
-    return tuple(row for _, row in data.partners(run, *asked.item))
+    return tuple(row for _, row in data.partners(run, *choice.item))
 
 
-def card(run: str, asked: Given) -> None:
-    """The query as it is asked, with what is known of it."""
-    picture = data.live_picture(run, asked.asked)
+def card(run: str, choice: Choice) -> None:
+    """The live query with its modality and origin."""
+    picture = data.live_picture(run, choice.query)
     image = None if picture is None else data.data_uri(small(picture))
-    part, row = asked.item or ("queries", -1)
-    name = f"{words.PARTS[part]} {count(row)}" if asked.item else "your own"
-    item = data.ItemView(part, row, name, modality(asked.asked), asked.asked.text, image, None)
+    part, row = choice.item or ("queries", -1)
+    name = f"{words.PARTS[part]} {count(row)}" if choice.item else "your own"
+    item = data.ItemView(part, row, name, modality(choice.query), choice.query.text, image, None)
     badges = [widgets.badge(words.MODALITY[item.modality], item.modality if "," not in item.modality else "")]
     badges += [f'<span class="lens-dim">{escape(name)}</span>']
     listings.show(item, badges)
 
 
-def modality(asked: Asked) -> str:
+def modality(query: LiveQuery) -> str:
     """What the query holds."""
-    return "text" if not asked.picture else "image,text" if asked.text else "image"
+    return "text" if not query.picture else "image,text" if query.text else "image"
 
 
-def remark(run: str, asked: Given, variant: str) -> str:
+def remark(run: str, choice: Choice, variant: str) -> str:
     """What to bear in mind: another modality than the run's queries, or an item among its own candidates; "" for
     nothing."""
     kinds = data.run(run).corpus.items("queries").by_modality
-    mine, said = modality(asked.asked), []
+    mine, remarks = modality(choice.query), []
     if not kinds.get(mine) and parse_variant(variant).of_stage("affine"):
         others = " and ".join(words.MODALITY[kind] for kind, n in kinds.items() if n)
         text = f"The run’s queries are of another kind ({others}), and"
-        said.append(f"{text} “{words.variant_name(variant)}” treats this one with their statistics.")
-    if asked.item and asked.item[0] == "candidates":
-        said.append("This item is itself among the candidates.")
-    return " ".join(said)
+        remarks.append(f"{text} “{words.variant_name(variant)}” treats this one with their statistics.")
+    if choice.item and choice.item[0] == "candidates":
+        remarks.append("This item is itself among the candidates.")
+    return " ".join(remarks)
 
 
-def small(picture: Any, side: int = 320) -> Any:
+def small(picture: Image, side: int = 320) -> Image:
     """A copy at most `side` pixels wide and high."""
     copy = picture.copy()
     copy.thumbnail((side, side))

@@ -1,8 +1,8 @@
-"""The first three steps of the Lesson: what the model sees, what it finds, and what a model trained to match finds."""
+"""Lesson, steps 1 to 3: what the model sees, what it ranks first, and what a model trained to match ranks first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -10,58 +10,29 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import NotAvailable
+from core.questions import compare, live, retrieval
+from core.records import Part
 from dashboard import data, words
-from dashboard.data import Asked
+from dashboard.data import LiveQuery
+from dashboard.lesson.shared import PICTURE, Subject, p_of, quoted, signed, story
 from dashboard.parts import widgets
-from dashboard.parts.claims import CLEAR
-from dashboard.words import count, percent, points
+from dashboard.words import count, percent
 
-PICTURE = "14rem"
-"""Least width of the one picture of a step."""
-SHOWN = 5
+TOP = 5
 """Candidates of a ranking."""
 
 
-UNCLEAR = "not clear"
-
-
-@dataclass(frozen=True)
-class Class:
-    """What the lesson is about: keys of the run and of one to compare with, a query, its right and its best-ranked
-    wrong candidate."""
-
-    run: str
-    other: str | None
-    query: int
-    right: int
-    wrong: int
-
-    @property
-    def model(self) -> str:
-        return data.facts(self.run).model
-
-
-def story(sentence: str) -> None:
-    """The sentence of a step, in big type; already HTML."""
-    widgets.html(f'<p class="lens-lesson">{sentence}</p>')
-
-
-def quoted(text: str) -> str:
-    """A text in quotation marks, as HTML."""
-    return f"“{escape(text)}”"
-
-
-def sees(lesson: Class) -> str:
+def sees(lesson: Subject) -> str:
     """Its own caption beside the truth."""
     part, row = pictured(lesson)
     item = data.item(lesson.run, part, row)
-    other = "candidates" if part == "queries" else "queries"
+    other: Part = "candidates" if part == "queries" else "queries"
     truths = [data.item(lesson.run, other, r).text for _, r in data.partners(lesson.run, part, row)]
-    said, remark = "", ""
+    description, remark = "", ""
     try:
-        said = data.ask_live("live.say", lesson.run, Asked("", f"{part}:{row}"), "")
-        story(f"Asked to describe this picture, {escape(lesson.model)} says: <b>{quoted(said)}</b>")
-        remark = named(said, item.truth)
+        description = data.ask_item(live.say, lesson.run, LiveQuery("", f"{part}:{row}"), "")
+        story(f"LiveQuery to describe this picture, {escape(lesson.model)} says: <b>{quoted(description)}</b>")
+        remark = things_named(description, item.truth)
     except NotAvailable:
         story(f"{escape(lesson.model)} cannot be asked what it sees: it does not generate, it only compares.")
     left, right = st.columns([2, 3], gap="large")
@@ -75,7 +46,7 @@ def sees(lesson: Class) -> str:
         )
         if remark:
             widgets.html(f'<p class="lens-story" style="margin-top:1rem">{remark}</p>')
-    if not said:
+    if not description:
         return (
             "This model turns an item into one vector and nothing else. A run of a model that generates shows what such"
             " a model sees."
@@ -86,13 +57,14 @@ def sees(lesson: Class) -> str:
     )
 
 
-def pictured(lesson: Class) -> tuple[str, int]:
+def pictured(lesson: Subject) -> tuple[Part, int]:
     """The query or its right candidate, whichever is a picture alone.
 
     Raises:
         NotAvailable: neither is.
     """
-    for part, row in (("queries", lesson.query), ("candidates", lesson.right)):
+    places: tuple[tuple[Part, int], ...] = (("queries", lesson.query), ("candidates", lesson.right))
+    for part, row in places:
         item = data.item(lesson.run, part, row)
         if item.modality == "image" and item.image:
             return part, row
@@ -101,71 +73,70 @@ def pictured(lesson: Class) -> tuple[str, int]:
     )
 
 
-def named(said: str, truth: Any) -> str:
+def things_named(description: str, truth: Mapping[str, Any] | None) -> str:
     """How many of the things in the picture it names, where they are known."""
     if not truth or "things" not in truth:
         return ""
     things = truth["things"]
-    found = data.named(said, things)
-    if len(found) == len(things):
+    named = data.named(description, things)
+    if len(named) == len(things):
         return (
             f"It names {({1: 'the one thing', 2: 'both things'}).get(len(things), f'all {len(things)} things')} in it."
         )
-    return f"It names {len(found)} of the {len(things)} things in it ({escape(', '.join(things))})."
+    return f"It names {len(named)} of the {len(things)} things in it ({escape(', '.join(things))})."
 
 
-def searches(lesson: Class) -> str:
+def searches(lesson: Subject) -> str:
     """What the same model ranks first for the same query."""
-    contest = data.ask("retrieval.contest", lesson.run, lesson.query, "none")
+    contest = data.ask(retrieval.contest, lesson.run, lesson.query, "none")
     if contest.right is None:
         story("For this query, nothing in the pool is right.")
     elif contest.right.rank == 1:
-        story("Asked to <b>find</b> it, the same model puts a right answer <b>first</b>.")
+        story("LiveQuery to <b>find</b> it, the same model puts a right answer <b>first</b>.")
     else:
         story(
-            "Asked to <b>find</b> what belongs to it, the same model puts a right answer only on place"
+            "LiveQuery to <b>find</b> what belongs to it, the same model puts a right answer only on place"
             f" <b>{count(contest.right.rank)}</b>."
         )
-    table = data.ask("retrieval.rankings", lesson.run, lesson.query, "none", "none", SHOWN).before
+    table = data.ask(retrieval.rankings, lesson.run, lesson.query, "none", "none", TOP).before
     side_by_side(lesson, lesson.run, table)
-    found = data.ask("retrieval.evaluate", lesson.run, "none").evaluation
-    low, high = found.ci95["recall@1"]
+    evaluation = data.ask(retrieval.evaluate, lesson.run, "none").evaluation
+    low, high = evaluation.ci95["recall@1"]
     return (
         f"The same weights; nothing was trained in between. An embedding is the {data.facts(lesson.run).view}, compared"
-        f" by cosine. Over all {count(found.queries)} queries a right answer stands first for"
-        f" {percent(found.recall[1])} (95% interval {words.interval(low, high)})."
+        f" by cosine. Over all {count(evaluation.queries)} queries a right answer stands first for"
+        f" {percent(evaluation.recall[1])} (95% interval {words.interval(low, high)})."
     )
 
 
-def contrasts(lesson: Class) -> str:
+def contrasts(lesson: Subject) -> str:
     """A second model on the same query, and over all queries."""
     if lesson.other is None:
         raise NotAvailable("no second run to compare with", todo="choose one under “Compare with” in the menu")
-    found = data.ask_two("compare.compare", lesson.run, lesson.other, "none", "none")
+    sides = data.ask_two(compare.compare, lesson.run, lesson.other, "none", "none")
     name = escape(data.facts(lesson.other).model)
-    if found.why_not:
+    if sides.why_not:
         raise NotAvailable(
             "the second run does not ask the same queries",
-            got=found.why_not,
+            got=sides.why_not,
             todo="choose one of the same corpus and task",
         )
-    row, rank = found.table.set_index("metric").loc["recall@1"], int(found.second.ranks[lesson.query])
+    row, rank = sides.table.set_index("metric").loc["recall@1"], int(sides.second.ranks[lesson.query])
     kind = ", trained to match pictures and words," if data.facts(lesson.other).contrastive else ""
     place = "first" if rank == 1 else f"on place {count(rank)}" if rank else "nowhere"
     story(f"{name}{kind} puts a right answer <b>{place}</b>.")
-    table = data.ask("retrieval.rankings", lesson.other, lesson.query, "none", "none", SHOWN).before
+    table = data.ask(retrieval.rankings, lesson.other, lesson.query, "none", "none", TOP).before
     side_by_side(lesson, lesson.other, table)
-    if row["p_value"] >= CLEAR:
-        told = "No clear difference between the two"
-    else:
-        told = f"{name if row['difference'] > 0 else escape(lesson.model)} is clearly ahead"
+    ahead = data.direction(row["difference_low"], row["difference_high"], row["p_value"])
+    leader = name if ahead > 0 else escape(lesson.model)
+    verdict = f"{leader} is clearly ahead" if ahead else "No clear difference between the two"
     return (
         f"One query proves nothing. Recall@1 over all {count(row['n'])}: {lesson.model} {percent(row['first'])}, "
-        f"{name} {percent(row['second'])}; paired difference {signed(row)}, p {p_of(row)}. {told}."
+        f"{name} {percent(row['second'])}; paired difference {signed(row)}, p {p_of(row)}. {verdict}."
     )
 
 
-def side_by_side(lesson: Class, run: str, table: pd.DataFrame) -> None:
+def side_by_side(lesson: Subject, run: str, table: pd.DataFrame) -> None:
     """The query and the first candidates."""
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -183,24 +154,3 @@ def ranked(run: str, row: Any) -> str:
     foot += [f'<span class="lens-number" title="{escape(words.explain("similarity"))}">{row.similarity:.3f}</span>']
     item = data.item(run, "candidates", row.row)
     return widgets.card(item, foot, hit=row.relevant, title=f"{row.rank}. " if item.text else f"{row.rank}.")
-
-
-# -- words about differences -----------------------------------------------------------------------------------------
-
-
-def clearly(row: Any) -> str:
-    """What a paired difference shows, or that it shows nothing clearly."""
-    if row["p_value"] >= CLEAR or row["difference_low"] <= 0 <= row["difference_high"]:
-        return UNCLEAR
-    return "a clear gain" if row["difference"] > 0 else "a clear loss"
-
-
-def signed(row: Any) -> str:
-    """`+17.3 points (+14.0 to +20.6)`."""
-    low, high = (f"{100 * row[end]:+.1f}".replace("-", "−") for end in ("difference_low", "difference_high"))
-    return f"{points(row['difference'])} ({low} to {high})"
-
-
-def p_of(row: Any) -> str:
-    """`< 0.001` or `= 0.012`."""
-    return "< 0.001" if row["p_value"] < 0.001 else f"= {row['p_value']:.3f}"

@@ -99,7 +99,7 @@ def pixels(places: Slots) -> int:
     return round(ROW * (max(places.values(), default=0) + 1))
 
 
-def marks(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, dots: bool, shown: set[str]) -> None:
+def marks(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, dots: bool, in_legend: set[str]) -> None:
     """Bars or dots with intervals, one row each, and their numbers in a column."""
     places = slots(rows, axes.x, axes.series, axes.named)
     for i, value in enumerate(rows[axes.series].drop_duplicates()):
@@ -110,7 +110,7 @@ def marks(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, dots: bool
             "name": name,
             "error_x": _error(mine, axes.y),
             "legendgroup": name,
-            "showlegend": axes.series != axes.x and name not in shown,
+            "showlegend": axes.series != axes.x and name not in in_legend,
             "customdata": [f"{_category(row[axes.x], axes)}: {interval(row, axes)}" for row in mine.to_dict("records")],
             "hovertemplate": "%{customdata}<extra>" + name + "</extra>",
         }
@@ -118,7 +118,7 @@ def marks(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, dots: bool
             figure.add_scatter(row=at, col=1, mode="markers", marker={"color": colour(value, i), "size": 10}, **common)
         else:
             figure.add_bar(row=at, col=1, orientation="h", width=0.8, marker_color=colour(value, i), **common)
-        shown.add(name)
+        in_legend.add(name)
     _numbers(figure, at, rows, axes, places)
     _categories(figure, at, axes, places)
     if axes.log:
@@ -159,7 +159,7 @@ def _categories(figure: go.Figure, at: int, axes: Axes, places: Slots) -> None:
     by_category: dict[Hashable, list[float]] = {}
     for (category, _), place in places.items():
         by_category.setdefault(category, []).append(place)
-    middles = [(min(found) + max(found)) / 2 for found in by_category.values()]
+    middles = [(min(at) + max(at)) / 2 for at in by_category.values()]
     named = ["<br>".join(_wrapped(category, axes.x, axes.named)) for category in by_category]
     last = max(places.values())
     figure.update_yaxes(
@@ -174,7 +174,7 @@ def _categories(figure: go.Figure, at: int, axes: Axes, places: Slots) -> None:
     )
 
 
-def lines(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, shown: set[str]) -> None:
+def lines(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, in_legend: set[str]) -> None:
     """Lines with bands; an index of layers is spread evenly with the last one last."""
     places = {value: i for i, value in enumerate(rows[axes.x].drop_duplicates())} if axes.x == "layer" else None
     for i, value in enumerate(rows[axes.series].drop_duplicates()):
@@ -203,11 +203,11 @@ def lines(figure: go.Figure, at: int, rows: pd.DataFrame, axes: Axes, shown: set
             line={"color": paint, "width": 2.5},
             marker_size=7,
             legendgroup=name,
-            showlegend=name not in shown,
+            showlegend=name not in in_legend,
             text=[interval(row, axes) for row in mine.to_dict("records")],
             hovertemplate="%{x}: %{text}<extra>" + name + "</extra>",
         )
-        shown.add(name)
+        in_legend.add(name)
     figure.update_yaxes(
         range=list(axes.range), nticks=6, zeroline=True, zerolinecolor=charts.BEFORE, zerolinewidth=1, row=at, col=1
     )
@@ -314,7 +314,7 @@ def _wrapped(category: Hashable, x: str, named: str) -> list[str]:
 
 
 def _error(rows: pd.DataFrame, y: str) -> dict[str, object] | None:
-    return charts._interval(rows[y], rows[f"{y}_low"], rows[f"{y}_high"]) if f"{y}_low" in rows else None
+    return charts.interval_bars(rows[y], rows[f"{y}_low"], rows[f"{y}_high"]) if f"{y}_low" in rows else None
 
 
 def _pale(paint: str) -> str:

@@ -1,8 +1,7 @@
-"""Charts of exhibits, described by data: `CHARTS` says for each exhibit which columns are drawn and how, `draw` draws
-them.
+"""Charts of exhibits, described by data: a `Drawing` says which columns are drawn and how, `draw` draws them.
 
 A figure's rows are those of the exhibit's table: an estimate NAME, its interval NAME_low and NAME_high. The rules of
-`charts.py` hold. Levels, which have a zero that means something, are bars; differences are dots beside the line of no
+`charts/base.py` hold. Levels have a meaningful zero and are bars; differences are dots beside the line of no
 difference.
 """
 
@@ -18,8 +17,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dashboard.charts import base as charts
-from dashboard.charts import panels as charts_panels
-from dashboard.charts.panels import Axes
+from dashboard.charts.exhibits import panels as charts_panels
+from dashboard.charts.exhibits.panels import Axes
 from dashboard.words import exhibits as words
 
 METRIC = "metric"
@@ -79,223 +78,10 @@ class Drawn:
     rows: pd.DataFrame
 
 
-CHARTS: dict[str, tuple[Drawing, ...]] = {
-    "figure-1": (Drawing(kind="bars", title="{metric} of the raw embeddings", x="run", series="kind"),),
-    "figure-2": (
-        Drawing(
-            kind="steps", title="Share of concepts by modality score", x="left", y="share_of_concepts", panel="run"
-        ),
-    ),
-    "figure-3": (
-        Drawing(
-            kind="lines",
-            title="Share of the concepts that hold a share of the energy",
-            x="energy_held",
-            y="share",
-            axis="share of energy held",
-            limits={"a tenth of the concepts": [0.1]},
-        ),
-    ),
-    "figure-4": (
-        Drawing(kind="bars", title="{metric} by the tokens that are pooled", x="mask", series="variant", panel="run"),
-    ),
-    "figure-5": (
-        Drawing(
-            kind="lines",
-            title="{metric} by layer",
-            x="layer",
-            series="variant",
-            panel="run",
-            axis="layer (0: the input)",
-        ),
-    ),
-    "figure-6": (
-        Drawing(
-            kind="lines",
-            title="{metric} over the shrinkage",
-            x="beta",
-            panel="run",
-            series="variant",
-            level={"variant": ["none"]},
-            axis="shrinkage β (0 whitens fully, 1 only centres)",
-            own=True,
-        ),
-    ),
-    "table-1": (Drawing(kind="bars", title="Overlap of the top sets", x="measures", y="overlap"),),
-    "table-2": (
-        Drawing(kind="bars", title="{metric} without some concepts", x="removal", series="removal", panel="run"),
-    ),
-    "table-3": (Drawing(kind="bars", title="{metric} raw, centred and with ReAlign", x="run", series="variant"),),
-    "table-4": (Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),),
-    "table-5": (Drawing(kind="bars", title="{metric} by pooling", x="pooling", series="variant", panel="run"),),
-    "table-7": (
-        Drawing(
-            kind="dots",
-            title="Seconds, this machine",
-            x="run",
-            y="seconds",
-            series="step",
-            unit="plain",
-            axis="seconds (log)",
-            log=True,
-            melt={
-                "realign_seconds": "ReAlign",
-                "realign_apply_seconds": "applying alone",
-                "similarity_seconds": "similarities",
-            },
-            where={"shapes": ["the run's"]},
-        ),
-    ),
-    "table-8": (Drawing(kind="bars", title="{metric} by whitening", x="variant", series="variant", panel="run"),),
-    "table-9": (Drawing(kind="bars", title="{metric} raw and with ReAlign", x="run", series="variant"),),
-    "removal-controls": (
-        Drawing(
-            kind="lines",
-            title="{metric} after removal, {value}",
-            x="amount",
-            series="removal",
-            panel="run",
-            apart="then",
-            apart_as="variant",
-            level={"removal": ["no removal"]},
-            axis="removed, {along} (log)",
-            log=True,
-        ),
-    ),
-    "whitening-sources": (
-        Drawing(
-            kind="dots",
-            title="{value}: change of recall@1 by each ingredient",
-            x="label",
-            y="gain",
-            series="part",
-            apart="run",
-            without={"label": ["raw cosine"]},
-            axis="points against the setting without it",
-        ),
-    ),
-    "support-size": (
-        Drawing(
-            kind="lines",
-            title="Gain of recall@1 over raw, in points",
-            x="size",
-            y="gain",
-            series="variant",
-            panel="run",
-            log=True,
-            axis="support queries (log)",
-            own=True,
-        ),
-    ),
-    "remedies": (
-        Drawing(
-            kind="dots",
-            title="{value}: gain of recall@1",
-            x="remedy",
-            y="gain",
-            series="remedy_kind",
-            apart="run",
-            without={"remedy_kind": ["baseline"]},
-            axis="points; 0: the raw cosine",
-            sort=True,
-        ),
-    ),
-    "failures": (
-        Drawing(
-            kind="bars",
-            title="{value}: failures that a concept decides",
-            x="named",
-            y="share_of_failures",
-            apart="run",
-            own=True,
-            where={"part": ["concept"]},
-        ),
-        Drawing(
-            kind="dots",
-            title="Recall@1 with concepts switched off",
-            x="count",
-            y="gain",
-            series="choice",
-            panel="run",
-            where={"part": ["switched off"]},
-            named="{} switched off",
-            axis="points; 0: nothing switched off",
-        ),
-    ),
-    "dictionaries": (
-        Drawing(
-            kind="dots",
-            title="{value}",
-            x="dictionary",
-            y="value",
-            apart="conclusion",
-            melt={
-                "share_text": "Concepts that speak text",
-                "share_for_99": "Concepts that hold 99% of the energy",
-                "overlap_all": "Overlap of the three top sets",
-                "gain": "Recall@1 without the top 1%, in points",
-                "beyond_random": "The same minus random concepts, in points",
-            },
-            axis="dotted: threshold of the rule",
-            limits={
-                "Concepts that speak text": [0.5],
-                "Concepts that hold 99% of the energy": [0.1],
-                "Overlap of the three top sets": [0.5],
-            },
-        ),
-    ),
-    "sae-fidelity": (
-        Drawing(
-            kind="bars",
-            title="Explained variance",
-            x="dictionary",
-            y="explained",
-            series="rows",
-            panel="run",
-            melt={
-                "explained_variance": "pooled test embeddings",
-                "explained_in_training": "its own rows, end of training",
-            },
-        ),
-        Drawing(
-            kind="dots",
-            title="Recall@1 of reconstructions minus the embeddings'",
-            x="dictionary",
-            y="gain",
-            panel="run",
-            axis="points; dotted: ±2",
-            limits={"": [-0.02, 0.02]},
-        ),
-    ),
-    "geometry": (
-        Drawing(
-            kind="dots",
-            title="{value}",
-            x="run",
-            y="value",
-            series="variant",
-            apart="measure",
-            unit="plain",
-            where={
-                "measure": [
-                    "modality gap",
-                    "mean cosine across",
-                    "effective rank, queries",
-                    "hubness (skewness of N_10)",
-                    "d'",
-                    "recall@1",
-                ]
-            },
-        ),
-    ),
-}
-"""Exhibit -> drawings; an exhibit without one shows its table only."""
-
-
-def draw(name: str, table: pd.DataFrame, options: Mapping[str, Any] | None = None) -> list[Drawn]:
-    """The figures of an exhibit's table; none where it has no drawing or nothing to draw."""
+def draw(drawings: Sequence[Drawing], table: pd.DataFrame, options: Mapping[str, Any] | None = None) -> list[Drawn]:
+    """The figures of an exhibit's table; none where the table is empty."""
     options, drawn = options or {}, []
-    for drawing in CHARTS.get(name, ()) if len(table) else ():
+    for drawing in drawings if len(table) else ():
         metric = str(options.get("metric", "recall@5"))
         rows = rows_of(drawing, table)
         for value in rows[drawing.apart].drop_duplicates() if drawing.apart else ("",):
@@ -327,10 +113,10 @@ def rows_of(drawing: Drawing, table: pd.DataFrame) -> pd.DataFrame:
 
 def _among(table: pd.DataFrame, wanted: Mapping[str, Sequence[Any]]) -> pd.Series:
     """Whether each row has one of the values in every column."""
-    found = pd.Series(True, index=table.index)
+    among = pd.Series(True, index=table.index)
     for column, values in wanted.items():
-        found &= table[column].isin(list(values))
-    return found
+        among &= table[column].isin(list(values))
+    return among
 
 
 def _figure(
@@ -357,12 +143,12 @@ def _figure(
         row_heights=heights,
     )
     figure.update_annotations(x=0, xanchor="left", font_size=13)
-    charts._finish(figure, total)
-    shown: set[str] = set()
+    charts.finish(figure, total)
+    in_legend: set[str] = set()
     for at, (panel, part) in enumerate(zip(panels, parts, strict=True), start=1):
         beside = levels[levels[drawing.panel] == panel] if drawing.panel else levels
         both = pd.concat([part, beside]) if drawing.own else scale
-        _panel(figure, at, part, drawing, _axes(drawing, both, y, value), shown)
+        _panel(figure, at, part, drawing, _axes(drawing, both, y, value), in_legend)
         for row in beside.to_dict("records"):
             column = next(iter(drawing.level))
             charts_panels.level(figure, at, row[y], words.write(column, row[column]))
@@ -370,13 +156,13 @@ def _figure(
     return _finished(figure, drawing, total, several, _axis_title(drawing, value, options))
 
 
-def _panel(figure: go.Figure, at: int, part: pd.DataFrame, drawing: Drawing, axes: Axes, shown: set[str]) -> None:
+def _panel(figure: go.Figure, at: int, part: pd.DataFrame, drawing: Drawing, axes: Axes, in_legend: set[str]) -> None:
     if drawing.kind == "lines":
-        charts_panels.lines(figure, at, part, axes, shown)
+        charts_panels.lines(figure, at, part, axes, in_legend)
     elif drawing.kind == "steps":
         charts_panels.steps(figure, at, part, axes)
     else:
-        charts_panels.marks(figure, at, part, axes, drawing.kind == "dots", shown)
+        charts_panels.marks(figure, at, part, axes, drawing.kind == "dots", in_legend)
 
 
 def _limits(figure: go.Figure, at: int, drawing: Drawing, value: str) -> None:
@@ -397,7 +183,7 @@ def _finished(figure: go.Figure, drawing: Drawing, total: int, several: bool, ax
     right = charts_panels.BESIDE if drawing.kind in ("bars", "dots") else 28
     height = total + top + (58 if axis else 34)
     figure.update_layout(height=height, showlegend=legend, margin_t=top, margin_r=right)
-    return charts._legend(figure).update_layout(legend_y=1 + (22 if several else 4) / total, legend_font_size=11)
+    return charts.legend_above(figure).update_layout(legend_y=1 + (22 if several else 4) / total, legend_font_size=11)
 
 
 def _axis_title(drawing: Drawing, value: str, options: Mapping[str, Any]) -> str:

@@ -1,0 +1,41 @@
+"""The command: write what is out of date, or only say what is.
+
+`python -m docs.generate`           write every part; findings are measured on the demo's runs, made if missing
+`python -m docs.generate --static`  only the parts that need no run
+`python -m docs.generate --check`   change nothing; exit 1 and name the parts that are out of date
+`python -m docs.generate --speed`   also measure docs/speed.md again on this machine (minutes)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from docs.generate.parts import PARTS, SPEED, agree
+
+
+def main() -> int:
+    """The exit code: 0, or 1 where --check finds a part that is out of date."""
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description="Write the generated parts of docs/.")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a part is out of date")
+    parser.add_argument("--static", action="store_true", help="only the parts that need no run")
+    parser.add_argument("--speed", action="store_true", help="also measure docs/speed.md again (minutes)")
+    chosen = parser.parse_args()
+    stale = 0
+    for part in (*PARTS, *((SPEED,) if chosen.speed else ())):
+        if chosen.static and part.needs_runs:
+            continue
+        new = part.make()
+        if agree(part.read(), new):
+            continue
+        stale += 1
+        sys.stderr.write(f"{part.page}, {part.name}: {'out of date' if chosen.check else 'written'}\n")
+        if not chosen.check:
+            part.write(new)
+    if chosen.check and stale:
+        sys.stderr.write("next: make docs\n")
+    return 1 if chosen.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What tests of the dashboard share: small runs for the structure of pages, the demo's runs for its numbers, a browser.
+
+`small_store` holds the demo's runs with 50 queries each: every page and exhibit works on them, in a fraction of the
+time. A test that needs the demo's own numbers takes `demo_store` and says so by its marker.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dashboard_driver import Tab
+
+from core.run import Run, open_run
+from core.store import Store
+
+QUERIES = 50
+
+
+@pytest.fixture(scope="session")
+def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a cache with `small`, `small-task1`, `small-task7` (demo-mllm) and `small-clip` (demo-clip)."""
+    from core import pipeline
+    from core.demo.runs import demo_specs
+    from core.progress import NoProgress
+
+    kept = os.environ.get("RETRIEVAL_LENS_TEST_CACHE")
+    root = Path(kept) / "small" if kept else tmp_path_factory.mktemp("small-cache")
+    for spec in demo_specs():
+        if spec.name in ("demo", "demo-task1", "demo-task7", "demo-clip"):
+            name = spec.name.replace("demo", "small")
+            pipeline.run(
+                replace(spec, name=name, corpus=replace(spec.corpus, limit=QUERIES)), Store(root), NoProgress()
+            )
+    return root
+
+
+@pytest.fixture
+def small_store(small_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The small runs as the default store of this test."""
+    monkeypatch.setenv("RETRIEVAL_LENS_CACHE", str(small_cache))
+    return Store(small_cache)
+
+
+@pytest.fixture
+def run(small_store: Store) -> Run:
+    return open_run("small", small_store)
+
+
+@pytest.fixture
+def clip(small_store: Store) -> Run:
+    return open_run("small-clip", small_store)
+
+
+# -- in the browser --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """Chromium or Chrome of this machine; the test is skipped where there is none."""
+    names = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
+    path = os.environ.get("CHROME") or next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        if os.environ.get("RETRIEVAL_LENS_REQUIRE_BROWSER") == "1":
+            pytest.fail("no Chromium or Chrome found, and RETRIEVAL_LENS_REQUIRE_BROWSER=1")
+        pytest.skip("no Chromium or Chrome found; set CHROME to one")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def server(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`retrieval-lens serve` with the small runs on a free port, started where no checkout is."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    log = (elsewhere / "log.txt").open("w")
+    command = [sys.executable, "-m", "core", "serve", "--port", str(port)]
+    environment = os.environ | {"RETRIEVAL_LENS_CACHE": str(small_cache)}
+    process = subprocess.Popen(command, cwd=elsewhere, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(address, process, elsewhere / "log.txt")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
+    for _ in range(240):
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    raise AssertionError(f"no server at {address}: {log.read_text()}")
+
+
+@pytest.fixture
+def tab(browser: object, server: str) -> Iterator[Tab]:
+    made = Tab(browser, server)
+    yield made
+    made.context.close()

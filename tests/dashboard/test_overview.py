@@ -1,0 +1,66 @@
+"""Overview: its numbers are core's, its verdicts the exhibits' own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dashboard_driver import healthy, metric, show, story, texts
+
+from core.exhibits.claims import claims
+from core.questions import fidelity, retrieval
+from core.records import EmbeddingView
+from core.run import Run, open_run
+from core.store import Store
+from dashboard import words
+from dashboard.parts import claims as claim_cards
+
+
+@pytest.mark.parametrize("chosen", ["recall@1", "recall@5"])
+def test_numbers_are_cores_for_the_chosen_recall(chosen: str, run: Run) -> None:
+    link = {} if chosen == "recall@5" else {"metric": chosen}
+    app = show("overview", run="small", **link)
+    healthy(app, "overview")
+    row = retrieval.compare(run, "none", "realign").table.set_index("metric").loc[chosen]
+    for side in ("before", "after"):
+        assert words.percent(row[side]) in story(app)
+    assert metric(app, "explained_variance") == words.percent(fidelity.fidelity(run).value("explained variance"))
+
+
+def test_every_claim_has_a_card_with_its_number_interval_and_n(run: Run, clip: Run) -> None:
+    shown = texts(show("overview", run="small", other="small-clip"))
+    judged = claims([run, clip])
+    assert {claim.claim for claim in judged} == {1, 2, 3, 4}
+    for claim in judged:
+        assert f"Claim {claim.claim} · {claim.title}" in shown
+        if claim.value is not None:
+            assert claim_cards.number(claim) in shown
+            assert claim_cards.basis(claim) in shown
+
+
+def test_a_run_that_a_claim_cannot_speak_of_says_so(small_store: Store) -> None:
+    app = show("overview", run="small-task7", other="none")
+    healthy(app, "overview")
+    assert "cannot be said" in texts(app)
+
+
+def test_an_impossible_metric_is_replaced_and_said(small_store: Store) -> None:
+    app = show("overview", run="small", metric="recall@7")
+    healthy(app, "overview")
+    assert "recall@7" in app.warning[0].value
+
+
+@pytest.mark.demo
+def test_a_better_pooling_is_named_where_there_is_one(demo_store: Store) -> None:
+    run = open_run("demo", demo_store)
+    q, c = (
+        np.asarray(run.embeddings(part, EmbeddingView(-1, "last", "all")), np.float64)
+        for part in ("queries", "candidates")
+    )
+    unit_q, unit_c = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (q, c))
+    best = (unit_q @ unit_c.T).argmax(1)
+    relevant = {(int(a), int(b)) for a, b in run.qrels("test").pairs}
+    hits = np.mean([(row, int(column)) in relevant for row, column in enumerate(best)])
+    assert f"right answer first for **{words.percent(hits)}** of 1,000 queries" in texts(
+        show("overview", run="demo", metric="recall@1")
+    )
+    assert "Beside the claims" not in texts(show("overview", run="demo-clip"))
