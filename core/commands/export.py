@@ -24,7 +24,7 @@ from core.commands.options import expression
 from core.errors import UserError
 from core.questions.answers import fitted, side_of
 from core.questions.labels import PARTS_OF
-from core.records import Part
+from core.records import Part, Split
 from core.run import Run
 from core.store import MANIFEST
 
@@ -56,7 +56,7 @@ def _items(run: Run, part: Part) -> pd.DataFrame:
     return pd.DataFrame({"id": list(items.ids), "modality": list(items.modality), "text": list(items.texts)})
 
 
-def _qrels(run: Run, split: str) -> pd.DataFrame:
+def _qrels(run: Run, split: Split) -> pd.DataFrame:
     qrels = run.qrels(split)
     queries, candidates = (run.corpus.items(part).ids for part in PARTS_OF[split])
     return pd.DataFrame(

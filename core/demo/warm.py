@@ -29,11 +29,11 @@ def warm(store: Store) -> None:
     from core.config import load_spec
     from core.exhibits import show_exhibit
     from core.exhibits.claims import claims
-    from core.questions import map, retrieval, similarity
+    from core.questions import map, removal, retrieval
 
     runs = [open_run(name, store) for name in RUNS]
     for run in runs:
-        similarity.removal_curve(run)
+        removal.removal_curve(run)
         retrieval.gain_split(run)
         retrieval.beta_sweep(run)
     for run, other in ((runs[0], runs[1]), (runs[1], runs[0])):

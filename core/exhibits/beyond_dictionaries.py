@@ -66,7 +66,7 @@ EXHIBIT = Exhibit(
         "embeddings), and directions by PCA, ICA and k-means fitted on the support split and the pool "
         "without labels, in the same contract h = z D + u + e. Each: modality scores (Eq 4), share of "
         "concepts that holds 99% of the energy (Eq 3), overlaps of the top 1% (Eq 7), recall after removing "
-        "the top 1% by attribution (Eqs 8-10) beside random concepts of equal number and rank, and agreement "
+        "the top 1% by attribution (Eqs 8-10) beside random concepts of equal number, and agreement "
         "with the own SAE: the largest cosine of each concept that fires to any of its (Paulo & Belrose "
         "2025), the mean squared cosine of the spans of the top sets."
     ),

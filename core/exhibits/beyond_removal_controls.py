@@ -11,7 +11,7 @@ from core.exhibits.shared.agreement import beyond_draws, by_direction
 from core.exhibits.shared.records import Exhibit, Option, Verdict
 from core.exhibits.shared.rows import METRIC, RECALLS, each_run, head, need_sae_and_pairs
 from core.exhibits.shared.words import PAIRED_YES, THENS
-from core.questions import controls
+from core.questions import removal
 from core.run import Run
 
 SHARE = 0.01
@@ -35,7 +35,7 @@ def compute(runs: Sequence[Run], along: str = "share", then: str = "all", metric
     frames, sources = [], set()
     for run in runs:
         for after in THENS if then == "all" else (then,):
-            found = controls.removal_controls(run, after)
+            found = removal.removal_controls(run, after)
             sources.add(found.attrs["fitted_on"])
             frames.append(
                 _with_recalls(found[found["curve"].isin(["none", along])], metric).assign(then=after, **head(run))

@@ -135,7 +135,7 @@ def _answers(question: Question, runs: Sequence[Run], metric: str, curves: Curve
     shown = show(EXHIBITS[question.exhibit], runs, _options(question.exhibit, metric), curves)
     aside = [v for v in shown.verdicts if v.about == "beside"]
     for name, options in question.beside:
-        judged = show(EXHIBITS[name], runs, _options(name, metric) | options, "none").verdicts
+        judged = show(EXHIBITS[name], runs, {**_options(name, metric), **options}, "none").verdicts
         aside += [v for v in judged if v.about == "claim" and v.outcome != "cannot be said"]
     for verdict in (*(v for v in shown.verdicts if v.about == "claim"), *map(_cannot, shown.left_out)):
         on = set(verdict.on.split(", "))

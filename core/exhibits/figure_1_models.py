@@ -51,6 +51,7 @@ EXHIBIT = Exhibit(
         "on the same corpus."
     ),
     rule=f"{PAIRED}. Difference: multimodal LLM minus contrastive.",
+    variants=("none",),
     compute=compute,
     judge=judge,
     measured=measured,

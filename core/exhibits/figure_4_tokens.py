@@ -53,6 +53,7 @@ EXHIBIT = Exhibit(
         f"outside, else not clear. Prompt: {PAIRED[0].lower()}{PAIRED[1:]}. Raw embeddings."
     ),
     version=2,
+    variants=("none", "realign"),
     compute=compute,
     judge=judge,
     measured=measured,

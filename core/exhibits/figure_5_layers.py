@@ -60,6 +60,7 @@ EXHIBIT = Exhibit(
         "was chosen from (max-T over sign flips). Raw embeddings."
     ),
     version=3,
+    variants=("none", "realign"),
     compute=compute,
     judge=judge,
     measured=measured,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from core.analysis import retrieval as science
 from core.exhibits.shared.agreement import beyond_draws, by_direction, of_mllm
 from core.exhibits.shared.measured import recalls_of
 from core.exhibits.shared.records import Exhibit, Option, Value, Verdict
@@ -15,20 +14,15 @@ from core.exhibits.shared.rows import (
     DICTIONARY,
     METRIC,
     each_run,
-    gain,
     head,
-    mean_gain,
-    mean_recalls,
     need_sae_and_pairs,
     other_saes,
-    recalls,
     sae_named,
 )
 from core.exhibits.shared.words import PAIRED
-from core.questions import retrieval
-from core.questions.alternates import OWN, Alternate
-from core.questions.comparisons import rank_under
-from core.questions.retrieval import Evaluated
+from core.questions import removal
+from core.questions.alternates import OWN
+from core.questions.comparisons import Draws, PairedGain, RecallRow, tidy
 from core.run import Run
 
 AFTER = {"none": "", "center": " and centring, minus centring alone", "realign": " and ReAlign, minus ReAlign alone"}
@@ -58,42 +52,28 @@ def compute(
 
 
 def _removal(run: Run, share: float, then: str, draws: int, metric: str, dictionary: str) -> pd.DataFrame:
-    found = None if dictionary == OWN else sae_named(run, dictionary)
-    count = max(1, round(share * (run.need_sae().width if found is None else len(found.dictionary))))
-    base = retrieval.evaluate(run, then)
-    top = _evaluated(run, _chain(f"remove-top(share={share})", then), found)
-    random = [
-        _evaluated(run, _chain(f"remove-random(count={count},seed={seed})", then), found) for seed in range(draws)
-    ]
-    clusters = base.evaluation.ranked.clusters
-    hits = {name: science.per_query(e.evaluation.ranked, metric) for name, e in (("base", base), ("top", top))}
-    fixed = {"share": share, "removed": count, "then": then, "dictionary": dictionary}
-    rows = [{"removal": "none"} | recalls(base.evaluation) | gain(base.evaluation, base.evaluation, metric)]
-    rows.append(
-        {"removal": "top attribution"} | recalls(top.evaluation) | gain(base.evaluation, top.evaluation, metric)
-    )
-    for seed, one in enumerate(random):
-        rows.append(
-            {"removal": f"random concepts, draw {seed + 1}"}
-            | recalls(one.evaluation)
-            | gain(base.evaluation, one.evaluation, metric)
-        )
-    if random:
-        mean = np.mean([science.per_query(r.evaluation.ranked, metric) for r in random], axis=0)
-        rows[1] |= mean_gain(hits["top"] - mean, clusters, "beyond_random")
-        of_mean = mean_recalls(random) | mean_gain(mean - hits["base"], clusters)
-        rows.append({"removal": f"mean of {draws} random draws"} | of_mean)
-    table = pd.DataFrame([head(run) | fixed | {"metric": metric} | row for row in rows])
-    table.attrs = {"notes": list(dict.fromkeys(top.notes))}
-    return table
+    data = None if dictionary == OWN else sae_named(run, dictionary).data(run)
+    base = removal.no_removal(run, then)
+    top = removal.removed(run, "top attribution", share, then, data=data)
+    fixed = {"share": share, "removed": top.concepts, "then": then, "dictionary": dictionary, "metric": metric}
 
+    def row(words: str, ranked: Draws, over: dict[str, Draws]) -> dict[str, Any]:
+        columns = {"removal": words} | RecallRow.of(ranked).columns()
+        for name, before in over.items():
+            columns |= PairedGain.between(before, ranked, metric).columns(name)
+        return columns
 
-def _evaluated(run: Run, variant: str, found: Alternate | None) -> Evaluated:
-    """The variant with the run's own dictionary (cached), or with another one in its place (not kept)."""
-    if found is None:
-        return retrieval.evaluate(run, variant)
-    ranked, fitted = rank_under(run, variant, found.data(run))
-    return Evaluated(variant, science.evaluate(ranked), ranked.first, tuple(fitted.notes), 0.0)
+    rows = [row("none", base.ranked, {}) | PairedGain.nothing().columns()]
+    over: dict[str, Draws] = {"gain": base.ranked}
+    if not draws:
+        rows.append(row("top attribution", top.ranked, over))
+    else:
+        random = removal.removed(run, "random concepts", share, then, seeds=range(draws), data=data)
+        rows.append(row("top attribution", top.ranked, over | {"beyond_random": random.ranked}))
+        for i, ranked in enumerate(random.ranked, start=1):
+            rows.append(row(f"random concepts, draw {i}", [ranked], over))
+        rows.append(row(f"mean of {draws} random draws", random.ranked, over))
+    return tidy([head(run) | fixed | one for one in rows], notes=list(dict.fromkeys(top.notes)))
 
 
 def grid(runs: Sequence[Run]) -> list[dict[str, Value]]:
@@ -102,10 +82,6 @@ def grid(runs: Sequence[Run]) -> list[dict[str, Value]]:
     sizes: list[dict[str, Value]] = [{"share": share} for share in SHARES]
     others: list[dict[str, Value]] = [{"dictionary": name} for name in other_saes(runs)]
     return [{"metric": metric, "draws": 0} | chosen for metric in METRIC.allowed for chosen in (*sizes, *others)]
-
-
-def _chain(*steps: str) -> str:
-    return "+".join(step for step in steps if step != "none") or "none"
 
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
@@ -141,6 +117,7 @@ EXHIBIT = Exhibit(
         f"{PAIRED}. Differences: removal minus none (the claim), and removal minus the mean of the random "
         "removals, which must also lie beyond every draw (ours)."
     ),
+    variants=("remove-top", "remove-random", "center", "realign"),
     compute=compute,
     judge=judge,
     measured=measured,

@@ -68,6 +68,7 @@ EXHIBIT = Exhibit(
         "to centring alone."
     ),
     rule=f"{PAIRED}. Differences: ReAlign minus raw (the claim), and minus centring alone (ours).",
+    variants=("none", "center", "realign"),
     compute=compute,
     judge=judge,
     measured=of_variants,

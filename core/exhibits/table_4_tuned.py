@@ -45,6 +45,7 @@ EXHIBIT = Exhibit(
     definition=f"{RECALL} {REALIGN} Paired differences to a fine-tuned retriever on the same corpus, as it is.",
     rule=f"{PAIRED}. Difference: multimodal LLM with ReAlign minus fine-tuned retriever.",
     version=2,
+    variants=("none", "realign"),
     compute=compute,
     judge=judge,
     measured=measured,

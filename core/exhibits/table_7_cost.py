@@ -188,6 +188,7 @@ EXHIBIT = Exhibit(
         "Agrees where the longest ReAlign took less than the shortest similarities over all repeats, "
         "disagrees where the shortest took more than the longest, else not clear."
     ),
+    variants=("realign",),
     compute=compute,
     judge=judge,
     measured=measured,

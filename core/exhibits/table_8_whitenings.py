@@ -54,6 +54,7 @@ EXHIBIT = Exhibit(
     ),
     rule=f"{PAIRED}. Differences: ReAlign minus PCA, ReAlign minus ZCA.",
     version=2,
+    variants=WHITENINGS,
     compute=compute,
     judge=judge,
     measured=of_variants,

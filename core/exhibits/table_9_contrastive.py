@@ -41,6 +41,7 @@ EXHIBIT = Exhibit(
     ),
     rule=(f"{PAIRED}. Difference: the gap to the contrastive run with ReAlign minus without; the baseline cancels."),
     version=2,
+    variants=("none", "realign"),
     compute=compute,
     judge=judge,
     measured=of_variants,

@@ -102,6 +102,11 @@ def variant_of(run: Run, variant: str | VariantSpec) -> VariantSpec:
     return parse_variant(run.spec.variants.get(variant, variant))
 
 
+def explicit(run: Run, *variants: str | VariantSpec) -> list[str]:
+    """Variants with every option written out, as keys of answers hold them: a changed default is another answer."""
+    return [variant_of(run, variant).explicit() for variant in variants]
+
+
 def fitted(run: Run, variant: str | VariantSpec) -> FittedVariant:
     """The variant fitted on this run; the last few fits stay in memory."""
     spec = variant_of(run, variant)

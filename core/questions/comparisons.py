@@ -9,6 +9,7 @@ rankings, else random sign flips. Queries that share an answer are drawn and fli
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,6 @@ from core.run import Run
 
 Draws = Sequence[science.Ranked]
 RECALLS = ("recall@1", "recall@5", "recall@10")
-FLIPS = 2000
-"""Sign flips of a test against the mean of several draws: the smallest p it can give is 1 / 2001."""
 
 
 def rank_under(
@@ -43,42 +42,116 @@ def statistics_words(run: Run, variant: str | VariantSpec) -> str:
     return "; ".join(dict.fromkeys(STATISTICS[name] for name in chosen)) or "nothing"
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over queries with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RecallRow:
+    """Recall@1, @5 and @10 of one setting, and what they rest on. Columns: recall@1, recall@1_low, recall@1_high, ...,
+    queries, candidates."""
+
+    recalls: Mapping[str, Estimate]
+    queries: int
+    candidates: int
+
+    @classmethod
+    def of(cls, draws: Draws) -> RecallRow:
+        """Of one ranking, or of the mean over several draws, query by query."""
+        return cls(_estimates(draws, {}, RECALLS)[0], len(draws[0].first), draws[0].n_candidates)
+
+    @classmethod
+    def of_evaluation(cls, evaluated: science.Evaluation) -> RecallRow:
+        """Of an evaluation, whose intervals are computed already."""
+        found = {f"recall@{k}": Estimate(value, *_ends(evaluated, k)) for k, value in evaluated.recall.items()}
+        return cls(found, evaluated.queries, evaluated.candidates)
+
+    def columns(self) -> dict[str, Any]:
+        """The row as columns of a table."""
+        sizes = {"queries": self.queries, "candidates": self.candidates}
+        return {
+            f"{name}{end}": value
+            for name, found in self.recalls.items()
+            for end, value in (("", found.value), ("_low", found.low), ("_high", found.high))
+        } | sizes
+
+
+@dataclass(frozen=True)
+class PairedGain:
+    """after - before on the same queries. Columns: NAME, NAME_low, NAME_high, NAME_p."""
+
+    difference: float
+    low: float
+    """95% interval, paired by query."""
+    high: float
+    p_value: float
+
+    @classmethod
+    def between(cls, before: Draws, after: Draws, metric: str) -> PairedGain:
+        """Of rankings or means over draws; an exact test between single rankings' recalls, else sign flips."""
+        return _estimates(after, {"gain": before}, (metric,))[1][metric, "gain"]
+
+    @classmethod
+    def nothing(cls) -> PairedGain:
+        """A setting against itself."""
+        return cls(np.nan, np.nan, np.nan, np.nan)
+
+    def columns(self, name: str = "gain") -> dict[str, float]:
+        """The difference as columns of a table."""
+        return {name: self.difference, f"{name}_low": self.low, f"{name}_high": self.high, f"{name}_p": self.p_value}
+
+
+def _ends(evaluated: science.Evaluation, k: int) -> tuple[float, float]:
+    return next(ends for name, ends in evaluated.ci95.items() if name == f"recall@{k}")
+
+
 def compared(after: Draws, baselines: Mapping[str, Draws], metric: str = "recall@1") -> dict[str, Any]:
-    """One wide row: recall@k, recall@k_low, recall@k_high of `after`; per baseline the columns of `by_metric`;
-    queries."""
-    rows = {row["metric"]: row for row in by_metric(after, baselines, tuple(dict.fromkeys((*RECALLS, metric))))}
-    wide: dict[str, Any] = {}
-    for recall in RECALLS:
-        wide |= {
-            recall: rows[recall]["value"],
-            f"{recall}_low": rows[recall]["low"],
-            f"{recall}_high": rows[recall]["high"],
-        }
-    gains = {key: rows[metric][key] for name in baselines for key in (name, f"{name}_low", f"{name}_high", f"{name}_p")}
-    return wide | gains | {"queries": len(after[0].first)}
+    """One wide row: the recalls of `after` (`RecallRow`, without candidates), its gain over each baseline
+    (`PairedGain`), queries."""
+    recalls, gains = _estimates(after, baselines, tuple(dict.fromkeys((*RECALLS, metric))))
+    queries = len(after[0].first)
+    row = RecallRow({recall: recalls[recall] for recall in RECALLS}, queries, after[0].n_candidates).columns()
+    del row["queries"], row["candidates"]
+    for name in baselines:
+        row |= gains[metric, name].columns(name)
+    return row | {"queries": queries}
 
 
 def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[str] = RECALLS) -> list[dict[str, Any]]:
-    """One row per metric: metric, value, low, high, and per baseline the paired difference `name`, `name_low`,
-    `name_high`, `name_p`."""
+    """One row per metric: metric, value, low, high, and per baseline the columns of a `PairedGain`."""
+    values, gains = _estimates(after, baselines, metrics)
     rows = []
+    for metric, found in values.items():
+        row: dict[str, Any] = {"metric": metric, "value": found.value, "low": found.low, "high": found.high}
+        for name in baselines:
+            row |= gains[metric, name].columns(name)
+        rows.append(row)
+    return rows
+
+
+def _estimates(
+    after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[str]
+) -> tuple[dict[str, Estimate], dict[tuple[str, str], PairedGain]]:
+    """Every metric, and its gain over every baseline, from one bootstrap that all of them share."""
     values = {metric: _mean(after, metric) for metric in metrics}
     differences = {
         (metric, name): values[metric] - _mean(draws, metric) for metric in metrics for name, draws in baselines.items()
     }
-    columns = [*values.values(), *differences.values()]
     clusters = after[0].clusters
-    lows, highs = bootstrap_means(np.column_stack(columns), clusters=clusters)
-    at = {key: i for i, key in enumerate([*values, *differences])}
-    for metric in metrics:
-        row: dict[str, Any] = {"metric": metric, "value": float(values[metric].mean())}
-        row |= {"low": float(lows[at[metric]]), "high": float(highs[at[metric]])}
-        for name, draws in baselines.items():
-            i, difference = at[metric, name], differences[metric, name]
-            row |= {name: float(difference.mean()), f"{name}_low": float(lows[i]), f"{name}_high": float(highs[i])}
-            row[f"{name}_p"] = _p_value(difference, len(draws) == len(after) == 1 and metric in RECALLS, clusters)
-        rows.append(row)
-    return rows
+    lows, highs = bootstrap_means(np.column_stack([*values.values(), *differences.values()]), clusters=clusters)
+    means = [float(column.mean()) for column in values.values()]
+    estimates = {m: Estimate(means[i], float(lows[i]), float(highs[i])) for i, m in enumerate(values)}
+    gains = {}
+    for i, ((metric, name), difference) in enumerate(differences.items(), start=len(values)):
+        single = len(baselines[name]) == len(after) == 1 and metric in RECALLS
+        p = _p_value(difference, single, clusters)
+        gains[metric, name] = PairedGain(float(difference.mean()), float(lows[i]), float(highs[i]), p)
+    return estimates, gains
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -109,4 +182,4 @@ def _mean(draws: Draws, metric: str) -> np.ndarray:
 def _p_value(difference: np.ndarray, single: bool, clusters: np.ndarray | None) -> float:
     if single:
         return exact_sign_flip(difference, clusters)
-    return sign_flip(difference, permutations=FLIPS, clusters=clusters)
+    return sign_flip(difference, clusters=clusters)

@@ -16,22 +16,22 @@ import pandas as pd
 
 from core.analysis.arrays import unit_rows
 from core.analysis.concepts import measures
-from core.analysis.concepts.fidelity import dead_share, explained_variance_per_dimension, l0
 from core.analysis.concepts.modality_split import IMAGE_BELOW, TEXT_ABOVE
 from core.analysis.concepts.stability import NEARLY_SAME, SAME, match, span_overlap
 from core.analysis.retrieval.evaluation import Ranked
 from core.analysis.retrieval.ranking import rank_relevant
 from core.questions.alternates import OWN, Alternate, alternate, names
 from core.questions.answers import cached_table
-from core.questions.comparisons import compared, rank_under, tidy
+from core.questions.comparisons import compared, tidy
 from core.questions.concepts import table as concept_table
+from core.questions.fidelity import figures
 from core.questions.labels import TEST_PARTS
+from core.questions.removal import removed, spelled_out
 from core.questions.retrieval import evaluate
 from core.run import Run
 
 TOP_SHARE = 0.01
 ENERGY = 0.99
-SEEDS = (0, 1, 2)
 
 
 def sae_fidelity(run: Run) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def conclusions(run: Run) -> pd.DataFrame:
         share_for_99: of all
     concepts, the strongest that hold 99% of the energy (Eq 3). overlap_*: of the `top` (1%) sets (Eq 7). recall after
     removing the top 1% by attribution (Eqs 8-10), chosen on support pairs where there are any; gain: to no removal;
-    beyond_random: to random active concepts of equal number and rank. own_*: agreement with the run's own SAE
+    beyond_random: to random active concepts of equal number. own_*: agreement with the run's own SAE
     (stability.py): mean of the largest cosine of each concept that fires, the shares above 0.7 and 0.9, and the mean
     squared cosine of the spans of the two top-1% sets beside what chance gives; NaN for itself and for a run without an
     SAE.
@@ -78,7 +78,7 @@ def _rows(run: Run, question: str, measure: Measure) -> pd.DataFrame:
     frames = []
     for name in names(run):
         dictionary = alternate(run, name)
-        arguments = {"dictionary": dict(dictionary.identity), "share": TOP_SHARE, "seeds": list(SEEDS)}
+        arguments = {"dictionary": dict(dictionary.identity), **spelled_out(run, (TOP_SHARE,), "none")}
         frames.append(cached_table(run, question, arguments, partial(_row, run, dictionary, measure)))
     notes = [_note(frame["dictionary"][0], note) for frame in frames for note in frame.attrs["notes"]]
     for frame in frames:
@@ -106,23 +106,23 @@ def _head(found: Alternate) -> dict[str, Any]:
 
 def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
     rebuilt = {part: found.reconstruction(part) for part in TEST_PARTS}
-    rows = {part: np.asarray(run.embeddings(part)) for part in TEST_PARTS}
-    variance = {part: explained_variance_per_dimension(rows[part], rebuilt[part]) for part in TEST_PARTS}
-    both = [np.vstack([of[part] for part in TEST_PARTS]) for of in (rows, rebuilt)]
-    codes = [found.codes[part] for part in TEST_PARTS]
+    measured = {name: value for name, (value, _) in figures(run, found.codes, rebuilt).items()}
+    columns = {
+        "l0": "L0",
+        "dead_share": "dead share",
+        "explained_variance": "explained variance",
+        "explained_queries": "explained variance, queries",
+        "explained_candidates": "explained variance, candidates",
+    }
+    trained = {
+        "explained_in_training": found.trained.get("explained_variance", np.nan),
+        "trained_rows": found.trained.get("rows", ""),
+    }
     ranked = _ranked(run, rebuilt)
     return (
         _head(found)
-        | {
-            "l0": sum(l0(c) * c.shape[0] for c in codes) / sum(c.shape[0] for c in codes),
-            "dead_share": dead_share(*codes),
-        }
-        | {"explained_variance": explained_variance_per_dimension(*both)}
-        | {"explained_queries": variance["queries"], "explained_candidates": variance["candidates"]}
-        | {
-            "explained_in_training": found.trained.get("explained_variance", np.nan),
-            "trained_rows": found.trained.get("rows", ""),
-        }
+        | {column: measured[name] for column, name in columns.items()}
+        | trained
         | compared([ranked], {"gain": [evaluate(run).evaluation.ranked]})
     )
 
@@ -165,14 +165,13 @@ def _of_concepts(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _removal(run: Run, found: Alternate) -> dict[str, Any]:
-    """Recall without the top concepts by attribution, against no removal and against random concepts of equal number
-    and rank."""
+    """Recall without the top concepts by attribution, against no removal and against random concepts of equal
+    number."""
     data = found.data(run)
-    top, fitted = rank_under(run, f"remove-top(share={TOP_SHARE})", data)
-    rank = 0 if fitted.query.removed_basis is None else len(fitted.query.removed_basis)
-    control = f"remove-random(share={TOP_SHARE},rank={rank},seed="
-    random = [rank_under(run, f"{control}{seed})", data)[0] for seed in SEEDS]
-    return {"rank": rank} | compared([top], {"gain": [evaluate(run).evaluation.ranked], "beyond_random": random})
+    top = removed(run, "top attribution", TOP_SHARE, data=data)
+    random = removed(run, "random concepts", TOP_SHARE, data=data)
+    baselines = {"gain": [evaluate(run).evaluation.ranked], "beyond_random": random.ranked}
+    return {"rank": top.ranks[0]} | compared(top.ranked, baselines)
 
 
 def _agreement(run: Run, found: Alternate, table: pd.DataFrame) -> dict[str, float]:

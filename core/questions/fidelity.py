@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,23 +42,29 @@ def fidelity(run: Run) -> Fidelity:
     return Fidelity(cached_table(run, "fidelity", {}, lambda: _measure(run)), sae.source, sae.trained_on)
 
 
-def _measure(run: Run) -> pd.DataFrame:
-    both = science.ExplainedVariance(run.sae_folder.array("dictionary").shape[1])
-    rows: list[tuple[str, float, int]] = []
-    rebuilt = {}
+def figures(run: Run, codes: Mapping[Part, Any], rebuilt: Mapping[Part, np.ndarray]) -> dict[str, tuple[float, int]]:
+    """Figure -> (value, n) of any dictionary's codes and reconstructions of the test items: explained variance per
+    dimension of queries, of candidates and of both, mean L0, share of concepts that never fire."""
+    width = run.embeddings("queries").shape[1]
+    both, found = science.ExplainedVariance(width), {}
     for part in TEST_PARTS:
-        one = science.ExplainedVariance(run.need_sae().dictionary.shape[1])
-        rebuilt[part] = reconstruction(run, part)
+        one = science.ExplainedVariance(width)
         for block in row_blocks(*rebuilt[part].shape):
             for measure in (one, both):
                 measure.add_batch(run.embeddings(part)[block], rebuilt[part][block])
-        rows.append((f"explained variance, {part}", one.compute(), len(rebuilt[part])))
-    n = sum(map(len, rebuilt.values()))
-    codes = [run.codes(part) for part in TEST_PARTS]
-    rows.append(("explained variance", both.compute(), n))
-    rows.append(("L0", float(sum(c.nnz for c in codes) / n), n))
-    fired = np.sum([np.asarray((c > 0).sum(axis=0)).ravel() for c in codes], axis=0)
-    rows.append(("dead share", float((fired == 0).mean()), len(fired)))
+        found[f"explained variance, {part}"] = one.compute(), len(rebuilt[part])
+    of_test = [codes[part] for part in TEST_PARTS]
+    n = sum(c.shape[0] for c in of_test)
+    found["explained variance"] = both.compute(), n
+    found["L0"] = sum(science.l0(c) * c.shape[0] for c in of_test) / n, n
+    found["dead share"] = science.dead_share(*of_test), of_test[0].shape[1]
+    return found
+
+
+def _measure(run: Run) -> pd.DataFrame:
+    rebuilt = {part: reconstruction(run, part) for part in TEST_PARTS}
+    codes = {part: run.codes(part) for part in TEST_PARTS}
+    rows = [(name, *figure) for name, figure in figures(run, codes, rebuilt).items()]
     rows += _recalls(run, "reconstruction", rebuilt)
     rows += _recalls(run, "embedding", {part: run.embeddings(part) for part in TEST_PARTS})
     return pd.DataFrame(rows, columns=["figure", "value", "n"])

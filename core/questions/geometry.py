@@ -19,7 +19,7 @@ from core.analysis.retrieval import geometry as science
 from core.analysis.retrieval import rank_top_k
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.moments import Moments, moments_of
-from core.questions.answers import cached_table, item_frame, transformed, variant_of
+from core.questions.answers import cached_table, explicit, item_frame, transformed, variant_of
 from core.questions.comparisons import compared, tidy
 from core.questions.labels import TEST_PARTS
 from core.questions.retrieval import evaluate
@@ -72,7 +72,7 @@ def shape(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS) -> pd.Data
     """
     specs = [variant_of(run, variant) for variant in variants]
     arguments = {
-        "variants": list(map(str, specs)),
+        "variants": explicit(run, *specs),
         "k": NEIGHBOURS,
         "groups": GROUPS,
         "negatives": "all",
@@ -90,7 +90,7 @@ def hubs(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS, n: int = 5)
     """
     specs = [variant_of(run, variant) for variant in variants]
     return cached_table(
-        run, "hubs", {"variants": list(map(str, specs)), "k": NEIGHBOURS, "n": n}, lambda: _hubs(run, specs, n)
+        run, "hubs", {"variants": explicit(run, *specs), "k": NEIGHBOURS, "n": n}, lambda: _hubs(run, specs, n)
     )
 
 
@@ -102,7 +102,7 @@ def similarities(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS, bin
         the bins).
     """
     specs = [variant_of(run, variant) for variant in variants]
-    arguments = {"variants": list(map(str, specs)), "bins": bins, "negatives": NEGATIVES, "d_prime": "all"}
+    arguments = {"variants": explicit(run, *specs), "bins": bins, "negatives": NEGATIVES, "d_prime": "all"}
     return cached_table(run, "similarities", arguments, lambda: _similarities(run, specs, bins))
 
 
@@ -110,7 +110,7 @@ def spectra(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS) -> pd.Da
     """Variance along principal axes: DataFrame[variant, side, axis, share, held]; share of the total, and held by the
     first `axis` axes."""
     specs = [variant_of(run, variant) for variant in variants]
-    return cached_table(run, "spectra", {"variants": list(map(str, specs))}, lambda: _spectra(run, specs))
+    return cached_table(run, "spectra", {"variants": explicit(run, *specs)}, lambda: _spectra(run, specs))
 
 
 def _shape(run: Run, variants: Sequence[VariantSpec]) -> pd.DataFrame:

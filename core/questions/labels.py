@@ -12,12 +12,12 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from core.analysis.concepts import labels as science
-from core.records import Part
+from core.records import Part, Split
 from core.run import Run
 
 TEST_PARTS: tuple[Part, Part] = ("queries", "candidates")
 SUPPORT_PARTS: tuple[Part, Part] = ("support_queries", "support_candidates")
-PARTS_OF = {"test": TEST_PARTS, "support": SUPPORT_PARTS}
+PARTS_OF: dict[Split, tuple[Part, Part]] = {"test": TEST_PARTS, "support": SUPPORT_PARTS}
 LEAST_ITEMS, MOST_SHARE = 3, 0.3
 """A word names a concept only if at least 3 items have it and at most 30% do."""
 CONVINCING = 0.5
@@ -114,11 +114,12 @@ def _choosing_and_scoring(run: Run) -> tuple[_Items, _Items, str]:
         codes = sp.vstack([sp.csr_array(run.codes(part)) for part in SUPPORT_PARTS], format="csr")
         return _Items(_sets(run, "support"), codes), test, "labels are chosen on the support split, scored on the test"
     first = _first_half(run)
-    halves = [
+    choosing, scoring = (
         _Items([s for s, mine in zip(test.sets, rows, strict=True) if mine], test.codes[np.flatnonzero(rows)])
         for rows in (first, ~first)
-    ]
-    return *halves, "this run has no support split: half of the test items choose labels, the other half scores them"
+    )
+    how = "this run has no support split: half of the test items choose labels, the other half scores them"
+    return choosing, scoring, how
 
 
 def _first_half(run: Run) -> np.ndarray:
@@ -131,12 +132,12 @@ def _first_half(run: Run) -> np.ndarray:
     return (np.random.default_rng(0).permutation(count) < count / 2)[scene]
 
 
-def _sets(run: Run, split: str) -> list[frozenset[str]]:
+def _sets(run: Run, split: Split) -> list[frozenset[str]]:
     """Names that hold of every item of a split: facts of the scene, or words of the caption."""
     return _truth_sets(run, split) if has_truth(run) else _word_sets(run, split)
 
 
-def _truth_sets(run: Run, split: str) -> list[frozenset[str]]:
+def _truth_sets(run: Run, split: Split) -> list[frozenset[str]]:
     found = []
     for part in PARTS_OF[split]:
         items = run.corpus.items(part)
@@ -159,7 +160,7 @@ def truth_attributes(truth: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def _word_sets(run: Run, split: str) -> list[frozenset[str]]:
+def _word_sets(run: Run, split: Split) -> list[frozenset[str]]:
     queries_, candidates_ = (
         [science.words(text or "") for text in run.corpus.items(part).texts] for part in PARTS_OF[split]
     )

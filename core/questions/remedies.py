@@ -17,11 +17,16 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.retrieval import Ranked
-from core.analysis.retrieval.corrections import BankSource, fit_correction, rank_relevant_corrected
+from core.analysis.retrieval.corrections import (
+    BankSource,
+    fit_correction,
+    parse_correction,
+    rank_relevant_corrected,
+)
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
 from core.config import Place
-from core.questions.answers import cached_table, fit_data, fitted, transformed, variant_of
+from core.questions.answers import cached_table, explicit, fit_data, fitted, transformed, variant_of
 from core.questions.comparisons import compared, holm, statistics_words, tidy
 from core.questions.retrieval import evaluate
 from core.questions.views import evaluate_view, evaluate_words
@@ -68,12 +73,13 @@ def remedies(run: Run) -> pd.DataFrame:
         "partners": [p.key for p in partners],
         "beta": whitening.beta,
         "eps": whitening.eps,
-        "transforms": [v for _, v in TRANSFORMS],
+        "transforms": explicit(run, *(variant for _, variant in TRANSFORMS)),
     }
     arguments |= {
-        "corrections": [text for _, text in CORRECTIONS],
+        "corrections": [parse_correction(text).explicit() for _, text in CORRECTIONS],
         "views": list(VIEW_KINDS),
-        "against": ["none", "realign"],
+        "before_correction": explicit(run, *(variant for _, variant in BEFORE_CORRECTION)),
+        "against": explicit(run, "none", "realign"),
     }
     return cached_table(run, "remedies", arguments, lambda: _table(run, partners))
 

@@ -14,19 +14,19 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import retrieval as science
-from core.analysis.variants import VariantSpec, apply_variant, fit_variant, make_step
+from core.analysis.variants import VariantSpec, make_step
 from core.analysis.variants import gain_split as gain_split_variants
 from core.errors import UserError
 from core.questions.answers import (
     answer,
     cached_table,
-    fit_data,
     fitted,
     item_frame,
     query_clusters,
     transformed,
     variant_of,
 )
+from core.questions.comparisons import PairedGain, RecallRow, rank_under
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft
@@ -149,46 +149,45 @@ def _compared(metric: science.Metric, a: science.Evaluation, b: science.Evaluati
 def gain_split(run: Run) -> pd.DataFrame:
     """Where whitening's gain comes from: none -> center -> scale-dims -> zca -> realign, each against the one before.
 
-    DataFrame[variant, label, recall@1, recall@1_low, recall@1_high, recall@5, recall@10, mrr, gain, gain_low,
-    gain_high, p_value]; gain is the paired recall@1 difference to the row before, NaN in the first.
+    DataFrame[variant, label, recall@1, recall@1_low, recall@1_high, ..., mrr, gain, gain_low, gain_high, gain_p,
+    queries]; gain is the paired recall@1 difference to the row before, NaN in the first.
     """
     whitening = run.spec.whitening
     chain = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
     evaluated = [evaluate(run, spec) for spec in chain]
     rows: list[dict[str, Any]] = []
-    for i, (label, step) in enumerate(zip(STEP_LABELS, evaluated, strict=True)):
-        paired = science.paired_difference(evaluated[i - 1].evaluation, step.evaluation) if i else None
-        rows.append({"variant": step.variant, "label": label, **_recalls(step.evaluation), **_gain(paired)})
+    for label, now, before in zip(STEP_LABELS, evaluated, [None, *evaluated[:-1]], strict=True):
+        gain = PairedGain.nothing()
+        if before is not None:
+            gain = PairedGain.between([before.evaluation.ranked], [now.evaluation.ranked], "recall@1")
+        row = {"variant": now.variant, "label": label} | RecallRow.of_evaluation(now.evaluation).columns()
+        rows.append(row | {"mrr": now.evaluation.mrr} | gain.columns())
     return pd.DataFrame(rows)
 
 
-def _recalls(e: science.Evaluation) -> dict[str, float]:
-    low, high = e.ci95["recall@1"]
-    recalls = {f"recall@{k}": value for k, value in e.recall.items()}
-    return recalls | {"recall@1_low": low, "recall@1_high": high, "mrr": e.mrr}
+def beta_sweep(run: Run, statistics: str = "per-side", metric: str = "recall@5") -> pd.DataFrame:
+    """Figure 6: recall against shrinkage beta, at the run's eps.
 
-
-def _gain(paired: science.PairedDifference | None) -> dict[str, float]:
-    if paired is None:
-        return {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan, "p_value": np.nan}
-    return {"gain": paired.difference, "gain_low": paired.low, "gain_high": paired.high, "p_value": paired.p_value}
-
-
-def beta_sweep(run: Run, statistics: str = "per-side") -> pd.DataFrame:
-    """Figure 6: recall against shrinkage beta, at the run's eps. DataFrame[beta, recall@1, recall@5, recall@10,
-    recall@1_low, ..., mrr]."""
+    DataFrame[beta, recall@1, recall@1_low, recall@1_high, ..., queries, candidates, mrr, gain, gain_low, gain_high,
+    gain_p]; gain: the paired difference of `metric` to the raw embeddings.
+    """
     eps = run.spec.whitening.eps
+    steps = {beta: VariantSpec((make_step("realign", beta=beta, eps=eps, statistics=statistics),)) for beta in BETAS}
 
     def compute() -> pd.DataFrame:
-        return pd.DataFrame([{"beta": beta} | _sweep_point(run, beta, eps, statistics) for beta in BETAS])
+        raw = evaluate(run).evaluation.ranked
+        return pd.DataFrame([{"beta": beta} | _sweep_point(run, spec, raw, metric) for beta, spec in steps.items()])
 
-    return cached_table(run, "beta-sweep", {"statistics": statistics, "eps": eps, "betas": list(BETAS)}, compute)
+    arguments = {"variants": [spec.explicit() for spec in steps.values()], "metric": metric}
+    return cached_table(run, "beta-sweep", arguments, compute)
 
 
-def _sweep_point(run: Run, beta: float, eps: float, statistics: str) -> dict[str, float]:
-    spec = VariantSpec((make_step("realign", beta=beta, eps=eps, statistics=statistics),))
-    both = apply_variant(fit_variant(spec, fit_data(run)), fit_data(run))
-    return _recalls(science.evaluate(science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)))
+def _sweep_point(run: Run, spec: VariantSpec, raw: science.Ranked, metric: str) -> dict[str, Any]:
+    # Not by `evaluate`: eleven rankings that nothing else asks for would fill the cache.
+    ranked, _ = rank_under(run, spec)
+    evaluated = science.evaluate(ranked)
+    gain = PairedGain.between([raw], [ranked], metric)
+    return RecallRow.of_evaluation(evaluated).columns() | {"mrr": evaluated.mrr} | gain.columns()
 
 
 def query_list(

@@ -9,16 +9,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.analysis import retrieval
 from core.analysis.concepts import contributions as science
-from core.analysis.variants import VariantSpec, apply_variant, fit_variant, parse_variant
-from core.questions.answers import cached_table, fit_data, fitted, side_of, variant_of
+from core.analysis.variants import VariantSpec
+from core.questions.answers import fitted, side_of, variant_of
 from core.questions.concepts import table
 from core.records import Part
 from core.run import Run
-
-SHARES = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
-CONTROL_SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,50 +122,3 @@ def _explain(
     residual = total - float(values.sum()) - sum(terms)
     rest_count = int(np.count_nonzero(values)) - int(np.count_nonzero(values[order]))
     return Explanation(str(spec), total, listed, rest, rest_count, *terms, residual, centred)
-
-
-def removal_curve(run: Run, then: str | VariantSpec = "none") -> pd.DataFrame:
-    """Recall against the share of concepts removed, top by attribution beside random concepts of equal number (Eqs
-    8-10, Table 2).
-
-    DataFrame[share, concepts, kind, seed, rank, recall@1, recall@5, recall@10]; share 0 is no removal. `then` is a step
-    applied afterwards ("none", "center", "realign"). attrs["fitted_on"]: the pairs attribution was measured on,
-    "support" or "test".
-    """
-    spec, data = variant_of(run, then), fit_data(run)
-
-    def compute() -> pd.DataFrame:
-        width = run.need_sae().width
-        rows = [_removal_point(run, 0.0, 0, VariantSpec(), 0, spec)]
-        for share in SHARES:
-            count = max(1, round(share * width))
-            rows.append(_removal_point(run, share, count, parse_variant(f"remove-top(share={share})"), 0, spec))
-            rows += [
-                _removal_point(run, share, count, parse_variant(f"remove-random(count={count},seed={s})"), s, spec)
-                for s in CONTROL_SEEDS
-            ]
-        frame = pd.DataFrame(rows)
-        frame.attrs = {"fitted_on": data.pair_codes().source, "queries": len(data.queries)}
-        return frame
-
-    run.need_sae()
-    arguments = {"then": str(spec), "shares": list(SHARES), "seeds": list(CONTROL_SEEDS)}
-    return cached_table(run, "removal", arguments, compute)
-
-
-def _removal_point(
-    run: Run, share: float, count: int, removal: VariantSpec, seed: int, then: VariantSpec
-) -> dict[str, object]:
-    variant = fit_variant(removal.then(then), fit_data(run))
-    both = apply_variant(variant, fit_data(run))
-    ranked = retrieval.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
-    recall = {k: float(retrieval.per_query(ranked, f"recall@{k}").mean()) for k in (1, 5, 10)}
-    basis = variant.query.removed_basis
-    return {
-        "share": share,
-        "concepts": count,
-        "kind": "random concepts" if any(step.name == "remove-random" for step in removal.steps) else "top attribution",
-        "seed": seed,
-        "rank": 0 if basis is None else len(basis),
-        **{f"recall@{k}": value for k, value in recall.items()},
-    }

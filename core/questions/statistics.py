@@ -20,7 +20,7 @@ from core.analysis.retrieval.ranking import Ranked
 from core.analysis.retrieval.resampling import bootstrap_means
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.fitdata import support_sample
-from core.questions.answers import cached_table, fit_data, fitted, variant_of
+from core.questions.answers import cached_table, explicit, fit_data, fitted, variant_of
 from core.questions.comparisons import compared, rank_under, statistics_words, tidy
 from core.questions.retrieval import evaluate
 from core.run import Run
@@ -44,7 +44,9 @@ def whitening_sources(run: Run) -> pd.DataFrame:
     """
     whitening = run.spec.whitening
     plan = _plan(whitening.beta, whitening.eps, run.has_support)
-    return cached_table(run, "whitening-sources", {"plan": [list(row) for row in plan]}, lambda: _sources(run, plan))
+    rows = [[part, label, *explicit(run, variant, before)] for part, label, variant, before in plan]
+    arguments = {"plan": rows}
+    return cached_table(run, "whitening-sources", arguments, lambda: _sources(run, plan))
 
 
 def _sources(run: Run, plan: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
@@ -115,7 +117,7 @@ def support_size(
     rows = fit_data(run).rows("support")[0]
     used = sorted({size for size in sizes if size < len(rows)} | {len(rows)})
     specs = [variant_of(run, variant) for variant in variants]
-    arguments = {"variants": list(map(str, specs)), "sizes": used, "draws": list(DRAWS)}
+    arguments = {"variants": explicit(run, *specs), "sizes": used, "draws": list(DRAWS)}
     return cached_table(run, "support-size", arguments, lambda: _support_curve(run, specs, used, len(rows)))
 
 

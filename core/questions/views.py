@@ -22,7 +22,7 @@ def evaluate_view(run: Run, view: EmbeddingView, variant: str | VariantSpec = "n
         for key, values in ranked.arrays().items():
             draft.save(key, values)
 
-    folder = answer(run, "evaluate-view", {"view": str(view), "variant": str(spec)}, write)
+    folder = answer(run, "evaluate-view", {"view": str(view), "variant": spec.explicit()}, write)
     return science.evaluate(science.Ranked.from_arrays(folder.array, query_clusters(run)))
 
 

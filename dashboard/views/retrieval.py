@@ -64,8 +64,7 @@ def gain(run: str) -> None:
     title = f"{best['label'].lstrip('+ ').capitalize()} brings most: {points(best['gain'])} of Recall@1"
     rows = table.iloc[1:].itertuples()
     each = (
-        f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p"
-        f" {edits.p_value(r.p_value)})"
+        f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p {edits.p_value(r.gain_p)})"
         for r in rows
     )
     note = f"Each bar adds one thing to the one above: {'; '.join(each)}."

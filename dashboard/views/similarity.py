@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.questions import concepts, retrieval, similarity
+from core.questions import removal as removals
 from dashboard import data, state, words
 from dashboard.charts import similarity as charts_similarity
 from dashboard.parts import edits, explanations, listings, widgets
@@ -148,7 +149,7 @@ def removal(run: str) -> None:
     then = state.pick(
         st.segmented_control, "then", "Afterwards", list(THEN), format_func=THEN.get, help=words.THEN_HELP
     )
-    table = data.ask(similarity.removal_curve, run, then)
+    table = data.ask(removals.removal_curve, run, then)
     shares, more = (
         sorted(table["share"].unique().tolist()),
         {"help": words.explain("share"), "format_func": lambda s: f"{100 * s:g}%"},

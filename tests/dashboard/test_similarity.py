@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dashboard_driver import Tab, healthy, show, texts, waterfall
 
-from core.questions import retrieval, similarity
+from core.questions import removal, retrieval, similarity
 from core.run import Run
 from dashboard import words
 from dashboard.parts import explanations
@@ -43,7 +43,7 @@ def test_similarity_shows_cores_ranks(run: Run) -> None:
 
 def test_removal_slider_shows_the_curve(run: Run) -> None:
     app = show("similarity", run="small", share="0.02", then="center")
-    curve = similarity.removal_curve(run, "center")
+    curve = removal.removal_curve(run, "center")
     at = curve[curve["share"] == 0.02]
     values = {m.label: m.value for m in app.metric}
     assert values["Top gone"] == words.percent(float(at[at["kind"] == "top attribution"]["recall@1"].iloc[0]))

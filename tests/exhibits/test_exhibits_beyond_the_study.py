@@ -19,7 +19,7 @@ from core.exhibits import (
     beyond_whitening_sources,
     show_exhibit,
 )
-from core.questions import alternates, controls, geometry, remedies, retrieval, statistics
+from core.questions import alternates, geometry, remedies, removal, retrieval, statistics
 from core.run import Run, open_run
 from core.store import Store
 
@@ -30,9 +30,9 @@ BEYOND = [name for name, exhibit in EXHIBITS.items() if exhibit.group == "beyond
 @pytest.fixture
 def runs(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Both demo models, small settings."""
-    monkeypatch.setattr(controls, "SHARES", (0.01,))
-    monkeypatch.setattr(controls, "RANKS", (4,))
-    monkeypatch.setattr(controls, "SEEDS", (0, 1))
+    monkeypatch.setattr(removal, "SHARES", (0.01,))
+    monkeypatch.setattr(removal, "RANKS", (4,))
+    monkeypatch.setattr(removal, "SEEDS", (0, 1))
     monkeypatch.setattr(statistics, "SIZES", (100,))
     monkeypatch.setattr(alternates, "DIRECTIONS", {"pca": "PCA directions"})
     monkeypatch.setattr(alternates, "_shipped", lambda run: [])

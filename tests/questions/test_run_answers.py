@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import NotAvailable, UserError, VariantError
-from core.questions import concepts, fidelity, map, modality, retrieval, similarity
+from core.questions import concepts, fidelity, map, modality, removal, retrieval, similarity
 from core.questions.answers import transformed
 from core.questions.labels import truth_attributes
 from core.run import Run, open_run
@@ -99,7 +99,7 @@ def test_beta_one_is_centring_and_the_sweep_meets_the_evaluation(run: Run) -> No
 
 
 def test_removal_curve_starts_at_no_removal_and_has_controls(run: Run) -> None:
-    table = similarity.removal_curve(run)
+    table = removal.removal_curve(run)
     assert table.attrs["fitted_on"] == "support"
     assert table.loc[table["share"] == 0, "recall@1"].iloc[0] == retrieval.evaluate(run).evaluation.recall[1]
     one = table[(table["share"] == 0.01) & (table["kind"] == "top attribution")]

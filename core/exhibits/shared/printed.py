@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from math import isnan, nan, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.analysis.retrieval import independent_interval, smallest_difference
 from core.exhibits.shared.agreement import Z, same
@@ -161,7 +161,7 @@ def beside(title: str, runs: Sequence[Run], measured: pd.DataFrame) -> pd.DataFr
     return pd.DataFrame(rows, columns=list(BESIDE))
 
 
-def _beside(run: Run, row, live: pd.Series, title: str) -> tuple[object, ...]:
+def _beside(run: Run, row: Any, live: pd.Series, title: str) -> tuple[object, ...]:
     value, low, high = (float(live[name]) for name in ("value", "low", "high"))
     error = (high - low) / (2 * Z)
     theirs, how = printed_error(row.metric, float(row.value), data_set(run), run.spec.corpus.task, title, error)

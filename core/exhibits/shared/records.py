@@ -163,6 +163,9 @@ class Exhibit:
     kept: bool = True
     """Whether its tables are kept in the cache; not where the questions behind it keep their own and know what else
     they hang on."""
+    variants: tuple[str, ...] = ()
+    """The variants its table compares; its key in the cache holds them with every option written out, so that a changed
+    default is another table."""
     depends: Callable[[], Mapping[str, Any]] | None = None
     """What else its numbers hang on, e.g. the machine that measures seconds; plain JSON, part of the cache's key."""
 

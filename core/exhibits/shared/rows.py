@@ -15,13 +15,13 @@ from core.config import Family
 from core.errors import NotAvailable
 from core.exhibits.shared.records import Option
 from core.questions.alternates import OWN, Alternate, alternate, own, sources
-from core.questions.retrieval import Evaluated
+from core.questions.comparisons import RECALLS, PairedGain, RecallRow
 from core.run import Run
 
 METRIC = Option(
     name="metric",
     default="recall@5",
-    allowed=("recall@1", "recall@5", "recall@10"),
+    allowed=RECALLS,
     help="The recall that differences are taken of.",
 )
 STATISTICS = Option(
@@ -38,7 +38,6 @@ DICTIONARY = Option(
     default=OWN,
     help="Whose concepts: the run's own SAE, or another one by its name in `exhibit dictionaries`.",
 )
-RECALLS = ("recall@1", "recall@5", "recall@10")
 MLLM, CONTRASTIVE, TUNED, UNKNOWN = "multimodal LLM", "contrastive", "fine-tuned retriever", "unknown"
 KINDS: dict[Family, str] = {
     "generative": MLLM,
@@ -60,38 +59,15 @@ def head(run: Run) -> dict[str, Any]:
 
 
 def recalls(e: science.Evaluation) -> dict[str, Any]:
-    """recall@1, @5, @10 with 95% intervals, and the numbers of queries and candidates they rest on."""
-    values: dict[str, Any] = {}
-    for k, value in e.recall.items():
-        low, high = e.ci95[f"recall@{k}"]  # type: ignore[index]
-        values |= {f"recall@{k}": value, f"recall@{k}_low": low, f"recall@{k}_high": high}
-    return values | {"queries": e.queries, "candidates": e.candidates}
+    """The columns of a `RecallRow`: recall@1, @5, @10 with 95% intervals, queries, candidates."""
+    return RecallRow.of_evaluation(e).columns()
 
 
 def gain(before: science.Evaluation, after: science.Evaluation, metric: str, name: str = "gain") -> dict[str, Any]:
-    """after - before on the same queries, with paired 95% interval and p; NaN for a setting against itself."""
+    """The columns of a `PairedGain`: after - before on the same queries; NaN for a setting against itself."""
     if before is after:
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high", f"{name}_p"), np.nan)
-    paired = science.paired_difference(before, after, metric)
-    return {
-        name: paired.difference,
-        f"{name}_low": paired.low,
-        f"{name}_high": paired.high,
-        f"{name}_p": paired.p_value,
-    }
-
-
-def mean_gain(difference: np.ndarray, clusters: np.ndarray | None, name: str = "gain") -> dict[str, Any]:
-    """The mean of per-query differences (n,), with bootstrap 95% interval and sign-flip p: where a setting is a mean of
-    several. Queries of one cluster share an answer."""
-    low, high = science.bootstrap_means(difference[:, None], clusters=clusters)
-    p = science.sign_flip(difference, clusters=clusters)
-    return {
-        name: float(difference.mean()),
-        f"{name}_low": float(low[0]),
-        f"{name}_high": float(high[0]),
-        f"{name}_p": p,
-    }
+        return PairedGain.nothing().columns(name)
+    return PairedGain.between([before.ranked], [after.ranked], metric).columns(name)
 
 
 def corrected(base: science.Evaluation, others: Sequence[science.Evaluation], metric: str) -> list[float]:
@@ -140,16 +116,6 @@ def partner(run: Run, runs: Sequence[Run], of_kind: str) -> Run | None:
     """The run of that kind on the same corpus, so that queries can be paired; None where there is none."""
     same = run.folder.facts["corpus"]
     return next((other for other in runs if kind(other) == of_kind and other.folder.facts["corpus"] == same), None)
-
-
-def mean_recalls(found: Sequence[Evaluated]) -> dict[str, Any]:
-    """Recalls averaged over several evaluations of the same queries, query by query."""
-    values: dict[str, Any] = {}
-    for metric in RECALLS:
-        mean = np.mean([science.per_query(e.evaluation.ranked, metric) for e in found], axis=0)
-        low, high = science.bootstrap_means(mean[:, None], clusters=found[0].evaluation.ranked.clusters)
-        values |= {metric: float(mean.mean()), f"{metric}_low": float(low[0]), f"{metric}_high": float(high[0])}
-    return values | {"queries": found[0].evaluation.queries, "candidates": found[0].evaluation.candidates}
 
 
 def joined(found: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:

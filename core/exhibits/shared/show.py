@@ -103,7 +103,7 @@ def _compute(
 
 def _kept(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -> pd.DataFrame:
     """The table from the cache, or computed now and kept with the first run."""
-    from core.questions.answers import cached_table
+    from core.questions.answers import cached_table, explicit
 
     if not exhibit.kept:
         return exhibit.compute(runs, **options)
@@ -113,6 +113,7 @@ def _kept(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -
         "runs": [run.key for run in runs],
         "families": [run.family for run in runs],  # who is compared with whom hangs on it
         "version": exhibit.version,
+        "variants": explicit(runs[0], *exhibit.variants),
         "depends": depends,
     }
     return cached_table(runs[0], f"exhibit-{exhibit.name}", arguments, lambda: exhibit.compute(runs, **options))

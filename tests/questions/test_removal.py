@@ -7,7 +7,7 @@ import pytest
 
 from core.analysis.variants.removal import random_concepts
 from core.errors import NotAvailable
-from core.questions import controls
+from core.questions import removal
 from core.run import Run, open_run
 from core.store import Store
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.demo
 
 @pytest.fixture
 def run(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(controls, "SHARES", (0.01,))
-    monkeypatch.setattr(controls, "RANKS", (4,))
+    monkeypatch.setattr(removal, "SHARES", (0.01,))
+    monkeypatch.setattr(removal, "RANKS", (4,))
     return open_run("demo-clip", demo_store)
 
 
@@ -50,7 +50,7 @@ def attribution(run: Run) -> np.ndarray:
 
 @pytest.mark.parametrize("then", ["none", "center"])
 def test_each_kind_is_what_numpy_computes(run: Run, then: str) -> None:
-    table = controls.removal_controls(run, then, seeds=(0, 1))
+    table = removal.removal_controls(run, then, seeds=(0, 1))
     assert table.attrs["fitted_on"] == "support"
     rows = table[(table["metric"] == "recall@1") & (table["curve"] != "rank")].set_index("kind")
     d = run.sae.dictionary.astype(np.float64)
@@ -70,10 +70,10 @@ def test_each_kind_is_what_numpy_computes(run: Run, then: str) -> None:
 
 
 def test_controls_match_number_and_rank(run: Run) -> None:
-    table = controls.removal_controls(run, "none", seeds=(0, 1))
+    table = removal.removal_controls(run, "none", seeds=(0, 1))
     for (curve, _), point in table[table["curve"] != "none"].groupby(["curve", "share"]):
         by_kind = point[point["metric"] == "recall@1"].set_index("kind")
-        assert by_kind["concepts"].nunique() == 1 and set(by_kind.index) == set(controls.KINDS)
+        assert by_kind["concepts"].nunique() == 1 and set(by_kind.index) == set(removal.KINDS)
         equal = by_kind.loc[["top attribution", "random directions", "top principal directions"], "rank"]
         assert equal.nunique() == 1 and (curve != "rank" or (by_kind["rank"] == 4).all())
     draws = table[table["kind"].str.startswith("random")]
@@ -87,4 +87,4 @@ def test_controls_match_number_and_rank(run: Run) -> None:
 def test_a_run_without_an_sae_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "sae", None)
     with pytest.raises(NotAvailable, match="no SAE"):
-        controls.removal_controls(run)
+        removal.removal_controls(run)
