@@ -29,11 +29,12 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(["| figure | value | measured on |", "| --- | --- | --- |", *(f.row() for f in figures)])
 
 
-def write(card: Path, figures: list[Figure]) -> None:
-    """Replace what stands between the marks of a card."""
+def write(card: Path, figures: list[Figure], part: str = "") -> None:
+    """Replace what stands between the marks of a card; `part` names another pair of marks, such as those of the mix `study`."""
+    begin, end = (mark.replace("figures", f"figures of {part}", 1) if part else mark for mark in (BEGIN, END))
     text = card.read_text(encoding="utf-8")
-    head, mark, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"{card} lacks the marks {BEGIN!r} and {END!r}; put them where the table belongs")
-    card.write_text(f"{head}{BEGIN}\n{table(figures)}\n{END}{tail}", encoding="utf-8")
+    head, first, rest = text.partition(begin)
+    _, last, tail = rest.partition(end)
+    if not first or not last:
+        raise ValueError(f"{card} lacks the marks {begin!r} and {end!r}; put them where the table belongs")
+    card.write_text(f"{head}{begin}\n{table(figures)}\n{end}{tail}", encoding="utf-8")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from transformers import AutoProcessor
 
-from core.demo import contrastive, figures, shipping
-from core.demo.cards import Figure
+from core.demo.train import contrastive, figures, shipping
+from core.demo.train.cards import Figure
 
 RETRIEVAL = 1000  # test scenes with two captions each
 CAPTIONS = 500  # test scenes captioned
@@ -26,16 +26,25 @@ def clip(folder: Path) -> list[Figure]:
 
 
 def mllm(folder: Path) -> list[Figure]:
-    """Captions, answers and zero-shot retrieval of demo-mllm."""
-    model, processor = shipping.load_mllm(folder.parent), AutoProcessor.from_pretrained(folder)
+    """Captions, answers and zero-shot retrieval of a demo-mllm."""
+    model, processor = shipping.load_mllm(folder), AutoProcessor.from_pretrained(folder)
     captions = figures.caption_figures(model, processor, "test", CAPTIONS)
     answers = figures.question_figures(model, processor, "test", QUESTIONS)
     recalls = figures.retrieval_figures(model, processor, "test", RETRIEVAL)
-    scenes, asked = f"{CAPTIONS} test scenes, greedy", f"{QUESTIONS} test scenes, one question each"
+    scenes, questions = f"{CAPTIONS} test scenes, greedy", f"{QUESTIONS} test scenes, one question each"
     return [
         Figure("captions with all the right things", captions.all_things, scenes),
         Figure("captions with the right background", captions.background, scenes),
         *(Figure(f"things named where a scene has {n}", share, scenes) for n, share in captions.words_by_number.items()),
-        Figure("short answers exactly right", answers, asked),
-        *(Figure(f"image to text R@{k}, {name}", share, _POOL) for name, r in recalls.items() for k, share in r.items()),
+        Figure("short answers exactly right", answers, questions),
+        *(
+            Figure(f"{direction} R@{k}, {name}", share, _POOL)
+            for name, directions in recalls.items()
+            for direction, shares in directions.items()
+            for k, share in shares.items()
+        ),
     ]
+
+
+NAMES = {"demo": "demo-mllm", "captioner": "demo-mllm-captioner", "study": "demo-mllm-study"}
+"""The model folder of each mix; the last is only measured."""
