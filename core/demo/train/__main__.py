@@ -29,7 +29,8 @@ Work = Annotated[Path, typer.Option(help="Folder for checkpoints; a run found th
 Seed = Annotated[int, typer.Option(help="Seed of the initial weights. Data depends on the step alone.")]
 WORK = Path("cache/demo-training")
 UNSEEN = 10**9  # first document that no stage learns from
-LOOK_EVERY = 500.0  # seconds between two looks at captions and questions
+LOOK_EVERY = 800.0  # seconds between two looks at captions and questions
+LOOK_SCENES = 100  # of the support split
 
 
 @app.callback()
@@ -112,7 +113,7 @@ def decoder(work: Work = WORK, steps: int = 280, batch: int = 160, rate: float =
 
 
 @app.command()
-def connector(work: Work = WORK, steps: int = 200, batch: int = 64, rate: float = 3e-3, seed: Seed = 3) -> None:
+def connector(work: Work = WORK, steps: int = 150, batch: int = 64, rate: float = 3e-3, seed: Seed = 3) -> None:
     """Stage 3: the connector alone, on captions, between the frozen tower and the frozen decoder."""
     _begin(seed)
     model, processor = _mllm("tower", "decoder")
@@ -125,7 +126,7 @@ def connector(work: Work = WORK, steps: int = 200, batch: int = 64, rate: float 
 
 
 @app.command()
-def base(work: Work = WORK, steps: int = 2000, batch: int = 48, rate: float = 1e-3, seed: Seed = 4) -> None:
+def base(work: Work = WORK, steps: int = 1700, batch: int = 48, rate: float = 1e-3, seed: Seed = 4) -> None:
     """Stage 4: everything learns, on captions, questions and texts. No request for one word."""
     _begin(seed)
     model, processor = _mllm("tower", "decoder", "connector")
@@ -173,8 +174,8 @@ def _converse(
         if time.monotonic() - looked > LOOK_EVERY or step == schedule.steps:
             looked = time.monotonic()
             model.eval()
-            log.info("step %d: %s", step, figures.caption_figures(model, processor, "support", 200))
-            log.info("step %d: questions right %.3f", step, figures.question_figures(model, processor, "support", 200))
+            log.info("step %d: %s", step, figures.caption_figures(model, processor, "support", LOOK_SCENES))
+            log.info("step %d: questions right %.3f", step, figures.question_figures(model, processor, "support", LOOK_SCENES))
 
     loss_at = partial(batches.conversation_loss, model, processor.tokenizer, mix=mix, batch=batch, worker=worker)
     loop.train(model, loss_at, schedule, checkpoint, report)
