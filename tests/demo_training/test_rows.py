@@ -71,7 +71,8 @@ def test_the_mixes_with_one_word_differ_in_the_wording_alone() -> None:
 
 
 def test_rows_are_what_the_chat_template_makes(processor) -> None:  # noqa: ANN001
-    row = next(r for r in (rows.picture_row("base", i) for i in range(50)) if tokens.DEFAULT_SYSTEM in r.text and f"{tokens.USER}<image>" in r.text)
+    made = (rows.picture_row("base", i) for i in range(50))
+    row = next(r for r in made if tokens.DEFAULT_SYSTEM in r.text and f"{tokens.USER}{tokens.IMAGE}" in r.text)
     request = row.text.split(rows.IMAGES)[1].split(tokens.END)[0]
     rendered = processor.apply_chat_template(figures.conversation(None, request), add_generation_prompt=True)
     given = processor(images=[world.render(row.scene)], text=[rendered], return_tensors="np")["input_ids"][0]

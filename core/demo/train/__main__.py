@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from transformers import AutoProcessor, LlavaForConditionalGeneration, LlavaProcessor
+from transformers import CLIPModel, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
 from core.demo.train import batches, cards, contrastive, examination, figures, loop, models, rows, shipping, stages, tokens
 
@@ -80,7 +81,7 @@ def tower(work: Work = WORK, steps: int = 850, batch: int = 256, rate: float = 1
     loop.train(model, loss_at, loop.Schedule(steps, rate), work / "tower.pt", report)
 
 
-def _log_recall(model: torch.nn.Module, tokenizer: object, step: int) -> None:
+def _log_recall(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, step: int) -> None:
     recalls = contrastive.measure(model, tokenizer, "support", 500)
     log.info("step %d: 500 images, 1000 captions: R@1 %.3f R@5 %.3f R@10 %.3f", step, *recalls.values())
 
@@ -121,8 +122,11 @@ def connector(work: Work = WORK, steps: int = 150, batch: int = 64, rate: float 
     stages.learn_only(model, "connector")
     log.info("connector: %d parameters, %d steps of %d", models.parameters(model.model.multi_modal_projector), steps, batch)
     loss_at = partial(batches.connector_loss, model, processor.tokenizer, batch=batch)
-    save = lambda step: stages.save("connector", model.state_dict())  # noqa: E731
-    loop.train(model, loss_at, loop.Schedule(steps, rate, warmup=20), work / "connector.pt", save)
+
+    def report(step: int) -> None:
+        stages.save("connector", model.state_dict())
+
+    loop.train(model, loss_at, loop.Schedule(steps, rate, warmup=20), work / "connector.pt", report)
 
 
 @app.command()
@@ -130,7 +134,10 @@ def base(work: Work = WORK, steps: int = 2000, batch: int = 48, rate: float = 1e
     """Stage 4: everything learns, on captions, questions and texts. No request for one word."""
     _begin(seed)
     model, processor = _mllm("tower", "decoder", "connector")
-    save = lambda: stages.save("base", model.state_dict())  # noqa: E731
+
+    def save() -> None:
+        stages.save("base", model.state_dict())
+
     _converse(model, processor, "base", batch, loop.Schedule(steps, rate, warmup=100), work / "base.pt", save)
 
 
@@ -149,7 +156,10 @@ def tune(
         raise typer.BadParameter(f"unknown mix {mix!r}; choose one of {', '.join(examination.NAMES)}")
     model, processor = _mllm("base")
     root = shipping.WEIGHTS if mix != "study" else work
-    save = lambda: shipping.export(model, processor, examination.NAMES[mix], root)  # noqa: E731
+
+    def save() -> None:
+        shipping.export(model, processor, examination.NAMES[mix], root)
+
     _converse(model, processor, mix, batch, loop.Schedule(steps, rate, warmup=50), work / f"tune-{mix}.pt", save)
 
 
@@ -160,7 +170,7 @@ def _converse(
     batch: int,
     schedule: loop.Schedule,
     checkpoint: Path,
-    save: object,
+    save: Callable[[], None],
 ) -> None:
     """Learn conversations of a mix; now and then, captions and questions of the support split are logged."""
     model.set_attn_implementation("eager")
@@ -187,15 +197,19 @@ def evaluate(
 ) -> None:
     """Measure the shipped files (and the `study` mix in the working folder, if it is there) on the test split; write the cards."""
     _begin(0)
+    clip = examination.clip(shipping.WEIGHTS / "demo-clip")
     if mix in ("", "clip"):
-        cards.write(shipping.WEIGHTS / "demo-clip" / "README.md", examination.clip(shipping.WEIGHTS / "demo-clip"))
+        cards.write(shipping.WEIGHTS / "demo-clip" / "README.md", "figures", cards.table(clip))
     for one, name in examination.NAMES.items():
         folder = (shipping.WEIGHTS if one != "study" else work) / name
-        if mix in ("", one) and (folder / "config.json").exists():
-            measured = examination.mllm(folder)
-            card = shipping.WEIGHTS / examination.NAMES["demo" if one == "study" else one] / "README.md"
-            cards.write(card, measured, part="study" if one == "study" else "")
-            log.info("%s\n%s", name, cards.table(measured))
+        if mix not in ("", one) or not (folder / "config.json").exists():
+            continue
+        measured = examination.mllm(folder)
+        log.info("%s\n%s", name, cards.table(measured))
+        card = shipping.WEIGHTS / examination.NAMES["demo" if one == "study" else one] / "README.md"
+        cards.write(card, "figures of the mix study" if one == "study" else "figures", cards.table(measured))
+        if one == "demo":
+            cards.write(card, "aims", examination.aims(measured, clip[0].share))
 
 
 @app.command(name="rows")
@@ -208,7 +222,7 @@ def print_rows(
         raise typer.BadParameter(f"unknown stage {stage!r}; choose one of {', '.join(rows.STAGES)}")
     for name in [stage] if stage else rows.STAGES:
         for text in rows.taught(name, count):
-            print(json.dumps({"text": text, "stage": name}, ensure_ascii=False))
+            typer.echo(json.dumps({"text": text, "stage": name}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -187,6 +187,7 @@ def more_questions(scene: Scene, rng: Random) -> tuple[str, str]:
     places = [WHERE[scene.background][0], WHERE[other][0]]
     pair = rng.sample([name, missing], 2)
     group = rng.choice(world.GROUPS) if rng.random() < 0.5 else world.THINGS[name].group
+    be = "is" if scene.counts[name] == 1 else "are"
     asks = [
         ("how many kinds of things are there?", NUMBERS[len(scene.things)]),
         ("how many things are there in all?", NUMBERS[len(scene.placements)]),
@@ -194,7 +195,7 @@ def more_questions(scene: Scene, rng: Random) -> tuple[str, str]:
         (f"is this {places[0]} or {places[1]}?" if rng.random() < 0.5 else f"is this {places[1]} or {places[0]}?", places[0]),
         (f"do you see {with_article(pair[0])} or {with_article(pair[1])}?", with_article(name)),
         (f"is there {with_article(group)}?", "yes" if group in scene.groups else "no"),
-        (f"{'is' if scene.counts[name] == 1 else 'are'} {definite(name, scene.counts[name])} alone?", "yes" if len(scene.things) == 1 else "no"),
+        (f"{be} {definite(name, scene.counts[name])} alone?", "yes" if len(scene.things) == 1 else "no"),
         (f"what else is there, besides {definite(name, scene.counts[name])}?", _others(scene, name)),
     ]
     if len(scene.placements) == 1:

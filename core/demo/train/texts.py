@@ -3,9 +3,9 @@
 In:  a number; nothing else.
 Out: `document(index)`: one to about eight sentences of lower-case English.
 
-Kinds: descriptions of a scene (one sentence, several, notes or a map in words that are written out), stories, questions with answers, lists,
-comparisons, sums, dialogues, facts about things, plain sentences about people, weather and the time of day. Most is not about any
-picture. Everything said about a scene or a thing is so; stories are made up.
+Kinds: descriptions of a scene (one sentence, several, notes or a map in words that are written out), stories, questions with
+answers, lists, comparisons, sums, dialogues, facts about things, plain sentences about people, weather and the time of day. None is about
+a picture. Everything said about a scene or a thing is so; stories are made up.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ PEOPLE = (
     "the old man", "the old woman", "our neighbour", "the painter", "the driver", "a friend", "the king", "the queen", "anna", "tom",
     "maria", "paul", "lena", "ben", "mother", "father", "grandmother", "the gardener", "a sailor", "the pilot", "a student", "the cook",
 )  # fmt: skip
+WOMEN = ("the girl", "my sister", "the old woman", "the queen", "anna", "maria", "lena", "mother", "grandmother")
 PLURAL_PEOPLE = ("the children", "we", "they", "many people", "the farmers", "two friends", "my parents", "the neighbours")
 VERBS = {  # of doing something to a thing: he sees it, they see it, he saw it, doing it
     "sees": ("see", "saw", "seeing"), "likes": ("like", "liked", "liking"), "wants": ("want", "wanted", "wanting"),
@@ -98,7 +99,6 @@ MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"
 )  # fmt: skip
 COUNTING = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-PRONOUNS = {"plural": "they", "single": "it"}
 
 
 def document(index: int) -> str:
@@ -240,10 +240,10 @@ def _story(rng: Random) -> str:
     who, name, other = rng.choice(PEOPLE), rng.choice(world.NAMES), rng.choice(world.NAMES)
     verb, (_, past, _) = rng.choice(list(VERBS.items()))
     _, moved = rng.choice(list(MOVES.values()))
-    pronoun = "she" if who in {"the girl", "my sister", "the old woman", "the queen", "anna", "maria", "lena", "mother", "grandmother"} else "he"
-    where = place(rng)
+    pronoun = "she" if who in WOMEN else "he"
+    where, someone = place(rng), who.replace("the ", "a ", 1)
     said = [
-        rng.choice((f"once there was {who.replace('the ', 'a ', 1)}", f"{rng.choice(TIMES)}, {who} {moved} {where}", f"{who} {moved} {where}")),
+        rng.choice((f"once there was {someone}", f"{rng.choice(TIMES)}, {who} {moved} {where}", f"{who} {moved} {where}")),
         f"{pronoun} was {rng.choice(FEELINGS)}",
         f"{pronoun} {past} {with_article(name)}",
         f"the {name} was {rng.choice((*ADJECTIVES, *COLOURS))}",
@@ -251,8 +251,8 @@ def _story(rng: Random) -> str:
         f"{rng.choice(WEATHER).replace(' is ', ' was ', 1).replace(' are ', ' were ', 1)}",
         f"in the end {who} {past} the {name} and {moved} {rng.choice(ADVERBS)}",
     ]
-    kept = sorted(rng.sample(range(1, len(said)), rng.randint(2, 5)))
-    return sentences([said[0], *(said[i] for i in kept)])
+    rest = sorted(rng.sample(range(1, len(said)), rng.randint(2, 5)))
+    return sentences([said[0], *(said[i] for i in rest)])
 
 
 def place(rng: Random) -> str:
@@ -333,7 +333,8 @@ def _comparison(rng: Random) -> str:
     first, second = world.THINGS[a].group, world.THINGS[b].group
     if first == second:
         return f"both {with_article(a)} and {with_article(b)} are of the {first} kind: each {rng.choice(TRAITS[first])}."
-    return f"{with_article(a)} is {with_article(first)}, but {with_article(b)} is {with_article(second)}: one {rng.choice(TRAITS[first])}, the other {rng.choice(TRAITS[second])}."
+    kinds = f"{with_article(a)} is {with_article(first)}, but {with_article(b)} is {with_article(second)}"
+    return f"{kinds}: one {rng.choice(TRAITS[first])}, the other {rng.choice(TRAITS[second])}."
 
 
 def _sum(rng: Random) -> str:
@@ -342,11 +343,12 @@ def _sum(rng: Random) -> str:
     a, b = rng.randint(1, 6), rng.randint(1, 6)
     few, many = sorted((a, a + b))
     plural = world.THINGS[name].plural
+    rest = f"{COUNTING[many - few - 1]} {'is' if many - few == 1 else 'are'}"
     return rng.choice(
         (
             f"{COUNTING[a - 1]} and {COUNTING[b - 1]} is {COUNTING[a + b - 1]}.",
             f"{many} - {few} = {many - few}. {a} + {b} = {a + b}.",
-            f"{rng.choice(PEOPLE)} has {COUNTING[many - 1]} {plural} and gives away {COUNTING[few - 1]}: {COUNTING[many - few - 1]} {'is' if many - few == 1 else 'are'} left.",
+            f"{rng.choice(PEOPLE)} has {COUNTING[many - 1]} {plural} and gives away {COUNTING[few - 1]}: {rest} left.",
             f"{COUNTING[a + b - 1]} {plural} are more than {COUNTING[a - 1]}.",
         )
     )

@@ -64,7 +64,8 @@ ONE_WORD_PICTURE = (
 )  # fmt: skip
 ONE_WORD_TEXT = (
     "{}.\nOne word for this sentence:", "{}\nWhich single word fits this best?", "Give a keyword: {}", "{} Name it with a single word.",
-    "Tag this sentence: {}", "What is the main word here? {}", "Label this text with one word: {}", "{}\nAnswer with a single word: what is this about?",
+    "Tag this sentence: {}", "What is the main word here? {}", "Label this text with one word: {}",
+    "{}\nAnswer with a single word: what is this about?",
     "{}.\nOne word, please.", "A tag for this text: {}", "Choose one word that describes this: {}", "{} - say one word about this.",
     "{}\nWhat would you call this? Use one word.", "Give this sentence a title of one word: {}", "{}\nKeyword:", "{}\nLabel:", "{} Tag:",
     "{}\nWhich word comes to mind?", "Describe this with just one word: {}", "Only one word: what is this about? {}",
@@ -73,13 +74,15 @@ ONE_WORD_TEXT = (
     "{}\nA single word for the sentence: ", "{}\nKeyword of the text: ", "{}\nThe sentence as one word: ", "{}\nWord: ",
 )  # fmt: skip
 ONE_WORD_BOTH = (
-    "{}.\nOne word for picture and text:", "{}\nWhich single word fits both best?", "{} Give a keyword for both.", "Tag the picture with this text: {}",
+    "{}.\nOne word for picture and text:", "{}\nWhich single word fits both best?", "{} Give a keyword for both.",
+    "Tag the picture with this text: {}",
     "{}\nLabel picture and sentence with one word.", "{}.\nOne word, please.", "Look and read: {} Now say one word.",
     "{}\nKeyword:", "{}\nTag:", "Choose one word for the picture together with this: {}", "{}\nA single word for the two: ",
     "{}\nPicture and sentence as one word: ", "{}.\nOne word: ", "Read this too: {} Which word comes to mind?",
 )  # fmt: skip
 ONE_WORD_CHANGE = (
-    "{}\nAfter this change, one word for the picture:", "Change the picture: {} Give a keyword for the result.", "{}\nKeyword of the result:",
+    "{}\nAfter this change, one word for the picture:", "Change the picture: {} Give a keyword for the result.",
+    "{}\nKeyword of the result:",
     "Imagine this: {} Now tag the picture.", "{}.\nOne word for what it is then:", "{}.\nOne word for the new picture: ",
     "If we do this: {} Which single word fits?", "{}\nLabel the changed picture: ",
 )  # fmt: skip
