@@ -130,7 +130,7 @@ def connector(work: Work = WORK, steps: int = 150, batch: int = 64, rate: float 
 
 
 @app.command()
-def base(work: Work = WORK, steps: int = 2000, batch: int = 48, rate: float = 1e-3, seed: Seed = 4) -> None:
+def base(work: Work = WORK, steps: int = 2250, batch: int = 24, rate: float = 1e-3, seed: Seed = 4) -> None:
     """Stage 4: everything learns, on captions, questions and texts. No request for one word."""
     _begin(seed)
     model, processor = _mllm("tower", "decoder", "connector")
@@ -145,9 +145,9 @@ def base(work: Work = WORK, steps: int = 2000, batch: int = 48, rate: float = 1e
 def tune(
     mix: Annotated[str, typer.Option(help="demo, captioner or study.")],
     work: Work = WORK,
-    steps: int = 450,
+    steps: int = 400,
     batch: int = 64,
-    rate: float = 4e-4,
+    rate: float = 6e-4,
     seed: Seed = 5,
 ) -> None:
     """Stage 5: instruction tuning from the base stage, in one of three mixes; `study` is only measured, not shipped."""
@@ -217,7 +217,7 @@ def print_rows(
     count: Annotated[int, typer.Option(help="Rows of each stage.")] = 10,
     stage: Annotated[str, typer.Option(help="Only this stage: one of " + ", ".join(rows.STAGES) + ".")] = "",
 ) -> None:
-    """Print what was taught as JSON lines {"text", "stage"}: every stage's first rows, pictures as <image>."""
+    """Print what was taught as JSON lines {"text", "stage"}: rows as every stage draws them, pictures as <image>."""
     if stage and stage not in rows.STAGES:
         raise typer.BadParameter(f"unknown stage {stage!r}; choose one of {', '.join(rows.STAGES)}")
     for name in [stage] if stage else rows.STAGES:

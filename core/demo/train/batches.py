@@ -29,6 +29,8 @@ ONE_WORD_WEIGHT = 2.0  # of the one word, against 1 for every other answered tok
 THING_WEIGHT = 3.0  # of a word that names a thing, in answers about a picture
 TEXT_SHARE = 0.25  # rows of text for every row about a picture, in the base stage
 TUNE_TEXT_SHARE = 0.5  # the same in the last stage
+CAPTIONS_SHARE = 4.5  # captions that follow their picture directly for every conversation about a picture, in the base stage
+STRIDE = 256  # rows between the first of one step and the first of the next, at least as many as a step has of a kind
 
 
 def packed(tokenizer: PreTrainedTokenizerFast, first: int, number: int) -> torch.Tensor:
@@ -136,16 +138,18 @@ def conversation_loss(
 ) -> torch.Tensor:
     """Mean loss of a worker's part of a step.
 
-    Of all workers together: `batch` conversations about pictures; in the base stage as many captions that follow their picture
-    directly, after those of the connector's stage; and `TEXT_SHARE` times `batch` rows of text.
+    Of all workers together: `batch` conversations about pictures and `TEXT_SHARE` times as many rows of text; in the base stage also
+    `CAPTIONS_SHARE` times as many captions that follow their picture directly, after those of the connector's stage. Those rows are half
+    as long as conversations and teach to see just as well.
     """
     number, workers = worker
     base = mix == "base"
-    first = step * batch if base else rows.TUNE_ROWS + step * batch
+    first = step * STRIDE if base else rows.TUNE_ROWS + step * STRIDE
     numbers = range(first + number, first + batch, workers)
     written = numbers[: int(len(numbers) * (TEXT_SHARE if base else TUNE_TEXT_SHARE))]
     groups = [[rows.picture_row(mix, i) for i in numbers], [rows.text_row(mix, i) for i in written]]
     if base:
-        groups.append([rows.caption_row(rows.BASE_CAPTIONS + i) for i in numbers])
+        captions = range(first + number, first + int(batch * CAPTIONS_SHARE), workers)
+        groups.append([rows.caption_row(rows.BASE_CAPTIONS + i) for i in captions])
     parts = [lesson_loss(model, lesson(group, tokenizer)) for group in groups]
     return sum(total for total, _ in parts) / sum(weights for _, weights in parts)

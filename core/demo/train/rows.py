@@ -225,7 +225,7 @@ STAGES = ("tower", "decoder", "connector", "base", "captioner", "demo", "study")
 
 
 def taught(stage: str, count: int) -> Iterator[str]:
-    """The first `count` texts of a stage or mix, in the order of learning: rows about pictures and rows of text take turns."""
+    """`count` texts as a stage or mix draws them: rows about pictures, rows of text and captions take turns."""
     for i in range(count):
         if stage == "tower":
             yield world.caption(world.scene("train", i, TOWER_SEED), world.stream("clip", i, seed=TOWER_SEED))
