@@ -130,7 +130,7 @@ def connector(work: Work = WORK, steps: int = 150, batch: int = 64, rate: float 
 
 
 @app.command()
-def base(work: Work = WORK, steps: int = 2250, batch: int = 24, rate: float = 1e-3, seed: Seed = 4) -> None:
+def base(work: Work = WORK, steps: int = 2050, batch: int = 24, rate: float = 1e-3, seed: Seed = 4) -> None:
     """Stage 4: everything learns, on captions, questions and texts. No request for one word."""
     _begin(seed)
     model, processor = _mllm("tower", "decoder", "connector")
