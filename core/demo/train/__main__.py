@@ -145,7 +145,7 @@ def base(work: Work = WORK, steps: int = 2050, batch: int = 24, rate: float = 1e
 def tune(
     mix: Annotated[str, typer.Option(help="demo, captioner or study.")],
     work: Work = WORK,
-    steps: int = 400,
+    steps: int = 480,
     batch: int = 64,
     rate: float = 6e-4,
     seed: Seed = 5,

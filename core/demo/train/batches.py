@@ -140,7 +140,7 @@ def conversation_loss(
 
     Of all workers together: `batch` conversations about pictures and `TEXT_SHARE` times as many rows of text; in the base stage also
     `CAPTIONS_SHARE` times as many captions that follow their picture directly, after those of the connector's stage. Those rows are half
-    as long as conversations and teach to see just as well.
+    as long as conversations.
     """
     number, workers = worker
     base = mix == "base"
