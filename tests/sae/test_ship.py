@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.demo import saes as ship
+from core.demo.train import saes as ship
 from core.models import ModelFacts
 from core.progress import NoProgress
 from core.records import EmbeddingView, Item, TokenStates

@@ -1,7 +1,9 @@
-"""Training and measuring demo-clip.
+"""Contrastive training: of demo-clip, and of the vision tower of demo-mllm.
 
 In:  scenes of the train split, one caption each, made on the fly.
 Out: a `CLIPModel` trained with the symmetric InfoNCE loss, and its recall on the test split.
+
+The two never share a scene: demo-clip learns from the train split of seed 0, the tower from that of seed `TOWER_SEED`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from torch.nn import functional as F
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from core import world
-from core.demo.tokens import IMAGE_SIDE
+from core.demo.train.tokens import IMAGE_SIDE
+
+TOWER_SEED = 1  # of the world's scenes and captions the vision tower of demo-mllm learns from
 
 
 def pixels(pictures: list[np.ndarray]) -> torch.Tensor:
@@ -22,10 +26,11 @@ def pixels(pictures: list[np.ndarray]) -> torch.Tensor:
     return small.float().div_(127.5).sub_(1)
 
 
-def loss_at(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, step: int, batch: int) -> torch.Tensor:
-    """InfoNCE over the batch of a step, averaged over both directions."""
-    scenes = [world.scene("train", step * batch + i) for i in range(batch)]
-    texts = [world.caption(s, world.stream("clip", step * batch + i)) for i, s in enumerate(scenes)]
+def loss_at(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, step: int, batch: int, seed: int = 0) -> torch.Tensor:
+    """InfoNCE over the batch of a step, averaged over both directions; `seed` is that of the world's scenes and
+    captions."""
+    scenes = [world.scene("train", step * batch + i, seed) for i in range(batch)]
+    texts = [world.caption(s, world.stream("clip", step * batch + i, seed=seed)) for i, s in enumerate(scenes)]
     tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16):
         out = model(

@@ -1,12 +1,20 @@
-"""The figures of the demo models: what their cards state.
+"""The figures of demo-mllm: what its cards state.
 
 In:  a model, its processor and a split.
-Out: how often captions name the right things and background; recall of summaries before and after whitening.
+Out: how often captions and answers are right; recall under the study's prompts of several readings of the last layer.
 
 A caption names a thing if the singular or plural of its name occurs as a word, and a background if its word does. It is
-right if the names in it are exactly those of the scene. Recall is the share of images with one of their two captions
-among the k best of all captions; embeddings are means over all states of the last layer under the study's prompts,
-L2-normalised.
+right if the names in it are exactly those of the scene. Recall is the share of queries with one of their own among the
+k best of all candidates.
+
+Readings, of one pass over a user turn and the generation prompt that follows it; attention is causal, so all but the
+last two are what a pass without the generation prompt gives:
+
+- `mean`: mean of all states but the generation prompt's, raw, centred per side, or with ReAlign per side;
+- `last token`: the state of the last token of the user turn, the study's setting;
+- `words, no header`: the next-word distribution there;
+- `answer`: the state of the generation prompt, which predicts the first word of the answer;
+- `words`: the next-word distribution there. Of both distributions the square roots of the `WORDS` largest entries.
 """
 
 from __future__ import annotations
@@ -20,11 +28,12 @@ from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from core import world
-from core.demo.contrastive import recall
-from core.demo.tokens import CAPTION_REQUESTS, PROMPTS
+from core.demo.train.contrastive import recall
+from core.demo.train.tokens import CAPTION_REQUESTS, PROMPTS
 
 _THING_OF = {word: thing.name for thing in world.THINGS.values() for word in (thing.name, thing.plural)}
 SHRINKAGE, FLOOR = 0.1, 1e-5  # beta and eps of ReAlign (Eqs 11-12)
+WORDS = 256  # entries of a next-word distribution that are compared
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ def conversation(*parts: str | None) -> list[dict]:
 
 
 def _inputs(processor: LlavaProcessor, requests: list[list[dict]], scenes: list[world.Scene]) -> dict:
-    texts = [processor.apply_chat_template(request) for request in requests]
+    texts = [processor.apply_chat_template(request, add_generation_prompt=True) for request in requests]
     images = [world.render(scene) for scene in scenes] or None
     return processor(images=images, text=texts, padding=True, return_tensors="pt")
 
@@ -103,25 +112,47 @@ def question_figures(
     return float(np.mean([got == right for got, (_, right) in zip(answers, pairs, strict=True)]))
 
 
+@dataclass(frozen=True)
+class Readings:
+    """Rows to compare by dot product: of unit length (N, d) float64, and square roots of next-word probabilities (N, V)
+    float32."""
+
+    mean: np.ndarray
+    last: np.ndarray
+    answer: np.ndarray
+    words: np.ndarray
+    words_no_header: np.ndarray
+
+
 @torch.inference_mode()
-def embed(
+def read(
     model: LlavaForConditionalGeneration,
     processor: LlavaProcessor,
     requests: list[list[dict]],
     scenes: list[world.Scene],
     batch: int = 100,
-) -> np.ndarray:
-    """Mean of the last layer's states over all tokens of each request, L2-normalised, (N, d) float64; `scenes` may be
-    empty."""
-    parts = []
+) -> Readings:
+    """All readings of the last layer for each request; `scenes` may be empty."""
+    parts: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(requests), batch):
         part = slice(start, start + batch)
         inputs = _inputs(processor, requests[part], scenes[part]).to(model.device)
-        states = model.model(**inputs, use_cache=False).last_hidden_state
-        mask = inputs["attention_mask"].unsqueeze(-1)
-        mean = (states.float() * mask).sum(1) / mask.sum(1)
-        parts.append(F.normalize(mean.double(), dim=-1).cpu().numpy())
-    return np.concatenate(parts)
+        states = model.model(**inputs, use_cache=False).last_hidden_state.float()
+        mask = inputs["attention_mask"][:, :-1].unsqueeze(
+            -1
+        )  # padding is on the left: the last token is the generation prompt
+        mean = (states[:, :-1] * mask).sum(1) / mask.sum(1)
+        vectors = [F.normalize(x.double(), dim=-1).cpu().numpy() for x in (mean, states[:, -2], states[:, -1])]
+        parts.append((*vectors, *(_next_words(model.lm_head(states[:, at])) for at in (-1, -2))))
+    return Readings(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _next_words(logits: torch.Tensor) -> np.ndarray:
+    """Square roots of the largest entries of each row's next-word distribution, 0 elsewhere, (B, V) float32."""
+    largest = logits.float().softmax(-1).topk(WORDS, dim=-1)
+    return (
+        torch.zeros_like(logits, dtype=torch.float32).scatter(-1, largest.indices, largest.values.sqrt()).cpu().numpy()
+    )
 
 
 def centred(x: np.ndarray) -> np.ndarray:
@@ -143,14 +174,34 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+def recall_both_ways(images: np.ndarray, texts: np.ndarray, per_image: int = 2) -> dict[str, dict[int, float]]:
+    """Recall@1/5/10 from image to text and from text to image; captions of image i are rows i * per_image and on."""
+    scores = images @ texts.T
+    own = np.repeat(np.arange(len(images)), per_image)
+    reached = scores[own, np.arange(len(texts))]
+    rank = (scores > reached).sum(axis=0)  # images closer to a caption than its own
+    backwards = {k: float((rank < k).mean()) for k in (1, 5, 10)}
+    return {"image to text": recall(images, texts, per_image), "text to image": backwards}
+
+
 def retrieval_figures(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, split: world.Split, number: int
-) -> dict[str, dict[int, float]]:
-    """Recall image to text of the first scenes of a split with two captions each: raw, centred per side, ReAlign per
-    side."""
+) -> dict[str, dict[str, dict[int, float]]]:
+    """Recall by reading, direction and k on the first scenes of a split with two captions each, under the study's
+    prompts."""
+    model.eval()
     items = list(world.captioned(split, number))
     texts = [conversation(text, PROMPTS["text"]) for item in items for text in item.captions]
-    images = embed(model, processor, [conversation(None, PROMPTS["image"])] * number, [item.scene for item in items])
-    captions = embed(model, processor, texts, [])
-    variants = {"raw": lambda x: x, "centred": centred, "ReAlign": realigned}
-    return {name: recall(change(images), change(captions), 2) for name, change in variants.items()}
+    images = read(model, processor, [conversation(None, PROMPTS["image"])] * number, [item.scene for item in items])
+    captions = read(model, processor, texts, [])
+    pairs = {
+        "mean, raw": (images.mean, captions.mean),
+        "mean, centred": (centred(images.mean), centred(captions.mean)),
+        "mean, ReAlign": (realigned(images.mean), realigned(captions.mean)),
+        "last token": (images.last, captions.last),
+        "words, no header": (images.words_no_header, captions.words_no_header),
+        "answer": (images.answer, captions.answer),
+        "answer, centred": (centred(images.answer), centred(captions.answer)),
+        "words": (images.words, captions.words),
+    }
+    return {name: recall_both_ways(*pair) for name, pair in pairs.items()}

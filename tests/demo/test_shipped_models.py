@@ -1,4 +1,4 @@
-"""The demo models: tokens and training rows are what inference uses, cards say what the shipped weights do."""
+"""The shipped demo models: their tokens are those of the code, and their cards say what the weights do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import core.demo
 from core import world
 
 WEIGHTS = Path(core.demo.__file__).parent / "weights"
+MLLMS = ["demo-mllm", "demo-mllm-captioner"]
 SCENES = [world.scene("test", i) for i in range(40)]
 
 
-@pytest.mark.parametrize("name", ["demo-clip", "demo-mllm"])
+@pytest.mark.parametrize("name", ["demo-clip", *MLLMS])
 def test_weights_are_shipped_with_a_card(name: str) -> None:
     files = {path.name: path.stat().st_size for path in (WEIGHTS / name).iterdir()}
     assert max(files.values()) <= 16 * 2**20 and "config.json" in files and "tokenizer.json" in files
@@ -29,16 +30,25 @@ def test_weights_are_shipped_with_a_card(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def processor():  # noqa: ANN201
-    """The processor of demo-mllm, made from the grammar."""
+    """The processor of demo-mllm, made from the text of its decoder's stage."""
     pytest.importorskip("transformers")
-    from core.demo import tokens
+    from core.demo.train import tokens
 
     return tokens.mllm_processor()
 
 
-def test_the_tokenizer_of_the_weights_is_that_of_the_grammar(processor) -> None:  # noqa: ANN001
-    shipped = json.loads((WEIGHTS / "demo-mllm" / "tokenizer.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", MLLMS)
+def test_the_tokenizer_of_the_weights_is_that_of_the_text(processor, name: str) -> None:  # noqa: ANN001
+    shipped = json.loads((WEIGHTS / name / "tokenizer.json").read_text(encoding="utf-8"))
     assert json.loads(processor.tokenizer.backend_tokenizer.to_str())["model"] == shipped["model"]
+
+
+def test_the_tokenizer_of_demo_clip_is_that_of_the_grammar() -> None:
+    pytest.importorskip("transformers")
+    from core.demo.train import tokens
+
+    shipped = json.loads((WEIGHTS / "demo-clip" / "tokenizer.json").read_text(encoding="utf-8"))
+    assert json.loads(tokens.clip_tokenizer().backend_tokenizer.to_str())["model"] == shipped["model"]
 
 
 def test_every_thing_is_one_token_and_any_text_survives(processor) -> None:  # noqa: ANN001
@@ -48,39 +58,17 @@ def test_every_thing_is_one_token_and_any_text_survives(processor) -> None:  # n
         assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
 
 
-def test_training_rows_speak_the_chat_template(processor) -> None:  # noqa: ANN001
-    from core.demo import figures, generative, tokens
-
-    rows = [generative.picture_row(i) for i in range(60)]
-    row = next(r for r in rows if r.text.startswith(tokens.USER + generative.IMAGES + tokens.PROMPTS["image"]))
-    first = processor.apply_chat_template(figures.conversation(None, tokens.PROMPTS["image"]))
-    given = processor(images=[world.render(row.scene)], text=[first], return_tensors="np")["input_ids"][0]
-    learned = processor.tokenizer(row.text, add_special_tokens=False, return_tensors="np")["input_ids"][0]
-    assert np.array_equal(given, learned[: len(given)])
-
-
 def test_training_sees_what_the_processor_makes(processor) -> None:  # noqa: ANN001
-    from core.demo import contrastive
+    from core.demo.train import contrastive
 
     pictures = [world.render(scene) for scene in SCENES[:8]]
     made = processor.image_processor(pictures, return_tensors="np")["pixel_values"]
     assert np.abs(contrastive.pixels(pictures).numpy() - made).max() < 1e-5
 
 
-def test_a_summary_may_be_any_word_of_the_scene(processor) -> None:  # noqa: ANN001
-    from core.demo import generative
-
-    row = next(r for r in map(generative.picture_row, range(60)) if r.words[0] and len(r.words[0]) == 3)
-    given = generative.lesson([row], processor.tokenizer)
-    goals, shares = given.goals[0].tolist(), given.shares[0].tolist()
-    assert tuple(processor.tokenizer.decode([g]) for g in goals[:3]) == row.words[0]
-    assert shares[:3] == pytest.approx([generative.SUMMARY_WEIGHT / 3] * 3) and shares[3] == 0
-    assert given.shares.count_nonzero() == given.shares.shape[0] + 2  # every other state has one goal
-
-
 def test_names_are_found_in_captions() -> None:
     pytest.importorskip("transformers")
-    from core.demo import figures
+    from core.demo.train import figures
 
     assert figures.named("two mice and a hot sushi under water") == ({"mouse", "sushi"}, {"water"})
     scene = next(s for s in SCENES if len(s.things) == 2)
@@ -93,7 +81,7 @@ def test_realign_is_whitening_with_the_shrunk_covariance() -> None:
     pytest.importorskip("transformers")
     from sklearn.covariance import ShrunkCovariance
 
-    from core.demo import figures
+    from core.demo.train import figures
 
     x = np.random.default_rng(0).normal(size=(200, 6)) @ np.diag([3, 2, 1, 1, 0.5, 0.1]) + 1
     values, vectors = np.linalg.eigh(ShrunkCovariance(shrinkage=0.1).fit(x).covariance_)
@@ -101,18 +89,32 @@ def test_realign_is_whitening_with_the_shrunk_covariance() -> None:
     assert np.allclose(figures.realigned(x, floor=0), white / np.linalg.norm(white, axis=1, keepdims=True))
 
 
+def test_recall_both_ways_by_hand() -> None:
+    """Two images with two captions each: the second image's captions are closer to the first image."""
+    pytest.importorskip("transformers")
+    from core.demo.train import figures
+
+    images, texts = np.eye(2), np.array([[0.9, 0.0], [0.8, 0.1], [0.5, 0.2], [0.1, 0.4]])
+    result = figures.recall_both_ways(images, texts)
+    assert result["image to text"] == {1: 1.0, 5: 1.0, 10: 1.0} and result["text to image"] == {
+        1: 0.75,
+        5: 1.0,
+        10: 1.0,
+    }
+
+
 def test_recall_by_hand() -> None:
     pytest.importorskip("transformers")
-    from core.demo import contrastive
+    from core.demo.train import contrastive
 
     images, texts = np.eye(2), np.array([[0.1, 0.0], [0.9, 0.0], [0.5, 0.2], [0.4, 0.1]])
     assert contrastive.recall(images, texts, 2, at=(1, 2)) == {1: 1.0, 2: 1.0}
     assert contrastive.recall(images, texts[::-1], 2, at=(1, 2, 3)) == {1: 0.0, 2: 0.5, 3: 1.0}
 
 
-def _card_figure(label: str) -> float:
-    """A percentage of the figures table of demo-mllm's card, as a share."""
-    card = (WEIGHTS / "demo-mllm" / "README.md").read_text(encoding="utf-8")
+def _card_figure(name: str, label: str) -> float:
+    """A percentage of the first table of figures of a card that has the label, as a share."""
+    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
     found = re.search(rf"^\| {re.escape(label)} \| ([\d.]+)% \|", card, re.MULTILINE)
     assert found, label
     return float(found[1]) / 100
@@ -127,20 +129,46 @@ def test_plausibility_can_fail() -> None:
     assert _plausible(56, 60, 0.93) and not _plausible(40, 60, 0.93)
 
 
-def test_shipped_captions_are_as_good_as_the_card_says() -> None:
+@pytest.mark.parametrize("name", MLLMS)
+def test_shipped_captions_are_as_good_as_the_card_says(name: str) -> None:
     transformers = pytest.importorskip("transformers")
-    from core.demo import figures, shipping
+    from core.demo.train import figures, shipping
 
-    processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-mllm")
+    processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / name)
     trials = 60
-    found = figures.caption_figures(shipping.load_mllm(), processor, "test", trials)
-    assert _plausible(round(found.all_things * trials), trials, _card_figure("captions with all the right things"))
-    assert _plausible(round(found.background * trials), trials, _card_figure("captions with the right background"))
+    result = figures.caption_figures(shipping.load_mllm(WEIGHTS / name), processor, "test", trials)
+    assert _plausible(
+        round(result.all_things * trials), trials, _card_figure(name, "captions with all the right things")
+    )
+    assert _plausible(
+        round(result.background * trials), trials, _card_figure(name, "captions with the right background")
+    )
+
+
+def test_readings_come_from_one_pass() -> None:
+    """The mean and the last token read before the generation prompt are what a pass without it gives."""
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    from core.demo.train import figures, shipping, tokens
+
+    processor, model = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-mllm"), shipping.load_mllm()
+    requests = [
+        figures.conversation(text, tokens.PROMPTS["text"])
+        for text in ("a dog on the beach", "two cats and a hat at night")
+    ]
+    readings = figures.read(model, processor, requests, [])
+    with torch.inference_mode():
+        for request, mean, last in zip(requests, readings.mean, readings.last, strict=True):
+            inputs = processor(text=[processor.apply_chat_template(request)], return_tensors="pt")
+            states = model.model(**inputs).last_hidden_state[0].double().numpy()
+            for view, expected in ((mean, states.mean(0)), (last, states[-1])):
+                assert np.abs(view - expected / np.linalg.norm(expected)).max() < 1e-5
 
 
 def test_shipped_clip_retrieves() -> None:
     transformers = pytest.importorskip("transformers")
-    from core.demo import contrastive, shipping
+    from core.demo.train import contrastive, shipping
 
     processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-clip")
     found = contrastive.measure(shipping.load_clip(), processor.tokenizer, "test", 200)

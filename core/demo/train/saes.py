@@ -1,4 +1,4 @@
-"""The SAEs shipped with the demo models: `python -m core.demo.saes demo-mllm demo-clip demo-mllm-seed1 ...`.
+"""The SAEs shipped with the demo models: `python -m core.demo.train.saes demo-mllm demo-clip demo-mllm-seed1 ...`.
 
 In:  the shipped weights and the train split of the demo world (images, captions, composed queries, with the study's
      prompts).

@@ -1,30 +1,42 @@
-"""Tokenizers and processors of the two demo models.
+"""Tokenizers and processors of the demo models.
 
-In:  the grammar of the demo world (and the study's prompts).
-Out: a byte-level BPE in which every thing is one token, as a fast tokenizer; a CLIPProcessor; a LlavaProcessor with a
+In:  the grammar of the demo world; for demo-mllm the wider text its decoder learns first.
+Out: byte-level BPEs in which every thing is one token, as fast tokenizers; a CLIPProcessor; a LlavaProcessor with a
 chat template.
 
-Every stretch of text starts with a space inside the tokenizer, so a word has one token wherever it stands. All 256
-bytes are in the vocabulary: any text can be encoded.
+Every stretch of text starts with a space inside the tokenizers, so a word has one token wherever it stands. All 256
+bytes are in the vocabulary: any text can be encoded. The study's prompts are not among what demo-mllm's tokenizer
+learned from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import CLIPImageProcessor, CLIPProcessor, LlavaProcessor, PreTrainedTokenizerFast
 
 from core import world
+from core.demo.train import texts
 from core.world.grammar import NUMBERS
 
 IMAGE_SIDE = 64  # pixels the models see, each way
 PATCH = 16  # pixels of one patch, each way
-PAD, START, IMAGE, USER, END, STOP = SPECIAL = ("<pad>", "<s>", "<image>", "<|user|>", "<|end|>", "<|stop|>")
-VOCABULARY = 2048  # upper limit; the grammar runs out of words before
-SENTENCES = 20_000  # generated captions, questions and facts the merges are learned from
+IMAGE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
+CLIP_VOCABULARY = 2048  # upper limit; the grammar runs out of words before
+CLIP_SENTENCES = 20_000  # generated captions, questions and facts the merges are learned from
 CLIP_LENGTH = 64  # tokens of text demo-clip can read
+MLLM_VOCABULARY = 2048
+MLLM_DOCUMENTS = 20_000  # documents the merges are learned from
 MLLM_LENGTH = 512  # tokens demo-mllm is configured for
+
+PAD, START, IMAGE, SYSTEM, USER, ASSISTANT, END = MLLM_SPECIAL = (
+    "<pad>", "<s>", "<image>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>",
+)  # fmt: skip
+STOP = "<|stop|>"  # ends a text of demo-clip
+CLIP_SPECIAL = (PAD, START, IMAGE, USER, END, STOP)
+DEFAULT_SYSTEM = "You are a helpful assistant."
 
 PROMPTS = {
     "text": "\nSummarize the above sentence in one word: ",
@@ -35,38 +47,51 @@ PROMPTS = {
 }
 CAPTION_REQUESTS = ("Describe the image.", "What does the image show?", "Write a caption.")
 
-# A user turn ends with <|end|>, an answer with <|stop|>; there is no system turn and nothing to add before an answer.
+# Words of requests, common enough in any text to be tokens of their own.
+CHAT_WORDS = (
+    "image picture photo sentence text scene caption description question answer word words name label tag keyword"
+    " title story Describe Write Name Tell Give What Which Where Is Are How Who List Answer Say Read Look Compare Use"
+    " Please Reply Choose Pick Can Sentence: Picture: Text: Question: Answer: describe write name tell give what which"
+    " where list say read look choose pick reply short long detail simple main one single best fits shows says about"
+    " You you I me it The This the this . ? ! : ; , - \n"
+)
+
+# Every turn ends with <|end|>. A system turn is added where there is none; the answer follows the header <|assistant|>,
+# which is
+# the generation prompt: the end of a user turn does not predict the answer.
 CHAT_TEMPLATE = (
+    "{% if messages[0]['role'] != 'system' %}<|system|>You are a helpful assistant.<|end|>{% endif %}"
     "{% for message in messages %}"
-    "{% if message['role'] == 'user' %}<|user|>{% endif %}"
+    "<|{{ message['role'] }}|>"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{% endif %}"
-    "{% if message['role'] == 'user' %}<|end|>{% else %}<|stop|>{% endif %}"
+    "<|end|>"
     "{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
 
-def bpe() -> Tokenizer:
-    """The byte-level BPE, trained on sentences of the demo world; the same on every call."""
+def bpe(sentences: Iterator[str], special: Sequence[str], vocabulary: int) -> Tokenizer:
+    """A byte-level BPE learned from sentences; the same on every call."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=list(SPECIAL),
+        vocab_size=vocabulary,
+        special_tokens=list(special),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_sentences(), trainer)
+    tokenizer.train_from_iterator(sentences, trainer)
     return tokenizer
 
 
-def _sentences() -> Iterator[str]:
+def _clip_sentences() -> Iterator[str]:
     yield from (*PROMPTS.values(), *CAPTION_REQUESTS, *NUMBERS)
     yield from (f"{thing.name} {thing.plural} {thing.group}" for thing in world.THINGS.values())
-    for index in range(SENTENCES // 4):
+    for index in range(CLIP_SENTENCES // 4):
         rng = world.stream("tokenizer", index)
         shown = world.scene("train", index)
         yield world.caption(shown, rng)
@@ -75,15 +100,30 @@ def _sentences() -> Iterator[str]:
         yield world.fact(rng)
 
 
+def _mllm_sentences() -> Iterator[str]:
+    """Documents of the decoder's stage, the words of chats, and every thing often enough to become one token."""
+    yield DEFAULT_SYSTEM
+    for _ in range(20):
+        yield from (*CAPTION_REQUESTS, CHAT_WORDS)
+        yield from (f"{thing.name} {thing.plural} {thing.group}" for thing in world.THINGS.values())
+    yield from (texts.document(index) for index in range(MLLM_DOCUMENTS))
+
+
+@lru_cache(maxsize=1)
+def mllm_bpe() -> str:
+    """The tokenizer of demo-mllm as JSON."""
+    return bpe(_mllm_sentences(), MLLM_SPECIAL, MLLM_VOCABULARY).to_str()
+
+
 def mllm_tokenizer() -> PreTrainedTokenizerFast:
     """The tokenizer of demo-mllm: text as it stands, special tokens where the chat template puts them."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=bpe(),
+        tokenizer_object=Tokenizer.from_str(mllm_bpe()),
         pad_token=PAD,
         bos_token=START,
-        eos_token=STOP,
+        eos_token=END,
         extra_special_tokens={"image_token": IMAGE},
-        additional_special_tokens=[USER, END],
+        additional_special_tokens=[SYSTEM, USER, ASSISTANT],
         padding_side="left",
         model_max_length=MLLM_LENGTH,
         chat_template=CHAT_TEMPLATE,
@@ -92,8 +132,8 @@ def mllm_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def clip_tokenizer() -> PreTrainedTokenizerFast:
-    """The same vocabulary for demo-clip: <s> text <|stop|>, where the state of <|stop|> is the embedding."""
-    tokenizer = bpe()
+    """The tokenizer of demo-clip: <s> text <|stop|>, where the state of <|stop|> is the embedding."""
+    tokenizer = bpe(_clip_sentences(), CLIP_SPECIAL, CLIP_VOCABULARY)
     ids = [(token, tokenizer.token_to_id(token)) for token in (START, STOP)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {STOP}", special_tokens=ids)
     return PreTrainedTokenizerFast(

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from transformers import CLIPModel, LlavaForConditionalGeneration, PreTrainedModel, ProcessorMixin
 
-WEIGHTS = Path(__file__).resolve().parent / "weights"
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 LIMIT = 16 * 2**20  # bytes of one file
 
 
@@ -38,6 +38,6 @@ def load_clip(root: Path = WEIGHTS) -> CLIPModel:
     return CLIPModel.from_pretrained(root / "demo-clip", dtype=torch.float32).eval()
 
 
-def load_mllm(root: Path = WEIGHTS) -> LlavaForConditionalGeneration:
-    """The shipped demo-mllm in float32."""
-    return LlavaForConditionalGeneration.from_pretrained(root / "demo-mllm", dtype=torch.float32).eval()
+def load_mllm(folder: Path = WEIGHTS / "demo-mllm") -> LlavaForConditionalGeneration:
+    """A shipped demo-mllm in float32."""
+    return LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
