@@ -48,7 +48,7 @@ def test_recall_of_own_embeddings_by_hand(own: str) -> None:
     told = shown("table-3", own, "--option", "metric=recall@1")
     raw = next(row for row in told["rows"] if row["variant"] == "none")
     assert raw["recall@1"] == pytest.approx(4 / 6)
-    assert (raw["kind"], raw["queries"], raw["candidates"]) == ("own embeddings", 6, 12)
+    assert (raw["kind"], raw["queries"], raw["candidates"]) == ("unknown", 6, 12)
     assert raw["gain"] is None
 
 

@@ -119,6 +119,7 @@ LEFT_OUT = {
     "concepts.heat_of": "needs a model",
     "live.item": "makes an item of what is given",
     "live.stored_item": "makes an item of what is given",
+    "views.evaluate_words": "needs a model",
     "live.embed": "needs a model",
     "live.say": "needs a model",
     "live.heat": "needs a model",

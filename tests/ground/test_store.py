@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from core.errors import CacheCorrupt, NotAvailable
-from core.fingerprint import hash_file
+from core.fingerprint import STAGES, hash_file
 from core.store import MANIFEST, Draft, Folder, Store, cache_root, slugify
 
 SPEC = {"n": 3}
@@ -44,7 +44,7 @@ def test_a_folder_explains_itself(store: Store) -> None:
     manifest = json.loads((folder.path / MANIFEST).read_text())
     assert folder.path == store.root / "answer" / f"my-slug--{folder.key}"
     assert (manifest["stage"], manifest["spec"], manifest["parents"], manifest["facts"]) == (
-        "answer@1",
+        f"answer@{STAGES['answer']}",
         SPEC,
         ["p1", "p2"],
         {"value": 1.0},

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.demo
 def run(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(alternates, "DIRECTIONS", {"pca": "PCA directions"})
     monkeypatch.setattr(alternates, "_shipped", lambda run: [])
-    monkeypatch.setattr(dictionaries, "SEEDS", (0, 1))
     return open_run("demo-clip", demo_store)
 
 

@@ -135,7 +135,7 @@ def rank_relevant(
         first[rows] = np.where(target.exists, ahead + 1, 0)
         pessimistic[rows] = np.where(target.exists, tied - target.relevant_ties + 1, 0)
         ndcg[rows] = _ndcg(part, _decode(best).candidates)
-    return Ranked(first, pessimistic, ndcg, m, shared_answers(pairs, len(queries)))
+    return Ranked(first, pessimistic, ndcg, m, shared_answers(pairs, queries.shape[0]))
 
 
 @dataclass(frozen=True, eq=False)
