@@ -14,15 +14,17 @@ import core.demo
 from core import world
 
 WEIGHTS = Path(core.demo.__file__).parent / "weights"
+TUNED = Path(core.demo.__file__).parent / "train" / "stages"
 MLLMS = ["demo-mllm", "demo-mllm-captioner"]
 SCENES = [world.scene("test", i) for i in range(40)]
 
 
 @pytest.mark.parametrize("name", ["demo-clip", *MLLMS])
 def test_weights_are_shipped_with_a_card(name: str) -> None:
-    files = {path.name: path.stat().st_size for path in (WEIGHTS / name).iterdir()}
+    folder = (TUNED if name in MLLMS else WEIGHTS) / name
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert max(files.values()) <= 16 * 2**20 and "config.json" in files and "tokenizer.json" in files
-    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
     for said in ("How it was trained", "What it reached", "Limits", "R@1", "seed"):
         assert said in card, said
     assert sum(p.stat().st_size for p in WEIGHTS.rglob("*") if p.is_file()) <= 60 * 2**20
@@ -39,7 +41,7 @@ def processor():  # noqa: ANN201
 
 @pytest.mark.parametrize("name", MLLMS)
 def test_the_tokenizer_of_the_weights_is_that_of_the_text(processor, name: str) -> None:  # noqa: ANN001
-    shipped = json.loads((WEIGHTS / name / "tokenizer.json").read_text(encoding="utf-8"))
+    shipped = json.loads((TUNED / name / "tokenizer.json").read_text(encoding="utf-8"))
     assert json.loads(processor.tokenizer.backend_tokenizer.to_str())["model"] == shipped["model"]
 
 
@@ -114,7 +116,7 @@ def test_recall_by_hand() -> None:
 
 def _card_figure(name: str, label: str) -> float:
     """A percentage of the first table of figures of a card that has the label, as a share."""
-    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
+    card = (TUNED / name / "README.md").read_text(encoding="utf-8")
     found = re.search(rf"^\| {re.escape(label)} \| ([\d.]+)% \|", card, re.MULTILINE)
     assert found, label
     return float(found[1]) / 100
@@ -134,9 +136,9 @@ def test_shipped_captions_are_as_good_as_the_card_says(name: str) -> None:
     transformers = pytest.importorskip("transformers")
     from core.demo.train import figures, shipping
 
-    processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / name)
+    processor = transformers.AutoProcessor.from_pretrained(TUNED / name)
     trials = 60
-    result = figures.caption_figures(shipping.load_mllm(WEIGHTS / name), processor, "test", trials)
+    result = figures.caption_figures(shipping.load_mllm(TUNED / name), processor, "test", trials)
     assert _plausible(
         round(result.all_things * trials), trials, _card_figure(name, "captions with all the right things")
     )
@@ -152,7 +154,7 @@ def test_readings_come_from_one_pass() -> None:
 
     from core.demo.train import figures, shipping, tokens
 
-    processor, model = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-mllm"), shipping.load_mllm()
+    processor, model = transformers.AutoProcessor.from_pretrained(TUNED / "demo-mllm"), shipping.load_mllm()
     requests = [
         figures.conversation(text, tokens.PROMPTS["text"])
         for text in ("a dog on the beach", "two cats and a hat at night")

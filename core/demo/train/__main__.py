@@ -2,8 +2,8 @@
 {clip,tower,decoder,connector,base,tune,evaluate,rows}`.
 
 In:  nothing but the demo world; a working folder for checkpoints, from which an interrupted stage is resumed.
-Out: what each stage learned under core/demo/train/stages/, `save_pretrained` folders under core/demo/weights/, and the
-figures of the shipped files in their cards.
+Out: what each stage learned and, of the last one, `save_pretrained` folders under core/demo/train/stages/; demo-clip
+under core/demo/weights/; the figures of these files in their cards.
 
 demo-mllm: tower and decoder (apart from each other), connector, base, `tune --mix demo`; `tune --mix captioner` for its
 sibling that is never asked for one word. connector, base and tune run under torchrun too: `torchrun --nproc-per-node 2
@@ -172,15 +172,16 @@ def tune(
 ) -> None:
     """Stage 5: instruction tuning from the base stage, in one of three mixes; `study` is only measured, not shipped."""
     _begin(seed)
-    if mix not in examination.NAMES:
+    chosen = next((name for name in examination.NAMES if name == mix), None)
+    if chosen is None:
         raise typer.BadParameter(f"unknown mix {mix!r}; choose one of {', '.join(examination.NAMES)}")
     model, processor = _mllm("base")
-    root = shipping.WEIGHTS if mix != "study" else work
+    root = shipping.TUNED if mix != "study" else work
 
     def save() -> None:
-        shipping.export(model, processor, examination.NAMES[mix], root)
+        shipping.export(model, processor, examination.NAMES[chosen], root)
 
-    _converse(model, processor, mix, batch, loop.Schedule(steps, rate, warmup=50), work / f"tune-{mix}.pt", save)
+    _converse(model, processor, chosen, batch, loop.Schedule(steps, rate, warmup=50), work / f"tune-{mix}.pt", save)
 
 
 def _converse(
@@ -234,12 +235,12 @@ def evaluate(
     if mix in ("", "clip"):
         cards.write(shipping.WEIGHTS / "demo-clip" / "README.md", "figures", cards.table(clip))
     for one, name in examination.NAMES.items():
-        folder = (shipping.WEIGHTS if one != "study" else work) / name
+        folder = (shipping.TUNED if one != "study" else work) / name
         if mix not in ("", one) or not (folder / "config.json").exists():
             continue
         measured = examination.mllm(folder)
         log.info("%s\n%s", name, cards.table(measured))
-        card = shipping.WEIGHTS / examination.NAMES["demo" if one == "study" else one] / "README.md"
+        card = shipping.TUNED / examination.NAMES["demo" if one == "study" else one] / "README.md"
         cards.write(card, "figures of the mix study" if one == "study" else "figures", cards.table(measured))
         if one == "demo":
             cards.write(card, "aims", examination.aims(measured, clip[0].share))

@@ -161,4 +161,5 @@ def conversation_loss(
         captions = range(first + number, first + int(batch * CAPTIONS_SHARE), workers)
         groups.append([rows.caption_row(rows.BASE_CAPTIONS + i) for i in captions])
     parts = [lesson_loss(model, lesson(group, tokenizer)) for group in groups]
-    return sum(total for total, _ in parts) / sum(weights for _, weights in parts)
+    totals, weights = zip(*parts, strict=True)
+    return torch.stack(totals).sum() / torch.stack(weights).sum()

@@ -8,6 +8,8 @@ The two never share a scene: demo-clip learns from the train split of seed 0, th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -67,7 +69,7 @@ def embed_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: lis
     return np.concatenate(parts)
 
 
-def _vector(features: object) -> np.ndarray:
+def _vector(features: Any) -> np.ndarray:
     vector = getattr(features, "pooler_output", features)
     return F.normalize(vector.float(), dim=-1).cpu().numpy()
 

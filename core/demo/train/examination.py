@@ -11,6 +11,7 @@ from transformers import AutoProcessor
 
 from core.demo.train import contrastive, figures, shipping
 from core.demo.train.cards import Figure
+from core.demo.train.rows import Mix
 
 RETRIEVAL = 1000  # test scenes with two captions each
 CAPTIONS = 500  # test scenes captioned
@@ -83,5 +84,5 @@ def aims(measured: list[Figure], clip_recall: float) -> str:
     return "\n".join(f"- {'Reached' if reached else 'Not reached'}: {line}." for reached, line in lines)
 
 
-NAMES = {"demo": "demo-mllm", "captioner": "demo-mllm-captioner", "study": "demo-mllm-study"}
+NAMES: dict[Mix, str] = {"demo": "demo-mllm", "captioner": "demo-mllm-captioner", "study": "demo-mllm-study"}
 """The model folder of each mix; the last is only measured."""

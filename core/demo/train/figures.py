@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def conversation(*parts: str | None) -> list[dict]:
     return [{"role": "user", "content": content}]
 
 
-def _inputs(processor: LlavaProcessor, requests: list[list[dict]], scenes: list[world.Scene]) -> dict:
+def _inputs(processor: LlavaProcessor, requests: list[list[dict]], scenes: list[world.Scene]) -> Any:
     texts = [processor.apply_chat_template(request, add_generation_prompt=True) for request in requests]
     images = [world.render(scene) for scene in scenes] or None
     return processor(images=images, text=texts, padding=True, return_tensors="pt")

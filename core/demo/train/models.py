@@ -42,11 +42,12 @@ VISION = {
     "hidden_act": "gelu",
 }
 VISION_LAYERS = 6  # of a dual encoder; demo-mllm keeps all but the last
+TEXT_LAYERS = 3
 TEXT = {
     "hidden_size": 192,
     "intermediate_size": 768,
     "num_attention_heads": 4,
-    "num_hidden_layers": 3,
+    "num_hidden_layers": TEXT_LAYERS,
     "max_position_embeddings": CLIP_LENGTH,
     "projection_dim": 128,
     "hidden_act": "gelu",
@@ -62,7 +63,7 @@ DECODER = {
 }
 
 
-def clip(tokenizer: PreTrainedTokenizerFast, text_layers: int = TEXT["num_hidden_layers"]) -> CLIPModel:
+def clip(tokenizer: PreTrainedTokenizerFast, text_layers: int = TEXT_LAYERS) -> CLIPModel:
     """An untrained demo-clip, or another dual encoder of its sizes with a text encoder of `text_layers`."""
     ids = _ids(tokenizer, STOP)
     return CLIPModel(

@@ -311,8 +311,8 @@ def document(index: int) -> str:
     kind = rng.choices(list(_KINDS), list(_KINDS.values()))[0]
     if kind in _ABOUT_SCENES:
         scene = world.scene("train", index, TEXT_SEED)
-        return kind(scene, rng)  # type: ignore[call-arg]
-    return kind(rng)  # type: ignore[call-arg]
+        return kind(scene, rng)  # type: ignore[call-arg, arg-type]
+    return kind(rng)  # type: ignore[call-arg, arg-type]
 
 
 def description(scene: Scene, rng: Random) -> str:
