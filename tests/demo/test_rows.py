@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("transformers")
 
-from core.demo import world
+from core import world
 from core.demo.train import __main__ as commands
 from core.demo.train import batches, contrastive, figures, rows, texts, tokens, wordings
 
