@@ -1,2 +1,4 @@
-"""How the demo models were trained: the stages in order, what they read, what was measured. `python -m core.demo.train
---help`."""
+"""How the demo models were trained: what each stage learns from, its loss, and what was measured.
+
+`python -m core.demo.train --help` lists the stages.
+"""
