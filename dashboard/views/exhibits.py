@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.exhibits import Exhibit, Option, Shown, Value, Verdict
 from core.exhibits.shared.present import Readable
+from core.questions import alternates
 from dashboard import data, state
 from dashboard.charts import exhibits as charts_exhibits
 from dashboard.parts import claims, widgets
@@ -44,7 +45,7 @@ def named(exhibit: Exhibit) -> str:
     return f"{exhibit.title} · {exhibit.claim}" if exhibit.group == "study" else exhibit.title
 
 
-def option_widget(option: Option) -> Value:
+def option_widget(option: Option, keys: list[str]) -> Value:
     """One choice; its name in the URL starts with `x-`, so that it is this page's own."""
     name, label = f"x-{option.name}", words.option_label(option.name)
     if option.allowed:
@@ -54,6 +55,9 @@ def option_widget(option: Option) -> Value:
         )
     if isinstance(option.default, bool):
         return state.toggle(name, label, option.default, help=option.help)
+    if isinstance(option.default, str):  # the only word without a list of its own: which dictionaries the runs have
+        known = dict.fromkeys([option.default, *(name for key in keys for name in data.ask(alternates.names, key))])
+        return state.pick(st.selectbox, name, label, list(known), option.default, help=option.help)
     assert option.low is not None and option.high is not None, option  # every number has both
     if isinstance(option.default, int):
         return state.number(name, label, int(option.low), int(option.high), option.default, help=option.help, step=1)
@@ -224,7 +228,7 @@ def page() -> None:
             keys = chosen_runs(selection)
         for option in exhibit.options:
             with grid.cell():
-                chosen.append((option.name, option_widget(option)))
+                chosen.append((option.name, option_widget(option, keys)))
     with widgets.guard():
         names = ", ".join(map(data.name, keys))
         with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):

@@ -9,7 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("core", "dashboard", "docs", "tests")
 NO_CODE = {
-    "core/demo/README.md": "The demo world, its models and their licences",
+    "core/demo/README.md": "The demo's runs and how its models are trained",
+    "core/demo/train/stages/": "What each stage of demo-mllm left behind: weights, and whole models with their cards",
+    "core/world/README.md": "The demo world and the licence of its sprites",
+    "tests/golden/embeddings/": "Items and embeddings of the golden run",
+    "tests/golden/sae/": "The SAE of the golden run",
+    "tests/golden/answers.json": "What every question answered on the golden run, and under which versions",
     "core/demo/weights/": "Weights of the demo's models and SAEs, a model card beside each",
     "reported.csv": "Every number the study printed",
     "core/presets/": "Spec files that run by name",

@@ -93,7 +93,7 @@ def test_whitening_step_is_worded_from_the_paired_test(run: Run) -> None:
     row = retrieval.compare(run, "center", "realign").table.set_index("metric").loc["recall@1"]
     told = story(show("lesson", run="small", step="8"))
     assert lesson_shared.change(row) in told
-    assert words.points(row["difference"]) in told
+    assert lesson_shared.change(row) == "not clear" or words.points(row["difference"]) in told
 
 
 def test_next_and_back_turn_the_page(small_store: Store) -> None:

@@ -48,7 +48,10 @@ def test_overview_lesson_and_exhibits_say_what_the_command_says(case: tuple[str,
     for at, step in enumerate(STEPS, 1):
         if step.claim:
             page = texts(show("lesson", run=run, other=other, step=str(at), **chosen))
-            assert verdicts(page) == {one for one in printed if one[0] == step.claim}, step.title
+            mine = {one for one in printed if one[0] == step.claim}
+            # A step that has nothing to show on these runs says why in the place of its verdicts.
+            nothing = {outcome for _, _, outcome in mine} == {"cannot be said"} and "pure modality" in page
+            assert verdicts(page) == (set() if nothing else mine), step.title
     for question in QUESTIONS:
         option = {"x-metric": metric} if not question.column else {}
         page = texts(show("exhibits", run=run, other=other, exhibit=question.exhibit, **option))
