@@ -6,6 +6,7 @@ records, for the recall that the user chose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -131,7 +132,7 @@ def remark(claim: Claim) -> str:
     if claim.settings is not None:
         texts.append(f"agrees in {claim.settings.agrees} of {claim.settings.of} settings")
     if claim.depends_on:
-        texts.append(f"depends on {claim.depends_on}")
+        texts.append(f"depends on {exhibit_words.option_label(claim.depends_on).lower()}")
     if claim.detectable is not None:
         texts.append(f"could have shown {exhibit_words.points(claim.detectable).lstrip('+')} points or more")
     return f'<span class="lens-dim">{escape("; ".join(texts))}</span>' if texts else ""
@@ -139,8 +140,9 @@ def remark(claim: Claim) -> str:
 
 def reason(claim: Claim) -> str:
     """The verdict's sentence without the clauses that stand beside the badge already; a tooltip has all of it."""
-    clauses = claim.why.split("; ")
-    return "; ".join(one for one in clauses if not one.startswith(("agrees in ", "the smallest difference ")))
+    # The settings come last; their counts hold semicolons of their own.
+    clauses = re.sub(r"; agrees in \d+ of \d+ settings.*$", "", claim.why, flags=re.DOTALL).split("; ")
+    return "; ".join(one for one in clauses if not one.startswith("the smallest difference "))
 
 
 def beside(verdicts: Sequence[Verdict]) -> str:
@@ -193,7 +195,7 @@ def curve(claim: Claim, keys: Sequence[str], metric: str) -> None:
         return
     table, choices = settings_table(settings)
     title = f"{claim.on}: agrees in {claim.settings.agrees} of {claim.settings.of} settings"
-    title += f", depends on {claim.depends_on}" if claim.depends_on else ""
+    title += f", depends on {exhibit_words.option_label(claim.depends_on).lower()}" if claim.depends_on else ""
     unit = "percent" if claim.metric == "share" else "points"
     reference = exhibit_words.REFERENCES.get(claim.metric, 0.0)
     chart = charts_specification.curve(table, choices, unit, reference)

@@ -153,6 +153,7 @@ LABELS: dict[str, str] = {
 """Column -> heading; others are shown with spaces for underscores."""
 
 CELLS: dict[str, dict[str, str]] = {
+    "dominates": {"half": "half of the concepts", "image": "the image concepts"},
     "variant": {"none": "raw", "center": "centred", "realign": "ReAlign", "pca": "PCA", "zca": "ZCA"},
     "mask": {
         "all": "all tokens",

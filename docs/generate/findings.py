@@ -18,6 +18,7 @@ from core.exhibits.claims import claims as judged
 from core.progress import RichProgress
 from core.run import Run, open_run
 from core.store import Store
+from dashboard.words.exhibits import option_label
 
 DIRECTIONS = {"image → text": ("demo", "demo-clip"), "text → image": ("demo-task1", "demo-clip-task1")}
 """Direction -> the generative run and the contrastive run beside it."""
@@ -81,7 +82,7 @@ def _claim(direction: str, claim: Claim) -> str:
         interval = f"{100 * claim.low:.1f} to {100 * claim.high:.1f}".replace("-", "−")
     settings = "" if claim.settings is None else f"{claim.settings.agrees} of {claim.settings.of}"
     if claim.depends_on:
-        settings += f", depends on {claim.depends_on}"
+        settings += f", depends on {option_label(claim.depends_on).lower()}"
     n = "" if claim.n is None else f"{claim.n:,}"
     cells = (f"{claim.claim}. {claim.title}", direction, claim.on, f"`{claim.exhibit}`, {claim.metric}", claim.outcome)
     return f"| {' | '.join((*cells, number, interval, n, settings))} |"
@@ -95,20 +96,24 @@ def _section(entry: Entry) -> str:
         for options in entry.settings:
             shown = _show(entry.exhibit, runs, options)
             commands.append(shown.reproduce)
-            rows += [_row(direction, str(options.get("metric", "")), verdict) for verdict in shown.verdicts]
+            rows += [
+                _row(entry.exhibit, direction, str(options.get("metric", "")), verdict) for verdict in shown.verdicts
+            ]
             rows += [f"| {direction} | | {left.run} | left out | | | {left.why} |" for left in shown.left_out]
     head = ["| direction | metric | run | verdict | points | 95% interval, n | what |", "|" + " --- |" * 7]
     listed = "\n".join(dict.fromkeys(commands))
     return "\n".join([title, "", f"*{exhibit.claim}*", "", *head, *rows, "", "```sh", listed, "```"])
 
 
-def _row(direction: str, metric: str, verdict: Verdict) -> str:
+def _row(exhibit: str, direction: str, metric: str, verdict: Verdict) -> str:
     """A row of the table; the words of a verdict lose the numbers that stand in cells of their own."""
     aside = "" if verdict.about == "claim" else ", beside the claim"
     if verdict.difference is None or verdict.low is None or verdict.high is None:
         points, interval, what = "", "", verdict.why
     else:
         points, interval = signed(verdict.difference), _interval(verdict)
+        if exhibit == "figure-3":  # its difference counts concepts, in units of K
+            points, interval = f"{verdict.difference:+.1f} K", f"{verdict.low:+.1f}, {verdict.high:+.1f}"
         interval += "" if verdict.n is None else f", n = {verdict.n:,}"
         what = verdict.why.split(": ")[0]
     cells = (direction, metric, verdict.on, verdict.outcome + aside, points, interval, what.replace("|", "\\|"))
