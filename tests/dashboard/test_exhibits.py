@@ -73,10 +73,10 @@ def test_the_verdicts_of_one_exhibit_never_stand_under_the_title_of_the_next(tab
         """title => {
             const texts = name => [...document.querySelectorAll(name)].map(one => one.textContent);
             const before = new Set(texts('.lens-verdict'));
-            window.mixed = 0;
+            window.mixed = new Set();
             new MutationObserver(() => {
                 const next = texts('.lens-story').includes(title);
-                if (next && texts('.lens-verdict').some(text => before.has(text))) window.mixed += 1;
+                if (next) texts('.lens-verdict').filter(one => before.has(one)).forEach(one => window.mixed.add(one));
             }).observe(document.body, {subtree: true, childList: true, characterData: true});
         }""",
         EXHIBITS["table-7"].claim,
@@ -85,4 +85,6 @@ def test_the_verdicts_of_one_exhibit_never_stand_under_the_title_of_the_next(tab
     tab.page.get_by_role("option", name=re.compile("^Table 7")).click()
     tab.page.get_by_text(EXHIBITS["table-7"].claim, exact=True).wait_for()
     tab.settle("exhibits").healthy()
-    assert tab.page.evaluate("window.mixed") == 0
+    # Some verdicts are the same under both titles, such as that the study printed nothing for this model.
+    own = tab.page.evaluate("[...document.querySelectorAll('.lens-verdict')].map(one => one.textContent)")
+    assert set(tab.page.evaluate("[...window.mixed]")) <= set(own)
