@@ -23,7 +23,6 @@ from core.errors import NotAvailable
 from core.exhibits.shared.records import Exhibit, Setting, Settings, Value, Verdict
 from core.questions.answers import cached_table, cached_table_if_there
 from core.run import Run, list_runs
-from core.store import Store
 
 Curves = Literal["computed", "cached", "none"]
 """Whether a missing curve is computed now, or left open; none: a verdict under its own setting alone."""
@@ -79,11 +78,6 @@ def survived(verdict: Verdict, settings: Sequence[Setting] | None) -> Verdict:
     name, sides = depends_on(said)
     why += f": it depends on {WORDS.get(name, name)} ({sides})"
     return replace(counted, outcome="depends", why=why, depends_on=name)
-
-
-def known_curves(store: Store) -> int:
-    """How many curves the cache holds. Once there is one more, a verdict that was left open may be settled."""
-    return sum(1 for _ in (store.root / "answer").glob("[!.]*-settings-*--*"))
 
 
 def table_of(settings: Sequence[Setting]) -> pd.DataFrame:
