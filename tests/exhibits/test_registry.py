@@ -168,3 +168,10 @@ def test_a_claim_is_agreed_with_and_a_question_answered() -> None:
     verdicts = [Verdict(on="a", outcome=outcome, why="") for outcome in ("agrees", "disagrees", "not clear")]
     assert [spoken(EXHIBITS["table-3"], v) for v in verdicts] == ["agrees", "disagrees", "not clear"]
     assert [spoken(EXHIBITS["geometry"], v) for v in verdicts] == ["yes", "no", "not clear"]
+
+
+@pytest.mark.parametrize("text", ["maybe", "", "2"])
+def test_a_switch_is_true_or_false_and_nothing_else(text: str) -> None:
+    """Any text but the empty one is true to `bool`: it must be refused, not taken for yes."""
+    with pytest.raises(SpecError, match="has the wrong kind"):
+        Option(name="synthetic", default=False, help="").read(text)

@@ -111,8 +111,10 @@ class Option:
 
     def _typed(self, value: Value) -> Value:
         kind = type(self.default)
-        if kind is bool and str(value).lower() in ("true", "false"):
-            return str(value).lower() == "true"
+        if kind is bool:  # bool("no") is True: only the two words, and the two values, are taken
+            if (word := str(value).lower()) not in ("true", "false"):
+                raise SpecError(f"option {self.name} has the wrong kind", got=repr(value), allowed="true, false")
+            return word == "true"
         try:
             return kind(value)
         except ValueError:
