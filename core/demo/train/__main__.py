@@ -150,15 +150,27 @@ def connector(work: Work = WORK, steps: int = 150, batch: int = 64, rate: float 
 
 
 @app.command()
-def base(work: Work = WORK, steps: int = 2050, batch: int = 24, rate: float = 1e-3, seed: Seed = 4) -> None:
-    """Stage 4: everything learns, on captions, questions and texts. No request for one word."""
+def base(
+    work: Work = WORK,
+    steps: int = 2050,
+    batch: int = 24,
+    rate: float = 1e-3,
+    seed: Seed = 4,
+    after: Annotated[int, typer.Option(help="Go on from the stored base stage, which has done so many steps.")] = 0,
+) -> None:
+    """Stage 4: everything learns, on captions, questions and texts. No request for one word.
+
+    `--after N --steps M` goes on from what `base --steps N` stored: M more steps, with a warm-up and a cosine of their
+    own, on rows that no earlier step had.
+    """
     _begin(seed)
-    model, processor = _mllm("tower", "decoder", "connector")
+    model, processor = _mllm(*(("base",) if after else ("tower", "decoder", "connector")))
 
     def save() -> None:
         stages.save("base", model.state_dict())
 
-    _converse(model, processor, "base", batch, loop.Schedule(steps, rate, warmup=100), work / "base.pt", save)
+    checkpoint = work / (f"base-after-{after}.pt" if after else "base.pt")
+    _converse(model, processor, "base", batch, loop.Schedule(steps, rate, warmup=100), checkpoint, save, after)
 
 
 @app.command()
@@ -192,8 +204,10 @@ def _converse(
     schedule: loop.Schedule,
     checkpoint: Path,
     save: Callable[[], None],
+    after: int = 0,
 ) -> None:
-    """Learn conversations of a mix; now and then, captions and questions of the support split are logged."""
+    """Learn conversations of a mix, from the rows of step `after` on; now and then, captions and questions of the
+    support split are logged."""
     model.set_attn_implementation("eager")
     worker = loop.worker()
     log.info(
@@ -219,7 +233,9 @@ def _converse(
                 figures.question_figures(model, processor, "support", LOOK_SCENES),
             )
 
-    loss_at = partial(batches.conversation_loss, model, processor.tokenizer, mix=mix, batch=batch, worker=worker)
+    def loss_at(step: int) -> torch.Tensor:
+        return batches.conversation_loss(model, processor.tokenizer, after + step, mix, batch, worker)
+
     loop.train(model, loss_at, schedule, checkpoint, report)
 
 
