@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from core import world
-from core.demo.train import rows, texts
+from core.demo.train import loop, rows, texts
 from core.demo.train.contrastive import pixels
 from core.demo.train.rows import Row
 from core.demo.train.tokens import ASSISTANT, END, IMAGE, START, SYSTEM
@@ -49,7 +49,7 @@ def document_loss(
 ) -> torch.Tensor:
     """Mean next-token loss over `batch` documents."""
     ids = packed(tokenizer, offset + step * batch, batch).to(model.device)
-    with torch.autocast(model.device.type, torch.bfloat16):
+    with loop.autocast(model.device):
         states = model.model.language_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
         logits = model.lm_head(states)
     return F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
@@ -119,7 +119,7 @@ def learned_states(tokens: np.ndarray, tokenizer: PreTrainedTokenizerFast) -> np
 def lesson_loss(model: LlavaForConditionalGeneration, given: Lesson) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the weighted next-token losses over the predicting states, and the sum of the weights."""
     device = model.device
-    with torch.autocast(device.type, torch.bfloat16):
+    with loop.autocast(device):
         pictures = None if given.pictures is None else given.pictures.to(device)
         states = model.model(input_ids=given.ids.to(device), pixel_values=pictures, use_cache=False).last_hidden_state
         logits = model.lm_head(states.flatten(0, 1)[given.states.to(device)])

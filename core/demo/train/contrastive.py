@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from core import world
+from core.demo.train import loop
 from core.demo.train.tokens import IMAGE_SIDE
 
 TOWER_SEED = 1  # of the world's scenes and captions the vision tower of demo-mllm learns from
@@ -34,7 +35,7 @@ def loss_at(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, step: int, bat
     scenes = [world.scene("train", step * batch + i, seed) for i in range(batch)]
     texts = [world.caption(s, world.stream("clip", step * batch + i, seed=seed)) for i, s in enumerate(scenes)]
     tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
-    with torch.autocast(model.device.type, torch.bfloat16):
+    with loop.autocast(model.device):
         out = model(
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],
