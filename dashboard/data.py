@@ -255,7 +255,7 @@ def named(sentence: str, things: list[str]) -> list[str]:
 @st.cache_data(max_entries=64, show_spinner="Looking for a query that shows most; the first time the model is loaded …")
 def _examples(root: str, key: str, other: str | None) -> list[int]:
     opened = _open(root, key)
-    rows = compare.teaching_queries(opened, _open(root, other) if other else None, limit=live.EXAMPLES)
+    rows = compare.teaching_queries(opened, _open(root, other) if other else None, "realign", limit=live.EXAMPLES)
     return live.well_described_first(opened, rows)
 
 
@@ -297,6 +297,12 @@ def counterpart(name: str) -> str | None:
     by_name = {choice.name: choice for choice in runs()}
     mine = by_name[name]
     return next((c.name for c in by_name.values() if c.corpus == mine.corpus and c.model != mine.model), None)
+
+
+def siblings(key: str) -> list[str]:
+    """Keys of the other runs of the same corpus and task by other models, as they stand in the picker."""
+    mine = next(choice for choice in runs() if choice.key == key)
+    return [c.key for c in runs() if c.corpus == mine.corpus and c.model != mine.model]
 
 
 def run_table() -> pd.DataFrame:

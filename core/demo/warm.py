@@ -54,9 +54,10 @@ def _lesson(run: Run, other: Run) -> None:
     """The example queries, which the model must describe, and the shape raw and centred."""
     from core.questions import compare, live
 
-    live.well_described_first(run, compare.teaching_queries(run, other, limit=live.EXAMPLES))
+    live.well_described_first(run, compare.teaching_queries(run, other, "realign", limit=live.EXAMPLES))
     compare.shape(run, run, "none", "center")
-    compare.similarities(run, run, "none", "center")
+    for stage in ("none", "center", "realign", "zca"):
+        compare.similarities(run, run, "none", stage)
 
 
 def _group(group: str) -> list[str]:

@@ -112,6 +112,13 @@ def evaluate(run: Run, variant: str | VariantSpec = "none") -> Evaluated:
     return run.memo(("evaluation", spec), read)
 
 
+def chance(run: Run, k: int = 1) -> float:
+    """Expected recall@k of a random ranking of this run's candidates, 0-1."""
+    queries, candidates = len(run.corpus.items("queries")), len(run.corpus.items("candidates"))
+    pairs = np.unique(run.qrels("test").pairs, axis=0)
+    return science.recall_by_chance(np.bincount(pairs[:, 0], minlength=queries), candidates, k)
+
+
 def compare(
     run: Run, before: str | VariantSpec = "none", after: str | VariantSpec = "realign", k: int = 1
 ) -> Comparison:

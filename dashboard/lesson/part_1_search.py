@@ -1,4 +1,4 @@
-"""Lesson, steps 1 to 3: what the model sees, what it ranks first, and what a model trained to match ranks first."""
+"""Lesson, steps 1 and 2: the model sees what is in a picture, and cannot find what belongs to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.questions import compare, live, retrieval
 from core.records import Part
 from dashboard import data, words
 from dashboard.data import LiveQuery
-from dashboard.lesson.shared import PICTURE, Subject, p_of, quoted, signed, story
+from dashboard.lesson.shared import PICTURE, Subject, direction, p_of, pictured, quoted, signed, story
 from dashboard.parts import widgets
 from dashboard.words import count, percent
 
@@ -22,16 +22,23 @@ TOP = 5
 """Candidates of a ranking."""
 
 
+def ask_what_it_sees(lesson: Subject) -> str:
+    """The picture alone."""
+    part, row = pictured(lesson)
+    widgets.show_item(data.item(lesson.run, part, row), cell=PICTURE)
+    return f"What will {escape(lesson.model)} say that it sees here?"
+
+
 def sees(lesson: Subject) -> str:
     """Its own caption beside the truth."""
     part, row = pictured(lesson)
     item = data.item(lesson.run, part, row)
     other: Part = "candidates" if part == "queries" else "queries"
-    truths = [data.item(lesson.run, other, r).text for _, r in data.partners(lesson.run, part, row)]
+    captions = [data.item(lesson.run, other, r).text for _, r in data.partners(lesson.run, part, row)]
     description, remark = "", ""
     try:
         description = data.ask_item(live.say, lesson.run, LiveQuery("", f"{part}:{row}"), "")
-        story(f"LiveQuery to describe this picture, {escape(lesson.model)} says: <b>{quoted(description)}</b>")
+        story(f"Asked to describe this picture, {escape(lesson.model)} says: <b>{quoted(description)}</b>")
         remark = things_named(description, item.truth)
     except NotAvailable:
         story(f"{escape(lesson.model)} cannot be asked what it sees: it does not generate, it only compares.")
@@ -39,9 +46,9 @@ def sees(lesson: Subject) -> str:
     with left:
         widgets.show_item(item, cell=PICTURE)
     with right:
-        st.markdown("**What people would say**" if any(truths) else "**No caption goes with it**")
+        st.markdown("**What people would say**" if any(captions) else "**No caption goes with it**")
         widgets.gallery(
-            [widgets.card(data.ItemView(other, 0, "", "text", text, None, None)) for text in truths[:3] if text],
+            [widgets.card(data.ItemView(other, 0, "", "text", text, None, None)) for text in captions[:3] if text],
             rows=True,
         )
         if remark:
@@ -52,24 +59,8 @@ def sees(lesson: Subject) -> str:
             " a model sees."
         )
     return (
-        "Look at the picture first, then read aloud what the model says. It says it by predicting one word after the"
-        " other."
-    )
-
-
-def pictured(lesson: Subject) -> tuple[Part, int]:
-    """The query or its right candidate, whichever is a picture alone.
-
-    Raises:
-        NotAvailable: neither is.
-    """
-    places: tuple[tuple[Part, int], ...] = (("queries", lesson.query), ("candidates", lesson.right))
-    for part, row in places:
-        item = data.item(lesson.run, part, row)
-        if item.modality == "image" and item.image:
-            return part, row
-    raise NotAvailable(
-        "neither this query nor its right answer is a picture alone", todo="choose a run from images to texts, or back"
+        "Let them look at the picture first, then read aloud what the model says. It says it by predicting one word"
+        " after the other."
     )
 
 
@@ -86,71 +77,77 @@ def things_named(description: str, truth: Mapping[str, Any] | None) -> str:
     return f"It names {len(named)} of the {len(things)} things in it ({escape(', '.join(things))})."
 
 
-def searches(lesson: Subject) -> str:
-    """What the same model ranks first for the same query."""
+def ask_where_it_lands(lesson: Subject) -> str:
+    """The query, and how many candidates there are."""
+    widgets.show_item(data.item(lesson.run, "queries", lesson.query), cell=PICTURE)
+    pool = count(data.facts(lesson.run).candidates)
+    right = data.item(lesson.run, "candidates", lesson.right)
+    what = {"text": f"one of {pool} texts", "image": f"one of {pool} pictures"}.get(
+        right.modality, f"one of {pool} candidates"
+    )
+    return f"What belongs to this is {what}. On which place does the same model find it?"
+
+
+def finds(lesson: Subject) -> str:
+    """What the same model ranks first for the same query, beside chance and beside a second model."""
     contest = data.ask(retrieval.contest, lesson.run, lesson.query, "none")
+    second = _second_model(lesson)
     if contest.right is None:
         story("For this query, nothing in the pool is right.")
-    elif contest.right.rank == 1:
-        story("LiveQuery to <b>find</b> it, the same model puts a right answer <b>first</b>.")
     else:
-        story(
-            "LiveQuery to <b>find</b> what belongs to it, the same model puts a right answer only on place"
-            f" <b>{count(contest.right.rank)}</b>."
-        )
-    table = data.ask(retrieval.rankings, lesson.run, lesson.query, "none", "none", TOP).before
-    side_by_side(lesson, lesson.run, table)
-    evaluation = data.ask(retrieval.evaluate, lesson.run, "none").evaluation
-    low, high = evaluation.ci95["recall@1"]
-    return (
-        f"The same weights; nothing was trained in between. An embedding is the {data.facts(lesson.run).view}, compared"
-        f" by cosine. Over all {count(evaluation.queries)} queries a right answer stands first for"
-        f" {percent(evaluation.recall[1])} (95% interval {words.interval(low, high)})."
-    )
-
-
-def contrasts(lesson: Subject) -> str:
-    """A second model on the same query, and over all queries."""
-    if lesson.other is None:
-        raise NotAvailable("no second run to compare with", todo="choose one under “Compare with” in the menu")
-    sides = data.ask_two(compare.compare, lesson.run, lesson.other, "none", "none")
-    name = escape(data.facts(lesson.other).model)
-    if sides.why_not:
-        raise NotAvailable(
-            "the second run does not ask the same queries",
-            got=sides.why_not,
-            todo="choose one of the same corpus and task",
-        )
-    row, rank = sides.table.set_index("metric").loc["recall@1"], int(sides.second.ranks[lesson.query])
-    kind = ", trained to match pictures and words," if data.facts(lesson.other).contrastive else ""
-    place = "first" if rank == 1 else f"on place {count(rank)}" if rank else "nowhere"
-    story(f"{name}{kind} puts a right answer <b>{place}</b>.")
-    table = data.ask(retrieval.rankings, lesson.other, lesson.query, "none", "none", TOP).before
-    side_by_side(lesson, lesson.other, table)
-    ahead = data.direction(row["difference_low"], row["difference_high"], row["p_value"])
-    leader = name if ahead > 0 else escape(lesson.model)
-    verdict = f"{leader} is clearly ahead" if ahead else "No clear difference between the two"
-    return (
-        f"One query proves nothing. Recall@1 over all {count(row['n'])}: {lesson.model} {percent(row['first'])}, "
-        f"{name} {percent(row['second'])}; paired difference {signed(row)}, p {p_of(row)}. {verdict}."
-    )
-
-
-def side_by_side(lesson: Subject, run: str, table: pd.DataFrame) -> None:
-    """The query and the first candidates."""
+        place = "first" if contest.right.rank == 1 else f"on place {count(contest.right.rank)}"
+        theirs = f" {second[0]}" if second else ""
+        story(f"{escape(lesson.model)} puts it <b>{place}</b>.{theirs}")
     left, right = st.columns([2, 3], gap="large")
     with left:
-        widgets.show_item(data.item(run, "queries", lesson.query), cell=PICTURE)
+        widgets.show_item(data.item(lesson.run, "queries", lesson.query), cell=PICTURE)
     with right:
+        table = data.ask(retrieval.rankings, lesson.run, lesson.query, "none", "none", TOP).before
         st.markdown(
-            f"**The first {len(table)} of {count(data.facts(run).candidates)}**", help=words.word("similarity").help
+            f"**The first {len(table)} of {count(data.facts(lesson.run).candidates)}**",
+            help=words.word("similarity").help,
         )
-        widgets.gallery([ranked(run, row) for row in table.itertuples()], rows=True)
+        widgets.gallery(ranking_cards(lesson.run, table), rows=True)
+    evaluation = data.ask(retrieval.evaluate, lesson.run, "none").evaluation
+    low, high = evaluation.ci95["recall@1"]
+    lucky = data.ask(retrieval.chance, lesson.run, 1)
+    return (
+        "The same weights as a minute ago; nothing was trained in between. Each item becomes one list of numbers, the"
+        f" {data.facts(lesson.run).view}, and two items are compared by their angle. One query proves nothing: over all"
+        f" {count(evaluation.queries)} queries a right answer stands first for {percent(evaluation.recall[1])} (95%"
+        f" interval {words.interval(low, high)}; a blind draw: {percent(lucky, 2)})." + (second[1] if second else "")
+    )
 
 
-def ranked(run: str, row: Any) -> str:
-    """One candidate of a ranking as a card: place, item, similarity."""
-    foot = [widgets.badge("relevant", "relevant")] if row.relevant else []
-    foot += [f'<span class="lens-number" title="{escape(words.explain("similarity"))}">{row.similarity:.3f}</span>']
-    item = data.item(run, "candidates", row.row)
-    return widgets.card(item, foot, hit=row.relevant, title=f"{row.rank}. " if item.text else f"{row.rank}.")
+def _second_model(lesson: Subject) -> tuple[str, str] | None:
+    """How the run to compare with does on this query, and on all; None where there is none that asks the same
+    queries."""
+    if lesson.other is None:
+        return None
+    sides = data.ask_two(compare.compare, lesson.run, lesson.other, "none", "none")
+    if sides.why_not:
+        return None
+    facts, name = data.facts(lesson.other), escape(data.facts(lesson.other).model)
+    rank = int(sides.second.ranks[lesson.query])
+    kind = ", which cannot speak but was trained to match," if facts.contrastive else ""
+    place = "<b>first</b>" if rank == 1 else f"on place <b>{count(rank)}</b>" if rank else "nowhere"
+    row = sides.table.set_index("metric").loc["recall@1"]
+    ahead = direction(row)
+    leader = name if ahead > 0 else escape(lesson.model)
+    verdict = f"{leader} is clearly ahead" if ahead else "no clear difference between the two"
+    return f"{name}{kind} puts it {place}.", (
+        f" {name}: {percent(row['second'])}; paired difference {signed(row)}, p {p_of(row)}: {verdict}."
+    )
+
+
+def ranking_cards(run: str, table: pd.DataFrame) -> list[str]:
+    """Candidates of a ranking as cards: place, item, similarity."""
+    cards = []
+    for row in table.itertuples():
+        foot = [widgets.badge("relevant", "relevant")] if row.relevant else []
+        help = escape(words.explain("similarity"))
+        foot += [f'<span class="lens-number" title="{help}">{row.similarity:.3f}</span>']
+        item = data.item(run, "candidates", int(row.row))
+        title = f"{row.rank}. " if item.text else f"{row.rank}."
+        cards.append(widgets.card(item, foot, hit=bool(row.relevant), title=title))
+    return cards

@@ -1,4 +1,4 @@
-"""Lesson, steps 4 to 6: the concepts inside, which of them speak text or image, and which decide a comparison."""
+"""Lesson, steps 3 to 5: what fires inside, what speaks text or image, and what every similarity is made of."""
 
 from __future__ import annotations
 
@@ -8,17 +8,29 @@ from math import isnan
 import streamlit as st
 
 from core.errors import NotAvailable
-from core.questions import live, modality, retrieval, similarity
+from core.questions import compare, live, modality, similarity
 from dashboard import data, words
+from dashboard.charts import base as charts
+from dashboard.charts import compare as charts_compare
 from dashboard.charts import lesson as charts_lesson
 from dashboard.charts import modality as charts_modality
 from dashboard.charts import similarity as charts_similarity
-from dashboard.lesson.shared import Subject, story
+from dashboard.lesson.shared import PICTURE, Subject, story
 from dashboard.parts import explanations, listings, widgets
 from dashboard.words import count, percent
 
 
-def inside(lesson: Subject) -> str:
+def ask_what_they_share(lesson: Subject) -> str:
+    """The query and its right answer beside each other."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        widgets.show_item(data.item(lesson.run, "queries", lesson.query), cell=PICTURE)
+    with right:
+        widgets.show_item(data.item(lesson.run, "candidates", lesson.right), cell=PICTURE)
+    return "Inside the model each of the two is a few dozen features that fire. What do you expect them to share?"
+
+
+def fires(lesson: Subject) -> str:
     """Concepts of the query and of its right answer, face to face."""
     table = data.ask(live.pair_concepts, lesson.run, lesson.query, lesson.right, 10)
     n = table.attrs
@@ -28,8 +40,8 @@ def inside(lesson: Subject) -> str:
         else "What they share tells them apart from most"
     )
     story(
-        f"Inside, {n['query']} concepts fire on the query and {n['candidate']} on its right answer. They share"
-        f" <b>{n['both']}</b>. {sentence}."
+        f"{n['query']} fire on the query and {n['candidate']} on its right answer. They share <b>{n['both']}</b>."
+        f" {sentence}."
     )
     names = [listings.concept_name(k, label) for k, label in zip(table["concept"], table["label"], strict=True)]
     chart = charts_lesson.two_sides(table.assign(name=names), ("query", "right answer"))
@@ -38,9 +50,15 @@ def inside(lesson: Subject) -> str:
         "One bar per concept and side", chart, "lesson-inside", table, note, help=words.explain("activation")
     )
     return (
-        f"A sparse autoencoder writes each embedding as a short list of concepts. Of the {n['both']} shared here, "
-        f"{n['both'] - n['telling']} fire on at least half of all items; only {n['telling']} do not."
+        "A sparse autoencoder writes each embedding as a short list of concepts, with a strength for each. Of the"
+        f" {n['both']} shared here, {n['both'] - n['telling']} fire on at least half of all items; only"
+        f" {n['telling']} do not."
     )
+
+
+def ask_who_speaks(lesson: Subject) -> str:
+    """The question alone."""
+    return "A fox in a picture, the word “fox” in a sentence: is that one feature of the model, or two?"
 
 
 def speaks(lesson: Subject) -> str:
@@ -52,10 +70,10 @@ def speaks(lesson: Subject) -> str:
             todo="choose a run with both",
         )
     split = scores.share_text + scores.share_image
-    vocabularies = "two vocabularies, hardly one language" if split > 0.5 else "one vocabulary for both"
+    answer = "Mostly two vocabularies" if split > 0.5 else "Mostly one vocabulary for both"
     story(
-        f"<b>{percent(scores.share_image, 0)}</b> of the concepts speak only image,"
-        f" <b>{percent(scores.share_text, 0)}</b> only text: {vocabularies}."
+        f"{answer}: <b>{percent(scores.share_image, 0)}</b> of the concepts speak only image,"
+        f" <b>{percent(scores.share_text, 0)}</b> only text."
     )
     chart = charts_modality.modality_histogram(scores.histogram, weighted=False)
     title = f"{count(scores.alive)} concepts of {lesson.model} by modality score"
@@ -70,36 +88,59 @@ def speaks(lesson: Subject) -> str:
     return f"{study} In {name}: {percent(their.share_image, 0)} image only, {percent(their.share_text, 0)} text only."
 
 
-def decides(lesson: Subject) -> str:
-    """Right against wrong, concept by concept."""
-    explanation = data.ask(similarity.margin, lesson.run, lesson.query, lesson.right, lesson.wrong, "none", 8)
-    first = explanations.leading(explanation, "margin")
-    winner = "wrong" if explanation.similarity < 0 else "right"
-    by = (
-        ""
-        if first is None
-        else f", above all by concept <b>{escape(listings.concept_name(int(first.concept), first.label))}</b>"
+def ask_how_alike(lesson: Subject) -> str:
+    """The question alone."""
+    return (
+        "Take a query and an answer that have <b>nothing</b> to do with each other. How alike does the model find them,"
+        " from 0 to 1?"
     )
-    story(f"The {winner} answer wins by <b>{abs(explanation.similarity):.3f}</b>{by}.")
-    left, right = st.columns([2, 3], gap="large")
+
+
+def made_of(lesson: Subject) -> str:
+    """The similarity that everything has with everything, and the small rest that decides."""
+    shape = data.ask_two(compare.shape, lesson.run, lesson.run, "none", "center").set_index("measure")
+    strangers = float(shape.loc["mean cosine of other pairs"]["first"])
+    pairs = float(shape.loc["mean cosine of matching pairs"]["first"])
+    story(f"<b>{strangers:.2f}</b>. Those that belong together: <b>{pairs:.2f}</b>. Only the small rest decides.")
+    left, right = st.columns(2, gap="large")
     with left:
-        for name, row in (("Right", lesson.right), ("Wrong", lesson.wrong)):
-            place = data.ask(retrieval.place, lesson.run, lesson.query, row, "none")
-            st.markdown(
-                f"**{name}**, place {count(place.rank)}, similarity {place.similarity:.3f}",
-                help=words.word("similarity").help,
-            )
-            listings.show(data.item(lesson.run, "candidates", row), hit=name == "Right")
+        table = data.ask_two(compare.similarities, lesson.run, lesson.run, "none", "center")
+        part, n = table[table["side"] == "first"], table.attrs["first"]
+        note = f"{count(n['n_positive'])} matching pairs, {count(n['n_negative'])} others."
+        widgets.figure(
+            f"Matching pairs and strangers: d′ = {n['d_prime']:.2f}",
+            charts_compare.similarities(part, charts.AFTER),
+            "lesson-strangers",
+            part,
+            note,
+            help=words.D_PRIME_HELP,
+        )
+    explanation = data.ask(similarity.margin, lesson.run, lesson.query, lesson.right, lesson.wrong, "none", 6)
     with right:
         labels, values, table = explanations.parts_of(explanation)
         digits = 4 if abs(explanation.similarity) < 0.1 else 3
-        chart = charts_similarity.parts(labels, values, "right − wrong", digits)
+        winner = "wrong" if explanation.similarity < 0 else "right"
         widgets.figure(
-            "Right minus wrong, part by part", chart, "lesson-decides", table, help=words.explain("contribution")
+            f"This query: the {winner} answer wins by {abs(explanation.similarity):.3f}",
+            charts_similarity.parts(labels, values, "right − wrong", digits),
+            "lesson-decides",
+            table,
+            "Bars to the right speak for the right answer.",
+            help=words.explain("contribution"),
         )
+    first = explanations.leading(explanation, "margin")
     errors = abs(explanation.query_error + explanation.candidate_error)
+    lead = (
+        ""
+        if first is None
+        else f" Above all by concept {escape(listings.concept_name(int(first.concept), first.label))}."
+    )
+    caution = (
+        " That is as large as the lead: do not read a story into single concepts here."
+        if errors >= abs(explanation.similarity)
+        else ""
+    )
     return (
-        f"The bars add up exactly to the difference (residual {explanation.residual:.0e}). To the right: speaks for"
-        f" the right answer. What the SAE does not explain is {errors:.3f} here; say so when it is as large as the"
-        " margin."
+        f"The bars add up exactly to the lead of the {winner} answer (residual {explanation.residual:.0e}).{lead} What"
+        f" the SAE does not explain is {errors:.3f} here.{caution}"
     )

@@ -1,6 +1,8 @@
-"""Lesson, steps 7 to 9: the direction all items share, what whitening adds, and what to take home."""
+"""Lesson, steps 6 and 7: what one matrix repairs, and what the repair is made of."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
@@ -10,111 +12,109 @@ from dashboard import data, state, words
 from dashboard.charts import base as charts
 from dashboard.charts import compare as charts_compare
 from dashboard.charts import lesson as charts_lesson
-from dashboard.lesson.shared import CHANGES, Subject, change, p_of, recall_change, signed, story
+from dashboard.lesson.part_1_search import ranking_cards
+from dashboard.lesson.shared import PICTURE, Subject, change, direction, p_of, recall_change, signed, story
 from dashboard.parts import widgets
-from dashboard.words import count, percent, points
+from dashboard.words import count, percent
+
+STAGES = {"none": "raw", "center": "centred", "realign": "ReAlign", "zca": "fully whitened"}
+"""Variants from nothing to full whitening, and what they are called in the Lesson."""
+TOP = 3
+"""Candidates of a ranking where two rankings stand beside each other."""
 
 
-def common(lesson: Subject) -> str:
-    """The mean direction, taken out at the flip of a switch."""
-    out = state.toggle("centred", "Take the common part out (centre each side)", help=words.CENTRED_HELP)
-    variant = "center" if out else "none"
-    shape = data.ask_two(compare.shape, lesson.run, lesson.run, "none", "center").set_index("measure")
-    strangers = shape.loc["mean cosine of other pairs"]
-    rank = int(data.ask(retrieval.evaluate, lesson.run, variant).ranks[lesson.query])
-    row = recall_change(lesson.run, "none", "center")
-    recall = row["after" if out else "before"]
-    if out:
-        alike = round(strangers["second"], 2) + 0.0  # no minus before a zero
-        story(
-            f"Without the common part, strangers are <b>{alike:.2f}</b> alike. This query: place <b>{count(rank)}</b>."
-        )
-    else:
-        same = " Everything looks much the same." if strangers["first"] > 0.3 else ""
-        story(
-            f"Two items that have <b>nothing</b> to do with each other are <b>{strangers['first']:.2f}</b> alike.{same}"
-        )
-    table = data.ask_two(compare.similarities, lesson.run, lesson.run, "none", "center")
-    side = "second" if out else "first"
-    part, n = table[table["side"] == side], table.attrs[side]
-    left, right = st.columns([3, 2], gap="large")
+def ask_what_a_matrix_does(lesson: Subject) -> str:
+    """The query and its raw place."""
+    widgets.show_item(data.item(lesson.run, "queries", lesson.query), cell=PICTURE)
+    rank = int(data.ask(retrieval.evaluate, lesson.run, "none").ranks[lesson.query])
+    now = f"Now it is on place <b>{count(rank)}</b>. " if rank else ""
+    return (
+        f"One mean and one matrix per side, computed in seconds; the model stays as it is. {now}On which place is the"
+        " right answer then?"
+    )
+
+
+def repairs(lesson: Subject) -> str:
+    """The ranking of one query and the recall of all, before and after ReAlign."""
+    raw, after = (data.ask(retrieval.evaluate, lesson.run, v) for v in ("none", "realign"))
+    ranks = int(raw.ranks[lesson.query]), int(after.ranks[lesson.query])
+    row = recall_change(lesson.run, "none", "realign")
+    all_of_them = {1: "lifts", -1: "lowers", 0: "does not clearly change"}[direction(row)]
+    story(
+        f"From place <b>{count(ranks[0])}</b> to place <b>{count(ranks[1])}</b>. Over all queries it {all_of_them} the"
+        f" share with a right answer first: <b>{percent(row['before'])} → {percent(row['after'])}</b>."
+    )
+    rankings = data.ask(retrieval.rankings, lesson.run, lesson.query, "none", "realign", TOP)
+    columns = st.columns([2, 3, 3], gap="large")
+    with columns[0]:
+        widgets.show_item(data.item(lesson.run, "queries", lesson.query), cell=PICTURE)
+    for column, name, table in (
+        (columns[1], "Raw", rankings.before),
+        (columns[2], "After the matrix", rankings.after),
+    ):
+        with column:
+            st.markdown(f"**{name}: the first {len(table)}**", help=words.word("similarity").help)
+            widgets.gallery(ranking_cards(lesson.run, table), rows=True)
+    return (
+        f"This is ReAlign, the study's whitening: {signed(row)} in Recall@1 on {count(row['n'])} queries, p"
+        f" {p_of(row)}, {change(row)}. The matrix stretches directions in which items hardly differ and shrinks those"
+        " in which all differ alike. No label and no training."
+    )
+
+
+def ask_what_does_the_work(lesson: Subject) -> str:
+    """The question alone."""
+    return "The repair does two things: it moves the cloud of items to the middle, then reshapes it. Which does more?"
+
+
+def taken_apart(lesson: Subject) -> str:
+    """Recall and the two hills, stage by stage."""
+    centring, whitening = (recall_change(lesson.run, *pair) for pair in (("none", "center"), ("center", "realign")))
+    story(what_does_more(centring, whitening))
+    stage = state.pick(
+        st.segmented_control, "stage", "Step by step", list(STAGES), "center", format_func=STAGES.__getitem__
+    )
+    left, right = st.columns(2, gap="large")
+    evaluations = {v: data.ask(retrieval.evaluate, lesson.run, v).evaluation for v in STAGES}
+    values, bounds = [e.recall[1] for e in evaluations.values()], [e.ci95["recall@1"] for e in evaluations.values()]
+    lows, highs = zip(*bounds, strict=True)
+    n = evaluations["none"].queries
     with left:
-        title = f"Matching pairs and strangers, {'centred' if out else 'raw'}: d′ = {n['d_prime']:.2f}"
-        note = f"{count(n['n_positive'])} matching pairs, {count(n['n_negative'])} others."
+        table = pd.DataFrame(
+            {"variant": list(STAGES), "recall@1": values, "low": lows, "high": highs, "queries": n},
+        )
+        chart = charts_lesson.settings(list(STAGES.values()), values, lows, highs, list(STAGES).index(stage))
+        title = f"Recall@1 {STAGES[stage]}: {percent(evaluations[stage].recall[1])}"
+        widgets.figure(title, chart, "lesson-whitens", table, help=words.explain("recall@1", n, "queries"))
+    with right:
+        table = data.ask_two(compare.similarities, lesson.run, lesson.run, "none", stage)
+        side = "first" if stage == "none" else "second"
+        part, facts = table[table["side"] == side], table.attrs[side]
         widgets.figure(
-            title,
+            f"Matching pairs and strangers: d′ = {facts['d_prime']:.2f}",
             charts_compare.similarities(part, charts.AFTER),
-            f"lesson-common-{side}",
+            f"lesson-hills-{stage}",
             part,
-            note,
+            f"{count(facts['n_positive'])} matching pairs, {count(facts['n_negative'])} others.",
             help=words.D_PRIME_HELP,
         )
-    with right:
-        st.metric("This query’s rank", count(rank), help=words.word("rank").help, border=True)
-        queries = data.facts(lesson.run).queries
-        st.metric("Recall@1", percent(recall), help=words.explain("recall@1", queries, "queries"), border=True)
-    effect = f"Centring changes Recall@1 by {signed(row)}, p {p_of(row)}"
-    return (
-        f"Flip the switch and watch the two hills. {effect}: {change(row)}. No training: one mean per side is"
-        " subtracted."
-    )
-
-
-def whitens(lesson: Subject) -> str:
-    """What whitening adds to centring."""
-    variants = {"none": "raw", "center": "centred", "realign": "ReAlign, β = 0.1", "zca": "fully whitened"}
-    evaluations = {v: data.ask(retrieval.evaluate, lesson.run, v).evaluation for v in variants}
-    values, bounds = [e.recall[1] for e in evaluations.values()], [e.ci95["recall@1"] for e in evaluations.values()]
-    best, n = max(range(len(values)), key=values.__getitem__), evaluations["none"].queries
-    step = recall_change(lesson.run, "center", "realign")
     whole = recall_change(lesson.run, "center", "zca")
-    amount = "" if change(step) == CHANGES[0] else f" ({points(step['difference'])})"
-    story(f"Whitening on top of centring: <b>{change(step)}</b>{amount}.")
-    lows, highs = zip(*bounds, strict=True)
-    table = pd.DataFrame(
-        {
-            "variant": list(variants),
-            "recall@1": values,
-            "low": lows,
-            "high": highs,
-            "queries": evaluations["none"].queries,
-        }
-    )
-    chart = charts_lesson.settings(list(variants.values()), values, lows, highs, best)
-    title = f"Highest of these: {list(variants.values())[best]}, {percent(values[best])}"
-    widgets.figure(title, chart, "lesson-whitens", table, help=words.explain("recall@1", n, "queries"))
-    sweep = data.ask(retrieval.beta_sweep, lesson.run)
-    top = sweep.loc[sweep["recall@1"].idxmax()]
     return (
-        f"ReAlign (β = 0.1) against centring alone: {signed(step)}, p {p_of(step)}, {change(step)}. Full whitening"
-        f" against centring: {signed(whole)}, p {p_of(whole)}, {change(whole)}. Of the shrinkages tried, β ="
-        f" {top['beta']:g} is best ({percent(top['recall@1'])}); β = 1 only centres. The best of many is chosen on"
-        f" these same {count(step['n'])} queries, so take it with caution."
+        f"Centring subtracts one mean per side: {signed(centring)}, p {p_of(centring)}, {change(centring)}. ReAlign"
+        f" (β = 0.1) on top of it: {signed(whitening)}, p {p_of(whitening)}, {change(whitening)}. Full whitening on"
+        f" top of centring: {signed(whole)}, p {p_of(whole)}, {change(whole)}. Step through the stages and watch the"
+        " two hills part."
     )
 
 
-def takes_home(lesson: Subject) -> str:
-    """The commands that do it again, and on one's own data."""
-    name = data.facts(lesson.run).name
-    story("Every number here is <b>one command</b> away, and the whitening is <b>one matrix per side</b>.")
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown("**See these numbers again**")
-        evaluate = f"retrieval-lens evaluate {name}"
-        st.code(f"{evaluate}\n{evaluate} --transform center\n{evaluate} --transform realign", language="bash")
-        st.markdown("**On your own pictures and captions**")
-        st.code("retrieval-lens corpus photos\nretrieval-lens run mine.toml\nretrieval-lens serve", language="bash")
-    with right:
-        st.markdown("**Use the whitening elsewhere**")
-        st.code(f"retrieval-lens export {name} --out DIR", language="bash")
-        st.code(words.WHITENING_LINES, language="python")
-    step = recall_change(lesson.run, "center", "realign")
-    worse = (
-        f"Here ReAlign at β = 0.1 is a clear loss against centring alone, {signed(step)}: set `[whitening] beta = 1`"
-        " before you export. "
-    )
-    advice = worse if change(step) == CHANGES[-1] else ""
-    return (
-        f"{advice}Everything of this lesson is a page: open one and ask your own question. Every address is a link to"
-        " exactly that view."
-    )
+def what_does_more(centring: Mapping[str, float], whitening: Mapping[str, float]) -> str:
+    """The larger of the two parts in one sentence; parts that are not clear are called that."""
+    moved, reshaped = direction(centring), direction(whitening)
+    if moved > 0 and reshaped <= 0:
+        rest = "reshaping adds nothing clear" if not reshaped else "reshaping even costs"
+        return f"<b>Moving it to the middle</b> does the work; {rest}."
+    if moved > 0 and centring["difference"] >= whitening["difference"]:
+        return "<b>Moving it to the middle</b> does most of it; reshaping adds to that."
+    if reshaped > 0:
+        return "<b>Reshaping it</b> does more than moving it to the middle."
+    return "Neither changes retrieval clearly here."

@@ -1,11 +1,11 @@
-"""Lesson: nine steps, one idea each, from a model that describes a picture to what repairs its retrieval."""
+"""Lesson: nine steps, one question and one idea each, from a model that describes a picture to one's own retriever."""
 
 from typing import Any
 
 import streamlit as st
 
 from dashboard import data, state, words
-from dashboard.lesson.shared import Subject
+from dashboard.lesson.shared import Step, Subject
 from dashboard.lesson.steps import STEPS
 from dashboard.parts import claims, explanations, listings, widgets
 
@@ -21,19 +21,21 @@ def prepared(run: str, other: str | None) -> Subject:
     return Subject(run, other, query, pair["candidate"], pair["rival"])
 
 
-def turn(at: int) -> None:
-    """Previous, where one is, and next; the arrow keys turn too."""
+def turn(at: int, answered: bool) -> None:
+    """Back, and forward: first to the answer of this step, then to the next question. The arrow keys turn too."""
     last = len(STEPS)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="lens-turn"):
-        if st.button("Back", icon=":material/arrow_back:", disabled=at == 1, shortcut="Left"):
-            state.put(step=at - 1)
+        # Going back, the audience has seen the answers already.
+        if st.button("Back", icon=":material/arrow_back:", disabled=at == 1 and not answered, shortcut="Left"):
+            state.put(**({"answer": None} if at == 1 else {"step": at - 1, "answer": True}))
             st.rerun()
         dots = "".join(
             f'<i class="{"on" if i <= at else ""}" title="{i}. {step.title}"></i>' for i, step in enumerate(STEPS, 1)
         )
         widgets.html(f'<div class="lens-steps">{dots}</div>')
-        if st.button("Next", icon=":material/arrow_forward:", disabled=at == last, shortcut="Right", type="primary"):
-            state.put(step=at + 1)
+        label, icon = ("Next", ":material/arrow_forward:") if answered else ("Answer", ":material/visibility:")
+        if st.button(label, icon=icon, disabled=at == last and answered, shortcut="Right", type="primary"):
+            state.put(**({"step": at + 1, "answer": None} if answered else {"answer": True}))
             st.rerun()
 
 
@@ -61,7 +63,8 @@ def below(chosen: Subject, at: int) -> None:
     step, examples = STEPS[at - 1], data.examples(chosen.run, chosen.other)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         rows: dict[str, Any] = {"query": chosen.query, "candidate": chosen.right, "rival": chosen.wrong}
-        state.link(step.page, step.see, icon=":material/arrow_outward:", **(rows if step.page != "concepts" else {}))
+        own = {"concepts": {}, "exhibits": {"exhibit": "answer"} if at == 8 else {}}
+        state.link(step.page, step.see, icon=":material/arrow_outward:", **own.get(step.page, rows))
         if (
             step.one_query
             and len(examples) > 1
@@ -72,27 +75,45 @@ def below(chosen: Subject, at: int) -> None:
             st.rerun()
 
 
+def question(step: Step, chosen: Subject) -> None:
+    """The question to the audience, and what they need to see for it."""
+    place = st.empty()
+    with widgets.guard():
+        asked = step.question(chosen)
+        place.html(f'<p class="lens-lesson lens-question">{asked}</p>')
+        notes(words.ASK_NOTE)
+
+
+def answer(step: Step, chosen: Subject) -> str:
+    """The answer; returns what to say about it, "" where this run cannot show it."""
+    text = ""
+    with widgets.guard():
+        text = step.answer(chosen)
+    if text:
+        notes(text)
+        verdicts(chosen.run, chosen.other, step.claim)
+    return text
+
+
 def page() -> None:
     """The page."""
     selection = state.current()
     run, other = selection.run, selection.other
     at = state.within("step", "step", 1, len(STEPS), 1)
+    answered = str(state.get("answer", False)).lower() == "true"
+    state.keep("answer")
     step = STEPS[at - 1]
     st.title(words.PAGES["lesson"][0], anchor=False)
     if listings.nothing_to_find(run):
         return
-    turn(at)
+    turn(at, answered)
     st.caption(f"Step {at} of {len(STEPS)} · {step.title}")
-    text = ""
     chosen = prepared(run, other)
-    with widgets.guard():
-        text = step.draw(chosen)
-    if text:
-        notes(text)
-        verdicts(run, other, step.claim)
-    below(chosen, at)
-    if text and step.page in OF_CONCEPTS:
+    if not answered:
+        question(step, chosen)
+    elif answer(step, chosen) and step.page in OF_CONCEPTS:
         listings.fidelity_line(run)
+    below(chosen, at)
     name = data.facts(run).name
     widgets.reproduce(
         f"retrieval-lens evaluate {name} --transform center",

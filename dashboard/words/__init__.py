@@ -4,6 +4,7 @@
 from dashboard.words.numbers import count, duration, interval, percent, points, sample, size
 from dashboard.words.pages import (
     AFTER_HELP,
+    ASK_NOTE,
     CENTRED_HELP,
     CONCEPT_HELP,
     D_PRIME_HELP,
@@ -43,7 +44,7 @@ from dashboard.words.terms import GEOMETRY, WORDS, Word, explain, word
 
 __all__ = [
     "AFTER_HELP", "CENTRED_HELP", "CONCEPT_HELP", "D_PRIME_HELP", "EXAMPLE_HELP", "FIND_HELP", "GEOMETRY", "GROUPS",
-    "KINDS_TWO_HELP", "KIND_HELP", "LABEL_HELP", "LIVE_PICTURE_HELP", "LIVE_TEXT_HELP", "MODALITY", "NOTES_HELP",
+    "ASK_NOTE", "KINDS_TWO_HELP", "KIND_HELP", "LABEL_HELP", "LIVE_PICTURE_HELP", "LIVE_TEXT_HELP", "MODALITY", "NOTES_HELP",
     "OFF_HELP", "PAGES", "PAIRS_HELP", "PARTS", "PLACES", "POOLINGS", "RANK_OTHER_NOTE", "REMOVE_HELP", "REQUEST_HELP",
     "SIDE_A_HELP", "SIDE_B_HELP", "SORT_HELP", "SPEAKS_HELP", "STATISTICS_HELP", "STUDY_OVERLAPS", "TASKS",
     "THEN_HELP", "VARIANTS", "VARIANT_HELP", "WHITENING_LINES", "WORDS", "Word", "count", "duration", "explain",

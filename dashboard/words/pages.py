@@ -84,7 +84,8 @@ RANK_OTHER_NOTE = "“to” and “from”: the candidate's rank on the other si
 D_PRIME_HELP = "Similarities of matching pairs and of all others (or a sample). d′: distance of the two means in pooled standard deviations; more is better."
 
 NOTES_HELP = "For whoever gives the lesson: what to say at this step, with the numbers it rests on."
-EXAMPLE_HELP = "Another query that the raw embeddings miss and centring repairs (and the second run finds, where it asks the same queries)."
+ASK_NOTE = "Ask first and let them guess: a show of hands is enough. Then show the answer."
+EXAMPLE_HELP = "Another query that the raw embeddings miss and ReAlign repairs (and the second run finds, where it asks the same queries)."
 CENTRED_HELP = (
     "Subtracts from every unit embedding the mean of its side, then compares by cosine again: the variant `center`."
 )

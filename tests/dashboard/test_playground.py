@@ -148,7 +148,7 @@ def test_own_embeddings_say_that_there_is_no_model(tmp_path: Path, run: Run, mon
     assert "No model to ask" in texts(app)
     healthy(show("compare", run="own"), "compare")
     for step in ("1", "2", "4", "8"):
-        app = show("lesson", run="own", step=step)
+        app = show("lesson", run="own", step=step, answer="true")
         healthy(app, "lesson")
         assert len(app.info) + len(re.findall('class="lens-lesson"', texts(app))) == 1
     st.cache_data.clear()

@@ -11,6 +11,7 @@ from core.analysis.retrieval.evaluation import (
     fixed_and_broken,
     paired_difference,
     per_query,
+    recall_by_chance,
     safe_from,
 )
 from core.analysis.retrieval.ranking import Ranked, TopK, first_relevant_rank, rank_relevant, rank_top_k
@@ -45,6 +46,7 @@ __all__ = [
     "per_query",
     "rank_relevant",
     "rank_top_k",
+    "recall_by_chance",
     "safe_from",
     "shared_answers",
     "sign_flip",

@@ -183,3 +183,17 @@ def fixed_and_broken(before: Int[np.ndarray, " n"], after: Int[np.ndarray, " n"]
 
 def _hits(first: Int[np.ndarray, " n"], k: int) -> np.ndarray:
     return (first > 0) & (first <= k)
+
+
+def recall_by_chance(relevant: Int[np.ndarray, " n"], n_candidates: int, k: int = 1) -> float:
+    """Expected recall@k of a random ranking, 0-1: the mean over queries of 1 - C(N - r, k) / C(N, k), the chance that
+    at least one of a query's r relevant candidates is among k drawn without replacement from N.
+
+    `relevant`: (n,) relevant candidates in the pool per query. NaN without queries or candidates.
+    """
+    if not len(relevant) or not n_candidates:
+        return float("nan")
+    missed = np.ones(len(relevant))
+    for drawn in range(min(k, n_candidates)):
+        missed *= np.clip(n_candidates - relevant - drawn, 0, None) / (n_candidates - drawn)
+    return float(np.mean(1 - missed))
