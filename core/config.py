@@ -29,6 +29,7 @@ SaeInput = Literal["raw", "normalised"]
 SaeData = Literal["tokens", "pooled", "mixture"]
 SaePreset = Literal["sae-lens", "study"]
 SaeArchitecture = Literal["topk", "batchtopk", "matryoshka"]
+SaeBias = Literal["none", "mean"]
 Family = Literal["generative", "contrastive", "tuned", "unknown"]
 """What kind of model made the vectors: a language model trained to generate, one trained to match, a retriever tuned
 from the first; unknown where nobody said."""
@@ -40,6 +41,10 @@ PRESETS = Path(__file__).parent / "presets"
 
 REMOTE_CODE = "trust_remote_code"
 """The one setting a spec file may not hold: who runs a spec somebody else wrote has not read that code."""
+
+STEPS_IN_KEYS = 4000
+"""What the key of a run holds where `[sae] steps` is left out, as it was before steps followed from the data: the key
+of the SAE, which the run's key contains, holds the steps that were trained."""
 
 OWN_MODEL = "own-embeddings"
 """Model name of a run on own embeddings: there is none to load."""
@@ -158,8 +163,12 @@ class SaeSpec:
     section 3)."""
     architecture: SaeArchitecture = "topk"
     """Which concepts are kept: the K largest per item, the largest of a batch, or these with nested reconstructions."""
-    steps: int = 4000
-    """Training steps of `batch` rows."""
+    bias: SaeBias = "none"
+    """What stands in the decoder's place where no concept fires: nothing (the study), or the mean of the training rows,
+    which the encoder takes away first."""
+    steps: int | None = None
+    """Training steps of `batch` rows; left out: as many as give 10 passes over the states, from 500 to 4,000
+    (`core/sae/trained.py`)."""
     batch: int = 4096
     """Rows per training step."""
     learning_rate: float = 8e-4
@@ -178,11 +187,16 @@ class SaeSpec:
         _choice("sae.data", self.data, SaeData)
         _choice("sae.preset", self.preset, SaePreset)
         _choice("sae.architecture", self.architecture, SaeArchitecture)
+        _choice("sae.bias", self.bias, SaeBias)
         if self.preset == "study" and self.architecture != "topk":
             raise SpecError(
                 "the study's SAEs are Top-K",
                 got=f"architecture = {self.architecture!r}",
                 todo='leave preset = "study" out',
+            )
+        if self.preset == "study" and self.bias != "none":
+            raise SpecError(
+                "the study's SAEs have no decoder bias", got=f"bias = {self.bias!r}", todo='leave preset = "study" out'
             )
         if self.source != "train" and (self.widths or self.ks):
             raise SpecError(
@@ -193,7 +207,11 @@ class SaeSpec:
             _between("sae.width", width, 2, None)
         for k in (self.k, *self.ks):
             _between("sae.k", k, 1, min(widths))
-        for name, low in (("steps", 1), ("batch", 2), ("seed", 0)):
+        if self.source != "train" and self.steps == STEPS_IN_KEYS:
+            object.__setattr__(self, "steps", None)  # as keys hold it: nothing is trained
+        if self.steps is not None:
+            _between("sae.steps", self.steps, 1, None)
+        for name, low in (("batch", 2), ("seed", 0)):
             _between(f"sae.{name}", getattr(self, name), low, None)
         _between("sae.decay", self.decay, 0, 1)
         if not self.learning_rate > 0:
@@ -247,12 +265,16 @@ class RunSpec:
         plain = asdict(self)
         if not self.embedding.words:
             del plain["embedding"]["words"]
+        if self.sae.bias == "none":
+            del plain["sae"]["bias"]
         return plain
 
     def keyed(self) -> dict[str, Any]:
         """The part of the canonical form that numbers hang on: what the run's key is made of."""
         keyed = self.canonical()
         del keyed["model"]["family"]
+        if self.sae.steps is None:
+            keyed["sae"]["steps"] = STEPS_IN_KEYS
         return keyed
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ from core.store import Draft, Folder, Store
 if TYPE_CHECKING:
     from core.corpus import ItemTable
 
+T = TypeVar("T")
+
 WINDOW = 1024
 """Rows between two points an interrupted run can go on from."""
 
@@ -46,6 +48,28 @@ CPU_BATCH_TOKENS = 4096
 
 _JOURNAL = "windows.json"
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+class Items(Protocol):
+    """What can be encoded: an `ItemTable`, or items made of one."""
+
+    @property
+    def content(self) -> str:
+        """Hash of what the model sees, in order."""
+
+    @property
+    def modality(self) -> np.ndarray:
+        """(n,) of "text", "image" or "image,text"."""
+
+    @property
+    def texts(self) -> list[str | None]:
+        """Texts, in row order; None for pure images."""
+
+    def __len__(self) -> int:
+        """Number of items."""
+
+    def item(self, row: int) -> Item:
+        """The whole item."""
 
 
 def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
@@ -110,7 +134,7 @@ def check_masks(tables: Sequence[ItemTable], views: Sequence[EmbeddingView]) -> 
 
 
 def encode_part(
-    table: ItemTable,
+    table: Items,
     facts: ModelFacts,
     adapter: Callable[[], Adapter],
     views: Sequence[EmbeddingView],
@@ -128,14 +152,6 @@ def encode_part(
     Raises:
         ModelError: the model cannot be loaded. NotAvailable: a mask leaves no token of some item.
     """
-    spec: dict[str, Any] = {
-        "content": table.content,
-        "model": facts.key,
-        "views": [str(view) for view in views],
-        "dtype": "float32",
-    }
-    spec |= {"outlier_ratio": OUTLIER_RATIO} if any(view.mask == NO_OUTLIERS for view in views) else {}
-    spec |= {"words": list(words)} if words else {}
 
     def write(draft: Draft) -> None:
         from core.models.device import device
@@ -150,7 +166,22 @@ def encode_part(
             "hidden_size": facts.hidden_size,
         }
 
+    spec = encoding_spec(table.content, facts.key, views, words)
     return store.build("encode", facts.name, spec, (), write)
+
+
+def encoding_spec(
+    content: str, model_key: str, views: Sequence[EmbeddingView], words: Sequence[Place] = ()
+) -> dict[str, Any]:
+    """What the key of a part's embeddings is made of: everything that changes a number."""
+    spec: dict[str, Any] = {
+        "content": content,
+        "model": model_key,
+        "views": [str(view) for view in views],
+        "dtype": "float32",
+    }
+    spec |= {"outlier_ratio": OUTLIER_RATIO} if any(view.mask == NO_OUTLIERS for view in views) else {}
+    return spec | ({"words": list(words)} if words else {})
 
 
 @dataclass
@@ -187,7 +218,7 @@ class _Journal:
 
 @dataclass
 class _Encoding:
-    table: ItemTable
+    table: Items
     adapter: Adapter
     views: tuple[EmbeddingView, ...]
     draft: Draft
@@ -300,10 +331,20 @@ def embed_halving(
     Raises:
         ModelError: one item alone does not fit.
     """
+    parts = in_pieces(adapter, items, lambda some: adapter.embed(some, views), progress)
+    return parts[0] if len(parts) == 1 else {view: np.concatenate([part[view] for part in parts]) for view in views}
+
+
+def in_pieces(adapter: Adapter, items: list[Item], call: Callable[[list[Item]], T], progress: Progress) -> list[T]:
+    """`[call(items)]`; where a batch does not fit into memory, one result for each piece that does, in order.
+
+    Raises:
+        ModelError: one item alone does not fit.
+    """
     from accelerate.utils.memory import clear_device_cache
 
     try:
-        return adapter.embed(items, views)
+        return [call(items)]
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
         if not is_out_of_memory(error):
             raise
@@ -318,8 +359,7 @@ def embed_halving(
     clear_device_cache()
     middle = len(items) // 2
     progress.say(f"out of memory with {len(items)} items in a batch; going on with {middle}")
-    halves = [embed_halving(adapter, half, views, progress) for half in (items[:middle], items[middle:])]
-    return {view: np.concatenate([half[view] for half in halves]) for view in views}
+    return [part for half in (items[:middle], items[middle:]) for part in in_pieces(adapter, half, call, progress)]
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -15,7 +15,17 @@ from typing import Any
 
 import numpy as np
 
-STAGES: dict[str, int] = {"corpus": 1, "encode": 1, "sae": 1, "codes": 1, "run": 1, "answer": 3, "variant": 1}
+STAGES: dict[str, int] = {
+    "corpus": 1,
+    "encode": 1,
+    "captions": 1,
+    "states": 1,
+    "sae": 1,
+    "codes": 1,
+    "run": 1,
+    "answer": 4,
+    "variant": 1,
+}
 """Every stage and the version of the numbers it makes."""
 
 KEY_LENGTH = 16

@@ -59,17 +59,25 @@ def _row(run: Run) -> dict[str, object]:
 
 
 def used_folders(run: Run) -> list[Folder]:
-    """The run's folder and everything it was made from, directly or not, plus its cached answers."""
+    """The run's folder and everything it was made from, directly or not, plus its cached answers with what only they
+    were made from, such as captions, and the token states that its SAE learned from."""
     by_key = {folder.key: folder for folder in run.store.all_folders()}
     used: dict[str, Folder] = {}
-    waiting = [run.key]
+    waiting = [run.key, *(key for key, folder in by_key.items() if run.key in folder.manifest["parents"])]
     while waiting:
-        folder = by_key.get(waiting.pop())
+        folder = by_key.get(waiting.pop(0))
         if folder is not None and folder.key not in used:
             used[folder.key] = folder
             waiting += folder.manifest["parents"]
-    answers = [f for f in by_key.values() if run.key in f.manifest["parents"] and f.key not in used]
-    return [*used.values(), *answers]
+    # Token states are made from what the run uses, and are a parent of nothing.
+    states = [
+        folder
+        for folder in by_key.values()
+        if folder.key not in used
+        and folder.manifest["stage"].startswith("states@")
+        and set(folder.manifest["parents"]) <= used.keys()
+    ]
+    return [*used.values(), *states]
 
 
 def card(run: Run) -> RunCard:

@@ -190,6 +190,7 @@ def _write_run(
             "model": facts.name,
             "model_key": facts.key,
             "family": spec.model.family,
+            "steps_left_out": spec.sae.steps is None,
             "corpus": corpus.key,
             "views": [asdict(v) for v in resolve_views(spec.embedding, facts)],
             "encode": {part: folder.key for part, folder in encoded.items()},

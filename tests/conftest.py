@@ -1,4 +1,4 @@
-"""What tests share: a cache with the six demo runs, made once per session by the same code as `retrieval-lens demo`."""
+"""What tests share: a cache with the demo runs, made once per session by the same code as `retrieval-lens demo`."""
 
 from __future__ import annotations
 

@@ -112,6 +112,7 @@ def batched_loop(adapter: Adapter, items: Sequence[Item]) -> np.ndarray:
 
 
 def _timed_side(side: str, model: str, number: int) -> dict[str, Any]:
+    """Seconds, peak memory and embeddings of one of both ways, in this process."""
     from core.config import ModelSpec
     from core.models import load_model
     from core.models.decoder import DecoderAdapter
@@ -132,6 +133,7 @@ def _timed_side(side: str, model: str, number: int) -> dict[str, Any]:
 
 
 def _make_run(cache: str, model: str, items: int) -> dict[str, Any]:
+    """Make a run of the demo world in that cache; items, seconds and peak memory."""
     from core import pipeline
     from core.config import CorpusSpec, ModelSpec, RunSpec, SaeSpec
     from core.progress import RichProgress
@@ -150,6 +152,7 @@ def _make_run(cache: str, model: str, items: int) -> dict[str, Any]:
 
 
 def _open_run(cache: str) -> dict[str, Any]:
+    """Open that run and answer what the first pages ask; seconds, peak memory and recalls."""
     from core.questions import concepts, retrieval
     from core.run import open_run
     from core.store import Store
@@ -176,5 +179,6 @@ def _peak_gib() -> float:
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosines of paired rows."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)

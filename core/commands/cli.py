@@ -255,6 +255,37 @@ def evaluate(
 
 
 @command()
+def captions(
+    run_: RunName,
+    ask: Annotated[Literal["caption", "questions"], typer.Option(help="What is asked of every picture.")] = "caption",
+    json_: Json = False,
+) -> None:
+    """Let a chat model describe its run's pictures, and retrieve with the descriptions in their place.
+
+    Slow: the model writes an answer to every picture. Resumes; the answers are kept. `exhibit remedies` shows the
+    result beside the other remedies.
+    """
+    import pandas as pd
+
+    from core.progress import RichProgress
+    from core.questions import own_words
+
+    opened = _run(run_)
+    made = own_words.make_captions(opened, ask, RichProgress())
+    result = own_words.result(opened, made)
+    if json_:
+        emit(result)
+        return
+    columns = ["embedded", "variant", "recall@1", "recall@5", "recall@10", "queries", "candidates"]
+    show_table(
+        pd.DataFrame(result["rows"])[columns],
+        f"{opened.name}: {made.pictures:,} pictures in the model's own words, {made.seconds:,.0f} s",
+    )
+    for name, text in made.examples():
+        typer.echo(f"{name}: {text}")
+
+
+@command()
 def concepts(
     run_: RunName,
     sort: Annotated[

@@ -7,7 +7,6 @@ import platform
 import shutil
 import sys
 from importlib import metadata
-from pathlib import Path
 
 import pandas as pd
 
@@ -31,11 +30,13 @@ MINIMUM_FREE = 2 * 2**30
 
 
 def examine() -> pd.DataFrame:
-    """DataFrame[check, found, ok, next]: one row per thing looked at; `next` says what to do where ok is False."""
+    """DataFrame[check, found, ok, next]: one row per part of the installation; `next` is empty where nothing is to be
+    done."""
     machine = [_device(), _memory(), _cache(), _hub()]
-    weights = map(_weights, ("demo-mllm", "demo-clip"))
+    weights = map(_weights, ("demo-mllm", "demo-mllm-captioner", "demo-clip"))
     rows = [_python(), *map(_package, PACKAGES), *map(_optional, OPTIONAL), *machine, *weights, _browser()]
-    return pd.DataFrame(rows, columns=["check", "found", "ok", "next"])
+    table = pd.DataFrame(rows, columns=["check", "found", "ok", "next"])
+    return table.assign(next=table["next"].where(~table["ok"], ""))
 
 
 def _python() -> tuple[str, str, bool, str]:
@@ -43,6 +44,7 @@ def _python() -> tuple[str, str, bool, str]:
 
 
 def _package(name: str) -> tuple[str, str, bool, str]:
+    """A package that is needed, and its version."""
     try:
         return name, metadata.version(name), True, ""
     except metadata.PackageNotFoundError:
@@ -50,6 +52,7 @@ def _package(name: str) -> tuple[str, str, bool, str]:
 
 
 def _optional(name: str) -> tuple[str, str, bool, str]:
+    """A package that one setting needs."""
     try:
         return name, metadata.version(name), True, ""
     except metadata.PackageNotFoundError:
@@ -57,6 +60,7 @@ def _optional(name: str) -> tuple[str, str, bool, str]:
 
 
 def _device() -> tuple[str, str, bool, str]:
+    """Where models run."""
     import torch
 
     if torch.cuda.is_available():
@@ -83,7 +87,7 @@ def _memory() -> tuple[str, str, bool, str]:
 
 
 def _hub() -> tuple[str, str, bool, str]:
-    """How models are fetched; the hub itself is not asked."""
+    """How models are fetched; no request goes to the hub."""
     from huggingface_hub import constants
 
     reach = "HF_HUB_OFFLINE: nothing is fetched" if constants.HF_HUB_OFFLINE else "fetched where it is not cached"
@@ -91,6 +95,7 @@ def _hub() -> tuple[str, str, bool, str]:
 
 
 def _cache() -> tuple[str, str, bool, str]:
+    """The cache folder: its space, and whether it can be written."""
     root = cache_root()
     there = next(p for p in [root, *root.parents] if p.exists())
     free = shutil.disk_usage(there).free
@@ -100,12 +105,16 @@ def _cache() -> tuple[str, str, bool, str]:
 
 
 def _weights(name: str) -> tuple[str, str, bool, str]:
-    folder = Path(__file__).parent / "demo" / "weights" / name
-    files = list(folder.glob("*.safetensors"))
+    """The shipped weights of a model."""
+    from core.models import KNOWN
+
+    folder = KNOWN[name].folder
+    files = list(folder.glob("*.safetensors")) if folder else []
     size = f"{sum(f.stat().st_size for f in files) / 2**20:.1f} MiB" if files else "missing"
     return name, size, bool(files), "install from a whole checkout or wheel"
 
 
 def _browser() -> tuple[str, str, bool, str]:
+    """A browser for the tests of the pages."""
     browser = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
     return "browser for tests", browser or "none (only `make test` uses one)", True, ""

@@ -38,6 +38,7 @@ def expression(
 def _parameters(
     defaults: WhiteningSpec, transform: str, beta: float | None, eps: float | None, statistics: str | None
 ) -> str:
+    """The options of a whitening step as text; what is not given comes from the run's defaults."""
     values: dict[str, object] = {}
     if transform == "realign":
         values["beta"] = defaults.beta if beta is None else beta
@@ -58,6 +59,7 @@ def _parameters(
 
 
 def _only_with(transform: str, option: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse an option that the transform does not take."""
     if value is not None and transform not in allowed:
         raise UserError(
             f"{option} does nothing with --transform {transform}", allowed=f"--transform {' | '.join(allowed)}"

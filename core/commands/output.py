@@ -83,6 +83,8 @@ def _judged(shown: Shown) -> None:
             typer.echo(f"{title}, {run}:")
             for verdict in verdicts:
                 typer.echo(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
+            for gate in dict.fromkeys(verdict.gate for verdict in verdicts if verdict.gate):
+                typer.echo(f"  dictionary: {gate}")
 
 
 def present_claims(claims: Sequence[Claim]) -> None:
@@ -97,6 +99,8 @@ def present_claims(claims: Sequence[Claim]) -> None:
         typer.echo(f"  {claim.on}: {claim.outcome}{hangs}. {claim.why}")
         if settings:
             typer.echo(f"    agrees{settings}")
+        if claim.gate:
+            typer.echo(f"    dictionary: {claim.gate}")
         for verdict in claim.beside:
             typer.echo(f"    beside: {verdict.outcome}: {verdict.why}")
 
@@ -129,6 +133,7 @@ def _strict(value: Any) -> Any:
 
 
 def _cell(value: object) -> str:
+    """A cell as text: four digits of a float."""
     if isinstance(value, float):
         return "undefined" if math.isnan(value) else f"{value:.4g}"
     return str(value)

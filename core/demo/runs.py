@@ -1,7 +1,9 @@
-"""The six runs of the embedded demo and their summary.
+"""The seven runs of the embedded demo and their summary.
 
 Two models x three tasks: `demo` (demo-mllm, image -> text), `demo-task1`, `demo-task7`, and `demo-clip`,
-`demo-clip-task1`, `demo-clip-task7` beside them. Everything goes through the same pipeline as any other run.
+`demo-clip-task1`, `demo-clip-task7` beside them. `demo-captioner`: image -> text once more, with a model that differs
+from demo-mllm in its last stage alone and was never asked for one word. Everything goes through the same pipeline as
+any other run.
 """
 
 from __future__ import annotations
@@ -22,12 +24,18 @@ if TYPE_CHECKING:
 TASKS = {4: "", 1: "-task1", 7: "-task7"}
 MLLM_VIEWS = EmbeddingSpec(
     layers=(-1, 0, 1, 2, 3, 4, 5),
-    poolings=("mean", "last", "max", "min"),
+    poolings=("mean", "last", "max", "min", "answer"),
     masks=("all", "no-image", "no-prompt"),
     cross=False,
+    words=("answer", "last"),
 )
-"""What figures 4 and 5 and table 5 compare: one pass over the items, twelve embeddings of each."""
+"""What figures 4 and 5, table 5 and the reading where the model answers compare: one pass over the items, thirteen
+embeddings and two next-word distributions of each."""
+CAPTIONER_VIEWS = EmbeddingSpec(poolings=("mean", "last", "answer"), cross=False, words=("answer", "last"))
+"""What the captioner is compared by: where it is read."""
 MODELS = {"demo-mllm": "demo", "demo-clip": "demo-clip"}
+CAPTIONER = "demo-mllm-captioner"
+VIEWS = {"demo-mllm": MLLM_VIEWS, CAPTIONER: CAPTIONER_VIEWS, "demo-clip": EmbeddingSpec()}
 SUMMARY_COLUMNS = (
     "run",
     "model",
@@ -43,8 +51,9 @@ TASK_WORDS = {1: "text -> image", 4: "image -> text", 7: "image+text -> image"}
 
 
 def demo_specs() -> list[RunSpec]:
-    """The specs of the six runs, the main one first."""
-    return [_spec(model, name + suffix, task) for task, suffix in TASKS.items() for model, name in MODELS.items()]
+    """The specs of the runs, the main one first."""
+    both = [_spec(model, name + suffix, task) for task, suffix in TASKS.items() for model, name in MODELS.items()]
+    return [*both, _spec(CAPTIONER, "demo-captioner", 4)]
 
 
 def _spec(model: str, name: str, task: int) -> RunSpec:
@@ -52,14 +61,14 @@ def _spec(model: str, name: str, task: int) -> RunSpec:
         name=name,
         corpus=CorpusSpec(source="demo", task=task),
         model=ModelSpec(name=model),
-        embedding=MLLM_VIEWS if model == "demo-mllm" else EmbeddingSpec(),
+        embedding=VIEWS[model],
         sae=SaeSpec(source="shipped"),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What `demo` prints: recall of the six runs, and what they say about the study's claims."""
+    """What `demo` prints: recall of the runs, and what they say about the study's claims."""
 
     summary: pd.DataFrame
     claims: tuple[Claim, ...]
@@ -67,7 +76,7 @@ class Demo:
 
 
 def make_demo(store: Store, progress: Progress) -> Demo:
-    """Make all six runs (or find them), evaluate each raw and with ReAlign, and judge the study's claims."""
+    """Make all runs (or find them), evaluate each raw and with ReAlign, and judge the study's claims."""
     import pandas as pd
 
     from core import pipeline

@@ -16,6 +16,9 @@ from core.store import Store
 RUNS = ("demo", "demo-clip")
 PAIRS = (RUNS, ("demo-task1", "demo-clip-task1"), ("demo-task7", "demo-clip-task7"))
 """Runs of both models on one task, as claims compare them."""
+CAPTIONER = "demo-captioner"
+SPEAKING = ("demo", "demo-task1")
+"""Runs whose pictures are put into words; both hold the same pictures, so the model describes them once."""
 VARIANTS = ("none", "realign")
 
 
@@ -23,13 +26,15 @@ def warm(store: Store) -> None:
     """Removal curves, beta sweeps, the Lesson, the study's exhibits, the specification curves of its claims on every
     task, maps, then the exhibits beyond the study, of the two main runs.
 
-    Before the last, the main run once more without the study's prompts (`demo-chat.toml`), which the remedies compare.
+    Before the last, what the remedies compare: the main run once more without the study's prompts (`demo-chat.toml`),
+    and the pictures of the runs of demo-mllm in its own words, which takes minutes and is no part of `demo` itself.
+    After it, the main run at the middle of the decoder (`demo-layer3.toml`), and where the captioner is read.
     """
     from core import pipeline
     from core.config import load_spec
     from core.exhibits import show_exhibit
     from core.exhibits.claims import claims
-    from core.questions import map, removal, retrieval
+    from core.questions import map, own_words, removal, retrieval
 
     runs = [open_run(name, store) for name in RUNS]
     for run in runs:
@@ -46,8 +51,12 @@ def warm(store: Store) -> None:
         for variant in VARIANTS:
             map.points(run, variant)
     pipeline.run(load_spec("demo-chat.toml"), store)
+    for name in SPEAKING:
+        own_words.make_captions(open_run(name, store))
     for name in _group("beyond"):
         show_exhibit(name, runs)
+    pipeline.run(load_spec("demo-layer3.toml"), store)
+    show_exhibit("answer", [runs[0], open_run(CAPTIONER, store)])
 
 
 def _lesson(run: Run, other: Run) -> None:

@@ -34,10 +34,10 @@ def compute(runs: Sequence[Run], metric: str = "recall@1") -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for run in runs:
-        found = _readings(run)
-        raw, realign = found[MEAN, "none"], found[MEAN, "realign"]
-        for (reading, variant), evaluation in found.items():
-            closed = found.get((WITHOUT_HEADER.get(reading, reading), variant), evaluation)
+        evaluations = _readings(run)
+        raw, realign = evaluations[MEAN, "none"], evaluations[MEAN, "realign"]
+        for (reading, variant), evaluation in evaluations.items():
+            closed = evaluations.get((WITHOUT_HEADER.get(reading, reading), variant), evaluation)
             compared = (
                 gain(raw, evaluation, metric)
                 | gain(realign, evaluation, metric, "beyond_realign")
@@ -64,34 +64,36 @@ def _readings(run: Run) -> dict[tuple[str, str], Evaluation]:
         LAST: EmbeddingView(first.layer, "last", first.mask),
         ANSWER: EmbeddingView(first.layer, "answer"),
     }
-    found: dict[tuple[str, str], Evaluation] = {}
+    evaluations: dict[tuple[str, str], Evaluation] = {}
     for reading, view in views.items():
         for variant in ("none", "center", "realign"):
             own = view == first
-            found[reading, variant] = evaluate(run, variant).evaluation if own else evaluate_view(run, view, variant)
+            evaluations[reading, variant] = (
+                evaluate(run, variant).evaluation if own else evaluate_view(run, view, variant)
+            )
     if "last" in run.spec.embedding.words:
-        found[LAST_WORDS, "none"] = evaluate_words(run, "last")
+        evaluations[LAST_WORDS, "none"] = evaluate_words(run, "last")
     if "answer" in run.spec.embedding.words:
-        found[ANSWER_WORDS, "none"] = evaluate_words(run, "answer")
-    return found
+        evaluations[ANSWER_WORDS, "none"] = evaluate_words(run, "answer")
+    return evaluations
 
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Whether the header lifts the raw state and the next words; beside it, whether the state does better than ReAlign
     of the mean."""
-    found = []
+    verdicts = []
     for name, rows in each_run(table[table["variant"] == "none"]):
         by_reading = {row["reading"]: row for row in rows.to_dict("records")}
         answer, words = by_reading[ANSWER], by_reading.get(ANSWER_WORDS)
         metric = answer["metric"]
         what = f"{metric} where the answer begins minus the last token without header"
-        found.append(by_direction(name, what, answer, +1, "beyond_no_header"))
+        verdicts.append(by_direction(name, what, answer, +1, "beyond_no_header"))
         what = f"{metric} where the answer begins, raw, minus ReAlign of the mean"
-        found.append(by_direction(name, what, answer, +1, "beyond_realign", "beside"))
+        verdicts.append(by_direction(name, what, answer, +1, "beyond_realign", "beside"))
         if words and LAST_WORDS in by_reading:
             what = f"{metric} of the next words where the answer begins minus those at the last token without header"
-            found.append(by_direction(name, what, words, +1, "beyond_no_header", "beside"))
-    return tuple(found)
+            verdicts.append(by_direction(name, what, words, +1, "beyond_no_header", "beside"))
+    return tuple(verdicts)
 
 
 def check(run: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from core.errors import NotAvailable
+from core.exhibits.shared import gate
 from core.exhibits.shared.agreement import beyond_draws, by_direction
 from core.exhibits.shared.records import Exhibit, Option, Verdict
 from core.exhibits.shared.rows import each_run, joined, need_sae_and_pairs
@@ -77,7 +78,7 @@ EXHIBIT = Exhibit(
     ),
     rule=(
         f"{PAIRED_YES}. Differences: with the most concepts switched off, minus none, and minus random active "
-        "concepts of equal number; the second must also lie beyond every draw."
+        f"concepts of equal number; the second must also lie beyond every draw. {gate.RULE}"
     ),
     compute=compute,
     judge=judge,
@@ -86,8 +87,10 @@ EXHIBIT = Exhibit(
     options=(
         Option(name="variant", default="none", allowed=THENS, help="The variant whose failures are explained."),
         Option(name="listed", default=15, low=1, high=200, help="Concepts listed."),
+        *gate.OPTIONS,
     ),
     needs="an SAE and relevant pairs",
     on_sae=True,
+    gate=True,
     kept=False,
 )

@@ -22,7 +22,7 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Whether reconstructions retrieve as well as the embeddings, for the dictionary that explains most and the run's
     first."""
-    found = []
+    verdicts = []
     for name, rows in each_run(table):
         best = rows.loc[rows["explained_variance"].idxmax()]
         for row in rows[(rows.index == rows.index[0]) | (rows.index == best.name)].to_dict("records"):
@@ -30,8 +30,8 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
             what = f"recall@1 of the reconstructions of {row['dictionary']} ({how}) minus the embeddings'"
             embeddings = row["recall@1"] - row["gain"]
             nothing = f"{what}: the embeddings themselves reach {percent(embeddings)}, there is nothing to lose"
-            found.append(cannot(name, nothing) if embeddings < SMALL else by_sameness(name, what, row))
-    return tuple(found)
+            verdicts.append(cannot(name, nothing) if embeddings < SMALL else by_sameness(name, what, row))
+    return tuple(verdicts)
 
 
 EXHIBIT = Exhibit(

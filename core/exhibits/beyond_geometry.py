@@ -34,7 +34,7 @@ def _queries(run: Run) -> int:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Whether fewer hubs and a larger d' come with more recall: each variant against raw."""
-    found = []
+    verdicts = []
     for name, rows in each_run(table):
         for variant in [v for v in rows["variant"].drop_duplicates() if v != "none"]:
             by_measure = rows[rows["variant"] == variant].set_index("measure")
@@ -45,7 +45,7 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
                 "agrees" if all(agree) else "disagrees" if signs["recall@1"] == -1 and any(agree) else "not clear"
             )
             words = "; ".join(f"{m} {by_measure.loc[m, 'change']:+.3g} ({_ends(by_measure.loc[m])})" for m in signs)
-            found.append(
+            verdicts.append(
                 Verdict(
                     on=name,
                     outcome=outcome,
@@ -53,7 +53,7 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
                     n=int(by_measure["queries"].iloc[0]),
                 )
             )
-    return tuple(found)
+    return tuple(verdicts)
 
 
 def _sign(row: pd.Series) -> int:

@@ -24,7 +24,7 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Per run the best remedy and how many raise recall, and how many do better than ReAlign, both after Holm's
     correction."""
-    found = []
+    verdicts = []
     for name, rows in each_run(table):
         others = rows[rows["remedy_kind"] != "baseline"]
         better = int(((others["p_holm"] < 0.05) & (others["gain"] > 0)).sum())
@@ -46,9 +46,9 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
         difference: dict[str, Any] = {"difference": best["gain"], "low": best["gain_low"], "high": best["gain_high"]}
         n = int(best["queries"])
         verdict = Verdict(on=name, outcome=outcome, why=why, p_value=float(best["p_holm"]), n=n, **difference)
-        found.append(with_detectable(verdict, n, f"{n:,} queries"))
-        found.append(_beyond_realign(name, others))
-    return tuple(found)
+        verdicts.append(with_detectable(verdict, n, f"{n:,} queries"))
+        verdicts.append(_beyond_realign(name, others))
+    return tuple(verdicts)
 
 
 def _beyond_realign(name: str, rows: pd.DataFrame) -> Verdict:

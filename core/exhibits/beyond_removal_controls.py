@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.exhibits.shared import gate
 from core.exhibits.shared.agreement import beyond_draws, by_direction
 from core.exhibits.shared.records import Exhibit, Option, Verdict
 from core.exhibits.shared.rows import METRIC, RECALLS, each_run, head, need_sae_and_pairs
@@ -124,7 +125,7 @@ EXHIBIT = Exhibit(
     ),
     rule=(
         f"{PAIRED_YES}. Differences at the study's share of 1%, or at 4 directions: removal minus none, and minus "
-        "the mean of random concepts, which must also lie beyond every draw."
+        f"the mean of random concepts, which must also lie beyond every draw. {gate.RULE}"
     ),
     compute=compute,
     judge=judge,
@@ -139,8 +140,10 @@ EXHIBIT = Exhibit(
         ),
         Option(name="then", default="all", allowed=("all", *THENS), help="The step that follows the removal."),
         METRIC,
+        *gate.OPTIONS,
     ),
     needs="an SAE and relevant pairs",
     on_sae=True,
+    gate=True,
     kept=False,
 )

@@ -28,7 +28,7 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """From how many support queries on the gain over raw is safe."""
-    found = []
+    verdicts = []
     for name, rows in each_run(table):
         for variant, mine in rows.groupby("variant", sort=False):
             size = safe_from(mine["size"].tolist(), mine["gain_worst"].tolist())
@@ -45,8 +45,8 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
             outcome: Outcome = "agrees" if size else "disagrees" if last["gain_high"] < 0 else "not clear"
             n, ends = int(last["queries"]), (float(last["gain_low"]), float(last["gain_high"]))
             verdict = Verdict(on=name, outcome=outcome, why=why, low=ends[0], high=ends[1], n=n)
-            found.append(with_detectable(verdict, n, f"{n:,} queries"))
-    return tuple(found)
+            verdicts.append(with_detectable(verdict, n, f"{n:,} queries"))
+    return tuple(verdicts)
 
 
 EXHIBIT = Exhibit(

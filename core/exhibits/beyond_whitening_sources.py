@@ -21,19 +21,19 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Whether whitening adds to centring, per-side statistics to shared ones, and support statistics cost little."""
-    found = []
+    verdicts = []
     for name, rows in each_run(table):
         for row in rows.to_dict("records"):
             if row["label"].startswith("ReAlign against centring alone"):
-                found.append(by_direction(name, "recall@1 of ReAlign minus centring alone", row, +1))
+                verdicts.append(by_direction(name, "recall@1 of ReAlign minus centring alone", row, +1))
             if row["label"] == "+ a mean per side":
-                found.append(by_direction(name, "recall@1 of a mean per side minus one common mean", row, +1))
+                verdicts.append(by_direction(name, "recall@1 of a mean per side minus one common mean", row, +1))
             if row["label"] == "ReAlign, queries from the support split":
                 what = "recall@1 of ReAlign, query statistics from the support split minus the test queries'"
                 whole = row["recall@1"] - row["gain"]
                 nothing = f"{what}: with the test queries' it reaches {percent(whole)}, there is nothing to lose"
-                found.append(cannot(name, nothing) if whole < SMALL else by_sameness(name, what, row))
-    return tuple(found)
+                verdicts.append(cannot(name, nothing) if whole < SMALL else by_sameness(name, what, row))
+    return tuple(verdicts)
 
 
 EXHIBIT = Exhibit(

@@ -111,12 +111,18 @@ class Claim:
     """None where the claim cannot be said."""
     depends_on: str | None = None
     """The choice that outcomes hang on, where settings contradict each other."""
+    gate: str = ""
+    """Where it rests on concepts: how the dictionaries stand for the embeddings, and what they must reach."""
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `claims --json`."""
         names = ("claim", "exhibit", "on", "outcome", "metric", "value", "low", "high", "n")
         settings = None if self.settings is None else asdict(self.settings)
-        return {name: getattr(self, name) for name in names} | {"settings": settings, "depends_on": self.depends_on}
+        return {name: getattr(self, name) for name in names} | {
+            "settings": settings,
+            "depends_on": self.depends_on,
+            "gate": self.gate,
+        }
 
 
 def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed") -> tuple[Claim, ...]:
@@ -154,6 +160,7 @@ def _answers(question: Question, runs: Sequence[Run], metric: str, curves: Curve
             why=verdict.why,
             settings=verdict.settings,
             depends_on=verdict.depends_on,
+            gate=verdict.gate,
             detectable=verdict.detectable,
             beside=tuple(v for v in aside if set(v.on.split(", ")) & on),
         )

@@ -30,11 +30,11 @@ def compute(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Figure 1: each multimodal LLM below the contrastive run on its corpus."""
     rows = table[(table["kind"] == MLLM) & (table["against"] != "")]
-    found = [
+    verdicts = [
         by_direction(f"{r['run']}, {r['against']}", f"{r['metric']} of {r['model']} minus {r['against']}'s", r, -1)
         for r in rows.to_dict("records")
     ]
-    return tuple(found) or (cannot(named_runs(table), NEEDS_BOTH),)
+    return tuple(verdicts) or (cannot(named_runs(table), NEEDS_BOTH),)
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from scipy.stats import binomtest
 
 from core.analysis.concepts import modality_split as science
+from core.exhibits.shared import gate
 from core.exhibits.shared.agreement import cannot, direction, of_mllm, percent, points, with_detectable
 from core.exhibits.shared.records import Exhibit, Option, Value, Verdict
 from core.exhibits.shared.rows import (
@@ -194,12 +195,13 @@ EXHIBIT = Exhibit(
         "A multimodal LLM agrees where the 95% interval of the share of concepts above 0.9 lies above "
         "a half (option dominates: above that of image concepts), a contrastive model where that of the share from 0.1 "
         "to 0.9 does; below it disagrees; it depends where settings contradict each other. Intervals over concepts "
-        "(Wilson; by energy: redrawn concepts). The thresholds are ours: the study shows a plot."
+        f"(Wilson; by energy: redrawn concepts). The thresholds are ours: the study shows a plot. {gate.RULE}"
     ),
     compute=compute,
     judge=judge,
     check=need_modalities,
     on_sae=True,
+    gate=True,
     version=2,
     options=(
         Option(name="least", default=1, low=1, high=1_000_000, help="Items that a concept must fire on to be scored."),
@@ -215,6 +217,7 @@ EXHIBIT = Exhibit(
             help="Text dominates where its share lies above a half, or above that of image concepts.",
         ),
         Option(name="shuffles", default=50, low=0, high=1000, help="Shuffles of modality over items."),
+        *gate.OPTIONS,
     ),
     grid=grid,
     needs="an SAE, pure images and pure texts",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.retrieval import smallest_difference
-from core.exhibits.shared import resampled
+from core.exhibits.shared import gate, resampled
 from core.exhibits.shared.agreement import Z, cannot, direction, percent
 from core.exhibits.shared.records import Exhibit, Verdict
 from core.exhibits.shared.rows import CONTRASTIVE, MLLM, head, named_runs, need_sae, partner
@@ -138,7 +138,8 @@ EXHIBIT = Exhibit(
     rule=(
         "Agrees where the 95% interval of the difference in units of K, multimodal LLM minus contrastive run (±1.96 "
         "bootstrap standard errors over items), lies above 0, disagrees below it, else not clear. The study's printed "
-        "shares come to 35 and 52 K for Qwen3-VL and PaliGemma2, to 6 and 3 K for CLIP and SigLIP2 (K = 50)."
+        "shares come to 35 and 52 K for Qwen3-VL and PaliGemma2, to 6 and 3 K for CLIP and SigLIP2 (K = 50). "
+        f"{gate.RULE}"
     ),
     compute=compute,
     judge=judge,
@@ -146,6 +147,8 @@ EXHIBIT = Exhibit(
     check=need_sae,
     together=True,
     on_sae=True,
+    gate=True,
+    options=gate.OPTIONS,
     version=2,
     needs="an SAE; for the verdict a multimodal LLM and a contrastive run on the same corpus",
 )

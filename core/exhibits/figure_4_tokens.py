@@ -24,14 +24,16 @@ def compute(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Figure 4: without image tokens about the same, without the prompt lower; raw embeddings."""
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for name, rows in each_run(table[table["variant"] == "none"]):
         by_mask = {row["mask"]: row for row in rows.to_dict("records")}
         if row := by_mask.get("no-image"):
-            found += of_mllm(by_sameness(name, f"{row['metric']} without image tokens", row), row["kind"])
+            verdicts += of_mllm(by_sameness(name, f"{row['metric']} without image tokens", row), row["kind"])
         if row := by_mask.get("no-prompt"):
-            found += of_mllm(by_direction(name, f"{row['metric']} without the prompt's tokens", row, -1), row["kind"])
-    return tuple(found)
+            verdicts += of_mllm(
+                by_direction(name, f"{row['metric']} without the prompt's tokens", row, -1), row["kind"]
+            )
+    return tuple(verdicts)
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:

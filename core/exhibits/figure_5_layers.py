@@ -12,7 +12,7 @@ from core.exhibits.shared.measured import recalls_of
 from core.exhibits.shared.records import Exhibit, Verdict
 from core.exhibits.shared.rows import METRIC, need_pairs
 from core.exhibits.shared.tables import by_view
-from core.exhibits.shared.words import PAIRED, RECALL
+from core.exhibits.shared.words import FIRST_IS_BEST, RECALL
 from core.run import Run
 
 LAYERS = "layers = [-1, 1, 3, 5] (any index of hidden_states, -1 first)"
@@ -55,10 +55,7 @@ EXHIBIT = Exhibit(
         f"{RECALL} Mean-pooled hidden states of each stored layer: 0 is the input, -1 the last after the "
         "final norm. The study is taken to count layers from 0, so its layer n is n + 1 here."
     ),
-    rule=(
-        f"{PAIRED}. Difference: the best other layer minus the last; its p is corrected for all others that it "
-        "was chosen from (max-T over sign flips). Raw embeddings."
-    ),
+    rule=FIRST_IS_BEST.format(other="layer", first="the last"),
     version=3,
     variants=("none", "realign"),
     compute=compute,

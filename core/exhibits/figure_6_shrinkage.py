@@ -50,7 +50,7 @@ def compute(runs: Sequence[Run], metric: str = "recall@5", statistics: str = "pe
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Figure 6: above raw at every beta from 0.1 to 0.9."""
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for name, rows in each_run(table[table["variant"] != "none"]):
         wide = rows[rows["beta"].between(*WIDE)]
         outcomes = [
@@ -74,8 +74,8 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
             smallest = smallest_difference(error, verdict.n)
             said = f"; the smallest difference that they show in 4 of 5 samples: {100 * smallest:.1f} points"
             verdict = replace(verdict, detectable=smallest, why=verdict.why + said)
-        found += of_mllm(verdict, best["kind"])
-    return tuple(found)
+        verdicts += of_mllm(verdict, best["kind"])
+    return tuple(verdicts)
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,12 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.exhibits.shared import resampled
+from core.exhibits.shared import gate, resampled
 from core.exhibits.shared.agreement import cannot, direction, percent, with_detectable
 from core.exhibits.shared.records import Exhibit, Option, Value, Verdict
-from core.exhibits.shared.rows import CONTRASTIVE, MLLM, head, named_runs, need_sae_and_pairs, partner
+from core.exhibits.shared.rows import (
+    CONTRASTIVE,
+    DICTIONARY,
+    MLLM,
+    head,
+    named_runs,
+    need_sae_and_pairs,
+    other_saes,
+    partner,
+    sae_named,
+)
 from core.exhibits.shared.words import NEEDS_BOTH
 from core.questions import modality
+from core.questions.alternates import OWN
 from core.run import Run
 
 OVERLAP_METRICS = {
@@ -29,20 +40,22 @@ SHARES = (0.0025, 0.005, 0.01, 0.02, 0.05)
 """Sets of the specification curve."""
 
 
-def compute(runs: Sequence[Run], share: float = 0.01, sets: str = ALL) -> pd.DataFrame:
+def compute(runs: Sequence[Run], share: float = 0.01, sets: str = ALL, dictionary: str = OWN) -> pd.DataFrame:
     """Table 1: overlap of the top share by energy, attribution and bridge (Eq 7); set_size concepts in each set.
 
     Intervals: standard errors by bootstrap over items (energy) and matching pairs (attribution, bridge). gain: the
     difference to the contrastive run among `runs` that has the same corpus, the two drawn independently; it has no p.
-    judged: the sets whose overlap is compared.
+    judged: the sets whose overlap is compared; `dictionary`: whose concepts, the same name for every run.
     """
-    drawn = {run.key: resampled.drawn_overlaps(run, share) for run in runs}
+    other_sae = {run.key: None if dictionary == OWN else sae_named(run, dictionary) for run in runs}
+    overlaps = {run.key: modality.overlaps(run, share, other_sae[run.key]) for run in runs}
+    drawn = {run.key: resampled.drawn_overlaps(run, share, other_sae[run.key]) for run in runs}
     rows = []
     for run in runs:
-        found, other = modality.overlaps(run, share), partner(run, runs, CONTRASTIVE)
+        other = partner(run, runs, CONTRASTIVE)
         other = None if other is run else other
-        theirs = modality.overlaps(other, share)["overlap"] if other else None
-        for i, row in enumerate(found.itertuples()):
+        theirs = overlaps[other.key]["overlap"] if other else None
+        for i, row in enumerate(overlaps[run.key].itertuples()):
             low, high = resampled.interval(row.overlap, drawn[run.key][:, i])
             values = {
                 "measures": row.measures,
@@ -52,14 +65,15 @@ def compute(runs: Sequence[Run], share: float = 0.01, sets: str = ALL) -> pd.Dat
             }
             sizes = {
                 "set_size": row.n,
-                "concepts": run.need_sae().width,
+                "concepts": len((other_sae[run.key] or run.need_sae()).dictionary),
                 "pairs": len(run.qrels("test")),
                 "judged": sets,
+                "dictionary": dictionary,
             }
             apart = _apart()
             if other is not None and theirs is not None:
                 apart = _apart(row.overlap, drawn[run.key][:, i], theirs.iloc[i], drawn[other.key][:, i])
-            rows.append(head(run) | values | sizes | {"judged": sets, "against": other.name if other else ""} | apart)
+            rows.append(head(run) | values | sizes | {"against": other.name if other else ""} | apart)
     table = pd.DataFrame(rows)
     table.attrs = {"notes": [f"Energy of all test items, attribution and bridge over the test pairs. {resampled.HOW}"]}
     return table
@@ -81,8 +95,11 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
 
 
 def grid(runs: Sequence[Run]) -> list[dict[str, Value]]:
-    """Five sizes of the sets, and which sets: all three, or two of them."""
-    return [{"share": share, "sets": sets} for share in SHARES for sets in OVERLAP_METRICS]
+    """Five sizes of the sets, or the study's size with another SAE that all runs have; and which sets: all three, or
+    two of them."""
+    sizes: list[dict[str, Value]] = [{"share": share} for share in SHARES]
+    others: list[dict[str, Value]] = [{"dictionary": name} for name in other_saes(runs)]
+    return [chosen | {"sets": sets} for chosen in (*sizes, *others) for sets in OVERLAP_METRICS]
 
 
 def _overlap(row: Mapping[str, Any]) -> Verdict:
@@ -124,7 +141,7 @@ EXHIBIT = Exhibit(
     rule=(
         "Agrees where the 95% interval of the difference of the overlaps, multimodal LLM minus contrastive, "
         "lies above 0, disagrees below it, else not clear; intervals by bootstrap over items and matching "
-        "pairs of each run."
+        f"pairs of each run. {gate.RULE}"
     ),
     compute=compute,
     judge=judge,
@@ -132,6 +149,7 @@ EXHIBIT = Exhibit(
     check=need_sae_and_pairs,
     together=True,
     on_sae=True,
+    gate=True,
     options=(
         Option(
             name="share",
@@ -146,9 +164,11 @@ EXHIBIT = Exhibit(
             allowed=tuple(OVERLAP_METRICS),
             help="The sets whose overlap is judged; the study's claim is on all three.",
         ),
+        DICTIONARY,
+        *gate.OPTIONS,
     ),
     grid=grid,
-    version=2,
+    version=3,
     needs=("an SAE and relevant pairs; for the verdict a multimodal LLM and a contrastive run on the same corpus"),
     contradictions=("The bridge score per concept is not defined in the paper; here it is the diagonal of Eq 5.",),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.exhibits.shared import gate
 from core.exhibits.shared.agreement import beyond_draws, by_direction, of_mllm
 from core.exhibits.shared.measured import recalls_of
 from core.exhibits.shared.records import Exhibit, Option, Value, Verdict
@@ -115,7 +116,7 @@ EXHIBIT = Exhibit(
     ),
     rule=(
         f"{PAIRED}. Differences: removal minus none (the claim), and removal minus the mean of the random "
-        "removals, which must also lie beyond every draw (ours)."
+        f"removals, which must also lie beyond every draw (ours). {gate.RULE}"
     ),
     variants=("remove-top", "remove-random", "center", "realign"),
     compute=compute,
@@ -123,6 +124,7 @@ EXHIBIT = Exhibit(
     measured=measured,
     check=need_sae_and_pairs,
     on_sae=True,
+    gate=True,
     options=(
         Option(
             name="share", default=0.01, low=0.001, high=0.5, help="Share of all concepts removed; the study's is 0.01."
@@ -133,6 +135,7 @@ EXHIBIT = Exhibit(
         Option(name="draws", default=3, low=0, high=20, help="Draws of random concepts."),
         METRIC,
         DICTIONARY,
+        *gate.OPTIONS,
     ),
     grid=grid,
     needs="an SAE and relevant pairs",

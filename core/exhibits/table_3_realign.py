@@ -50,13 +50,13 @@ def grid(runs: Sequence[Run]) -> list[dict[str, Value]]:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 3: ReAlign above raw; and, what the study does not ask, above centring alone."""
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for row in table[table["variant"] == "realign"].to_dict("records"):
         verdict = by_direction(row["run"], f"{row['metric']} with ReAlign minus raw", row, +1)
-        found += of_mllm(verdict, row["kind"])
+        verdicts += of_mllm(verdict, row["kind"])
         what = f"{row['metric']} with ReAlign minus centring alone"
-        found.append(by_direction(row["run"], what, row, +1, "beyond_centring", "beside"))
-    return tuple(found)
+        verdicts.append(by_direction(row["run"], what, row, +1, "beyond_centring", "beside"))
+    return tuple(verdicts)
 
 
 EXHIBIT = Exhibit(

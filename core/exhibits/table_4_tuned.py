@@ -24,18 +24,20 @@ def compute(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 4: a multimodal LLM with ReAlign above the fine-tuned retriever on its corpus."""
     what = "{metric} with ReAlign minus {against}'s, raw"
-    found = [by_direction(f"{row['run']}, {row['against']}", what.format(**row), row, +1) for row in realigned(table)]
-    return tuple(found) or (cannot(named_runs(table), NEEDS_TUNED),)
+    verdicts = [
+        by_direction(f"{row['run']}, {row['against']}", what.format(**row), row, +1) for row in realigned(table)
+    ]
+    return tuple(verdicts) or (cannot(named_runs(table), NEEDS_TUNED),)
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:
     """Table 4: fine-tuned retrievers as they are, others with ReAlign."""
     tuned, others = table[(table["kind"] == TUNED) & (table["variant"] == "none")], table[table["kind"] != TUNED]
-    found = [
+    tables = [
         recalls_of(tuned, "variant", {"none": "fine-tuned"}),
         recalls_of(others, "variant", {"realign": "realign"}),
     ]
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
 
 
 EXHIBIT = Exhibit(

@@ -11,7 +11,7 @@ from core.exhibits.shared.measured import recalls_of
 from core.exhibits.shared.records import Exhibit, Verdict
 from core.exhibits.shared.rows import METRIC, need_pairs
 from core.exhibits.shared.tables import by_view
-from core.exhibits.shared.words import PAIRED, RECALL
+from core.exhibits.shared.words import FIRST_IS_BEST, RECALL
 from core.run import Run
 
 POOLINGS = 'poolings = ["mean", "last", "max", "min"]'
@@ -41,10 +41,7 @@ EXHIBIT = Exhibit(
         f"{RECALL} Mean, last token, elementwise maximum and minimum over the last layer's token states; "
         "paired differences to the run's first pooling."
     ),
-    rule=(
-        f"{PAIRED}. Difference: the best other pooling minus the mean; its p is corrected for all others that it "
-        "was chosen from (max-T over sign flips). Raw embeddings."
-    ),
+    rule=FIRST_IS_BEST.format(other="pooling", first="the mean"),
     version=3,
     variants=("none", "realign"),
     compute=compute,

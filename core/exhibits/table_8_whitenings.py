@@ -36,11 +36,11 @@ def compute(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 8: ReAlign above PCA, above ZCA."""
     rows = table[table["variant"].isin(["pca", "zca"])].to_dict("records")
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for row in rows:
         what = f"{row['metric']} of ReAlign minus {row['variant'].upper()}"
-        found += of_mllm(by_direction(row["run"], what, row, +1, "realign_ahead"), row["kind"])
-    return tuple(found)
+        verdicts += of_mllm(by_direction(row["run"], what, row, +1, "realign_ahead"), row["kind"])
+    return tuple(verdicts)
 
 
 EXHIBIT = Exhibit(

@@ -23,12 +23,12 @@ def compute(runs: Sequence[Run], metric: str = "recall@5") -> pd.DataFrame:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 9: ReAlign narrows the gap to the contrastive run as it is; what is left of it is said."""
-    found = []
+    verdicts = []
     for row in realigned(table):
         left = f"{row['metric']}: ReAlign narrows the gap to {row['against']}, leaving {100 * row['gain']:+.1f} points"
         left += f" ({100 * row['gain_low']:+.1f} to {100 * row['gain_high']:+.1f}), by"
-        found.append(by_direction(f"{row['run']}, {row['against']}", left, row, +1, "narrowed"))
-    return tuple(found) or (cannot(named_runs(table), NEEDS_BOTH),)
+        verdicts.append(by_direction(f"{row['run']}, {row['against']}", left, row, +1, "narrowed"))
+    return tuple(verdicts) or (cannot(named_runs(table), NEEDS_BOTH),)
 
 
 EXHIBIT = Exhibit(

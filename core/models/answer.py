@@ -1,13 +1,14 @@
 """Reading where the model answers: the position that predicts the first word of its answer.
 
-A chat template closes the user's turn and, asked with `add_generation_prompt`, opens the model's own with a few tokens:
-the answer header. The state of the last header token is the one the output head turns into the first word. Pooling
-`answer` is that state (PromptEOL, arXiv 2307.16645, and E5-V, arXiv 2407.12580, read there); the study reads no header
-at all. `words` is what the head says there: the next-word distribution, its 256 largest probabilities, square roots, so
-that the dot product of two whole distributions is their Bhattacharyya coefficient (1 for equal ones).
+A chat template closes the user's turn. With `add_generation_prompt` it also opens the model's turn with a few tokens:
+the answer header. The output head turns the state of the last header token into the first word.
 
-Attention looks back only, so that one pass with the header leaves every state before it as it was. That is measured
-(`decoder.py`), not taken for granted; where it does not hold, the header gets a pass of its own.
+- Pooling `answer` is that state. PromptEOL (arXiv 2307.16645) and E5-V (arXiv 2407.12580) read it; the study does not.
+- `words` is the next-word distribution there: its 256 largest probabilities, as square roots. The dot product of two
+  whole distributions is then their Bhattacharyya coefficient (1 for equal ones).
+
+Where attention looks back only, one pass with the header leaves every state before it as it was. `decoder.py` measures
+whether that holds; where it does not, the header gets a pass of its own.
 """
 
 from __future__ import annotations
@@ -65,9 +66,9 @@ def next_words(logits: Tensor, entries: int) -> np.ndarray:
         (b, k) of `WORD`: id and square root of the probability, softmax in float32.
     """
     probabilities, ids = logits.float().softmax(dim=1).topk(entries, dim=1)
-    found = np.empty(tuple(ids.shape), WORD)
-    found["id"], found["weight"] = ids.cpu().numpy(), probabilities.sqrt().cpu().numpy()
-    return np.take_along_axis(found, np.argsort(found["id"], axis=1), axis=1)
+    words = np.empty(tuple(ids.shape), WORD)
+    words["id"], words["weight"] = ids.cpu().numpy(), probabilities.sqrt().cpu().numpy()
+    return np.take_along_axis(words, np.argsort(words["id"], axis=1), axis=1)
 
 
 def as_sparse(rows: np.ndarray, vocabulary: int) -> csr_matrix:
@@ -80,16 +81,16 @@ def as_sparse(rows: np.ndarray, vocabulary: int) -> csr_matrix:
     return csr_matrix((weights, ids, np.arange(0, n * k + 1, k) if n else [0]), shape=(n, vocabulary))
 
 
-def check_answers(facts: ModelFacts, asked: Sequence[str]) -> None:
+def check_answers(facts: ModelFacts, places: Sequence[str]) -> None:
     """Refuse to read behind a header where the model's prompts leave no room for one.
 
     Args:
-        asked: poolings and places of words that are to be read.
+        places: poolings and places of words that are to be read.
 
     Raises:
         NotAvailable: a model without a chat template, or prompts that bring their own frame.
     """
-    if ANSWER not in asked:
+    if ANSWER not in places:
         return
     if facts.kind == "plain":
         todo = "take pooling 'last': without a chat template the answer begins right behind the prompt"

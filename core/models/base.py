@@ -87,3 +87,10 @@ class Adapter(Protocol):
 
     def generate(self, item: Item, prompt: str, max_new_tokens: int = 64) -> str:
         """The model's greedy answer to the item followed by `prompt`."""
+
+    def generate_all(self, items: Sequence[Item], prompt: str, max_new_tokens: int = 64) -> list[str]:
+        """`generate` for several items in one batch, in their order.
+
+        Raises:
+            NotAvailable: the model does not generate.
+        """

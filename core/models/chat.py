@@ -60,11 +60,13 @@ class ChatAdapter(DecoderAdapter):
 
     @cached_property
     def _tail(self) -> int:
-        mark = "\u2042"
+        """Characters of the template behind the user's words: what follows a mark that stands for them."""
+        mark = "\u2042"  # an asterism: no template writes one
         frame = STYLES[self.facts.preset].frame
         return len(self.render(Item("", "text", mark), Prompt((mark,), mark, "", frame=frame)).rpartition(mark)[2])
 
     def _template(self, turns: list[dict[str, Any]], answer: bool) -> str:
+        """Turns in the words of the chat template; `answer` opens the model's own turn."""
         if not self.processor.chat_template:
             raise NotAvailable(f"{self.facts.name} has no chat template", todo="ask a model that has one")
         return self.processor.apply_chat_template(turns, self._dated, tokenize=False, add_generation_prompt=answer)

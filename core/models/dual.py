@@ -1,9 +1,9 @@
 """Dual encoders (CLIP and SigLIP classes): one tower per modality, compared by their projected embeddings.
 
-An item with image and text is the sum of its two L2-normalised embeddings (UniIR's score fusion; how the study did it
-is not stated). Patch and token states are an approximation: such a model projects one pooled state only, so each state
-is sent through the same final norm and projection on its own (for SigLIP's attention pooling: through its head as if it
-were the only patch). SigLIP 2 comes in two classes: of a fixed image size (the SigLIP class), and of any shape
+An item with image and text is the sum of its two L2-normalised embeddings (UniIR's score fusion; the study does not
+state how it fused them). Patch and token states are an approximation: such a model projects one pooled state only. Each
+state goes through the same final norm and projection on its own (for SigLIP's attention pooling: through its head as if
+it were the only patch). SigLIP 2 comes in two classes: of a fixed image size (the SigLIP class), and of any shape
 ("naflex": patches padded and masked).
 """
 
@@ -38,7 +38,8 @@ class DualAdapter:
         self.tokenizer = processor.tokenizer
         self.lock = threading.RLock()
         self._siglip = facts.model_type.startswith("siglip")
-        if not self._siglip:  # SigLIP attends to its padding, so its side belongs to the model
+        # SigLIP attends to its padding: on which side it stands belongs to the model, and is left as it is.
+        if not self._siglip:
             self.tokenizer.padding_side = "right"
         self._text_length = model.config.text_config.max_position_embeddings
 
@@ -98,6 +99,10 @@ class DualAdapter:
             f"{self.facts.name} does not generate", got=f"kind {self.facts.kind}", allowed="chat and plain models"
         )
 
+    def generate_all(self, items: Sequence[Item], prompt: str, max_new_tokens: int = 64) -> list[str]:
+        """A dual encoder does not generate."""
+        return [self.generate(item, prompt, max_new_tokens) for item in items]
+
     # Steps
     # ---------------------------------------------------------------------------------------------------------------
 
@@ -122,19 +127,18 @@ class DualAdapter:
         """(n, d) float32: one modality as projected, two as `FUSION`."""
         rows = np.zeros((len(items), self.hidden_size), np.float32)
         both = np.array([item.modality == "image,text" for item in items], bool)
-        for modality, tower in (("text", self._texts), ("image", self._images)):
+        for modality in ("text", "image"):
             members = [i for i, item in enumerate(items) if modality in item.modality.split(",")]
             if members:
-                vectors = tower([items[i] for i in members]).float().cpu().numpy()
+                group = [items[i] for i in members]
+                if modality == "text":
+                    features = self.model.get_text_features(**self._text_inputs(group))
+                else:
+                    features = self.model.get_image_features(**self._image_inputs(group))
+                vectors = features.pooler_output.float().cpu().numpy()
                 unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
                 rows[members] += np.where(both[members, None], unit, vectors)
         return rows
-
-    def _texts(self, items: list[Item]) -> Tensor:
-        return self.model.get_text_features(**self._text_inputs(items)).pooler_output
-
-    def _images(self, items: list[Item]) -> Tensor:
-        return self.model.get_image_features(**self._image_inputs(items)).pooler_output
 
     def _image_inputs(self, items: list[Item]) -> dict[str, Tensor]:
         """Pixels; for images of any shape also which patches are padding, and the shapes."""
@@ -152,12 +156,12 @@ class DualAdapter:
     def _text_inputs(self, items: list[Item]) -> dict[str, Tensor]:
         padding = "max_length" if self._siglip else True
         tokens = self._tokenize([item.text or "" for item in items], padding=padding, return_tensors="pt")
-        names = (
-            ("input_ids",) if self._siglip else ("input_ids", "attention_mask")
-        )  # SigLIP was trained attending to padding
+        # SigLIP was trained attending to its padding, so it gets no mask.
+        names = ("input_ids",) if self._siglip else ("input_ids", "attention_mask")
         return {name: tokens[name].to(self.model.device) for name in names}
 
     def _item_states(self, item: Item) -> tuple[np.ndarray, list[str], list[TokenRole]]:
+        """States (t, d), written forms and roles of one item: its patches, then its words."""
         states: list[np.ndarray] = []
         texts: list[str] = []
         roles: list[TokenRole] = []
@@ -172,6 +176,7 @@ class DualAdapter:
         return np.concatenate(states), texts, roles
 
     def _patch_states(self, item: Item) -> Tensor:
+        """Projected states (t, d) of the patches of an image, without the class token."""
         tower = self.model.vision_model
         hidden = tower(**self._image_inputs([item])).last_hidden_state[0]
         if self._siglip:
@@ -179,6 +184,7 @@ class DualAdapter:
         return self.model.visual_projection(tower.post_layernorm(hidden[1:]))  # without the class token
 
     def _word_states(self, item: Item) -> tuple[Tensor, list[str]]:
+        """Projected states (t, d) of the words of a text, and the stretch of text each stands for."""
         tower = self.model.text_model
         inputs = self._text_inputs([item])
         text = item.text or ""

@@ -72,7 +72,7 @@ def stored_parameters(folder: Path) -> float | None:
 
 
 def hub_parameters(hub_id: str, revision: str) -> float | None:
-    """Billions of parameters as the hub's safetensors metadata says; None where it cannot be asked."""
+    """Billions of parameters as the hub's safetensors metadata says; None where the hub does not answer."""
     from huggingface_hub import get_safetensors_metadata
     from huggingface_hub.errors import HTTPError, NotASafetensorsRepoError, SafetensorsParsingError
 

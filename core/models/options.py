@@ -1,7 +1,7 @@
 """How a model is loaded: device, compute type, attention kernel, placement of layers, quantisation, and whether its own
 code may run.
 
-What a machine cannot do is said before anything is fetched.
+Options that this machine cannot serve are refused before anything is fetched.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def check_options(spec: ModelSpec) -> None:
 
 
 def _check_flash(dtype: str) -> None:
+    """Refuse flash attention without its package or a GPU."""
     from transformers.utils import is_flash_attn_2_available
 
     got = 'model.attention = "flash_attention_2"'
@@ -50,6 +51,7 @@ def _check_flash(dtype: str) -> None:
 
 
 def _check_quantisation(quantisation: str) -> None:
+    """Refuse quantised weights without bitsandbytes or a CUDA GPU."""
     from transformers.utils import is_bitsandbytes_available
 
     got = f'model.quantisation = "{quantisation}"'
@@ -66,8 +68,8 @@ def _check_quantisation(quantisation: str) -> None:
 
 
 def key_options(spec: ModelSpec) -> dict[str, str]:
-    """Options that change an embedding, for the model's key; those at their default are left out, so keys made before
-    they were stay."""
+    """Options that change an embedding, for the model's key. Those at their default are left out: a key that was made
+    before an option existed stays valid."""
     chosen = {"attention": (spec.attention, "auto"), "quantisation": (spec.quantisation, "none")}
     return {name: value for name, (value, default) in chosen.items() if value != default}
 
@@ -88,6 +90,7 @@ def loading_options(spec: ModelSpec, dtype: str) -> dict[str, Any]:
 
 
 def _bitsandbytes(quantisation: str, dtype: Any) -> Any:
+    """The settings bitsandbytes converts the weights with."""
     from transformers import BitsAndBytesConfig
 
     if quantisation == "8bit":
@@ -103,7 +106,7 @@ def _bitsandbytes(quantisation: str, dtype: Any) -> Any:
 
 @contextmanager
 def trusting(name: str | None) -> Iterator[None]:
-    """Let the code of one hub id or folder run inside the block; nothing outside a block ever does."""
+    """Let the code of one hub id or folder run inside the block. No repository's code runs outside of one."""
     token = _TRUSTED.set(name)
     try:
         yield
@@ -112,7 +115,7 @@ def trusting(name: str | None) -> Iterator[None]:
 
 
 def is_trusted(source: str) -> bool:
-    """Whether the code of that hub id or folder may run: only what was named is trusted, letter by letter."""
+    """Whether the code of that hub id or folder may run: it was named exactly so."""
     named = _TRUSTED.get()
     return named is not None and named in {source, str(Path(source))}
 

@@ -2,10 +2,10 @@
 
 Some hidden states of large decoders are orders of magnitude larger than all others, in the first token, in separators,
 and in image tokens of the background ("massive activations", Sun et al. 2024, arXiv 2402.17762; "visual attention
-sinks", Kang et al. 2025, arXiv 2503.03321). They hardly depend on the input, and a mean over tokens then says little
-else. They are measured at every stored layer while encoding, and the mask `no-outliers` leaves them out. The final norm
-evens most of them out, so layers before the last are where to look; at layer 0, the decoder's input, image features and
-word embeddings can differ in scale as a whole, and the mask then leaves out the images.
+sinks", Kang et al. 2025, arXiv 2503.03321). They hardly depend on the input, and they dominate a mean over
+tokens. They are measured at every stored layer while encoding, and the mask `no-outliers` leaves them out. The final
+norm evens most of them out: look at layers before the last. At layer 0, the decoder's input, image features and word
+embeddings can differ in scale as a whole; the mask then leaves out the images.
 
 The threshold is ours: in a mean, a token of 20 times the median norm weighs as much as 20 others.
 """
@@ -29,12 +29,11 @@ NO_OUTLIERS = "no-outliers"
 """Mask: all tokens but outliers. The token of median norm is never one, so no item is left empty."""
 
 MEASURE = "outliers"
-"""Stands for a pooling in the views a model is asked for: gives (largest norm ratio, number of outliers) instead of an
-embedding."""
+"""A pooling that gives two figures instead of an embedding: the largest norm ratio and the number of outliers."""
 
 
 def measured(layer: int) -> EmbeddingView:
-    """What to ask `Adapter.embed` for, to get the two figures of a layer."""
+    """The view that gives the two figures of a layer."""
     return EmbeddingView(layer, MEASURE, "all")
 
 

@@ -32,14 +32,13 @@ class PaliGemmaAdapter(DecoderAdapter):
 
     def process(self, items: Sequence[Item], rendered: list[str]) -> Any:
         opening = f"{self.processor.image_token}{self.tokenizer.bos_token}"
-        texts = [
-            self.processor.image_token + r[len(opening) : -1] for r in rendered
-        ]  # the processor adds <bos> and \n itself
+        # The processor adds <bos> and \n itself.
+        texts = [self.processor.image_token + r[len(opening) : -1] for r in rendered]
         images = [[item.image if item.modality != "text" else self._dummy] for item in items]
         return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
 
-    def _inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
-        inputs, rendered, prompts = super()._inputs(items, answer)
+    def inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
+        inputs, rendered, prompts = super().inputs(items, answer)
         if self.facts.preset == "study":
             inputs.pop("token_type_ids", None)
         return inputs, rendered, prompts
@@ -58,6 +57,7 @@ class PaliGemmaAdapter(DecoderAdapter):
 
     @cached_property
     def _dummy(self) -> Any:
+        """The black image that stands for none."""
         from PIL import Image
 
         return Image.new("RGB", (DUMMY_SIDE, DUMMY_SIDE))

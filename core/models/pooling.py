@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.errors import NotAvailable
 from core.models.outliers import MEASURE, NO_OUTLIERS, measure, ordinary_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from core.records import TokenStates
+    from core.models.tokens import Labels
+    from core.records import Item, TokenStates
 
 MASKED_ROLES: dict[str, frozenset[str]] = {
     "all": frozenset({"image", "text", "prompt", "template"}),
@@ -26,20 +28,43 @@ MASKED_ROLES: dict[str, frozenset[str]] = {
 
 
 def kept_tokens(tokens: TokenStates, mask: str) -> np.ndarray:
-    """(n_tokens,) bool: which token states a mask keeps."""
+    """(n_tokens,) bool: which of the token states of some items, laid end to end, a mask keeps."""
     if mask == NO_OUTLIERS:
         return ordinary_rows(tokens.states, tokens.item)
     return np.array([role in MASKED_ROLES[mask] for role in tokens.role], bool)
 
 
+def tokens_in_mask(mask: str, attended: Tensor, labels: list[Labels], items: list[Item]) -> Tensor:
+    """(b, t) bool: which tokens of a padded batch a mask keeps; `labels` are only read where the mask goes by roles.
+
+    Raises:
+        NotAvailable: the mask leaves no token of an item.
+    """
+    import torch
+
+    if mask == "all":
+        return attended
+    keep = torch.zeros_like(attended)
+    for row, one in enumerate(labels):
+        counted = [role in MASKED_ROLES[mask] for role in one.roles]
+        if not any(counted):
+            raise NotAvailable(
+                f"mask {mask!r} leaves no token of item {items[row].id!r}",
+                got=f"an item of modality {items[row].modality}",
+                todo="leave this mask out of [embedding] masks, or these items out of the corpus",
+            )
+        keep[row, : len(counted)] = torch.tensor(counted, device=keep.device)
+    return keep
+
+
 def mean(states: Tensor, keep: Tensor) -> Tensor:
-    """Mean of the kept states."""
+    """Mean over the tokens in the mask."""
     weights = keep.float()
     return (states.float() * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)
 
 
 def last(states: Tensor, keep: Tensor) -> Tensor:
-    """State of the last kept token."""
+    """State of the last token in the mask."""
     import torch
 
     at = (keep * torch.arange(1, keep.shape[1] + 1, device=keep.device)).argmax(1)
@@ -47,12 +72,12 @@ def last(states: Tensor, keep: Tensor) -> Tensor:
 
 
 def maximum(states: Tensor, keep: Tensor) -> Tensor:
-    """Largest kept value of each dimension."""
+    """Largest value of each dimension over the tokens in the mask."""
     return states.float().masked_fill(~keep[..., None], float("-inf")).amax(1)
 
 
 def minimum(states: Tensor, keep: Tensor) -> Tensor:
-    """Smallest kept value of each dimension."""
+    """Smallest value of each dimension over the tokens in the mask."""
     return states.float().masked_fill(~keep[..., None], float("inf")).amin(1)
 
 

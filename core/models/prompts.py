@@ -1,7 +1,8 @@
-"""How an item is put to a model: one style per way of asking, and the study's among them (docs/study.md section 2).
+"""Prompts: how an item is presented to a model. One style per kind of prompt; the study's is one of them
+(docs/study.md section 2).
 
 In: an item (modality, task, side) and the name of a style. Out: the content parts of one user turn, which of their
-characters are the instruction, and what stands around them. Parts are concatenated by the chat template; the study's
+characters are the instruction, and what stands around them. The chat template concatenates the parts. The study's
 instructions end in a blank.
 
 Every retriever's style says where it is documented; what is not documented there is marked "ours".
@@ -108,7 +109,7 @@ def resolve_style(preset: str, own: str | None, name: str) -> str:
     return own
 
 
-def _asked(item: Item, instruction: str, lead: str = "") -> Prompt:
+def _with_instruction(item: Item, instruction: str, lead: str = "") -> Prompt:
     """Image, then lead, words and instruction as one part."""
     text = item.text or "" if item.modality != "image" else ""
     image: tuple[str | None, ...] = (None,) if item.modality != "text" else ()
@@ -147,7 +148,7 @@ def _study(item: Item) -> Prompt:
         else _SINGLE[item.modality]
     )
     if row.joined:
-        return _asked(item, row.instruction)
+        return _with_instruction(item, row.instruction)
     bare = _bare(item)
     return Prompt((*bare.parts, row.instruction), bare.text if item.modality != "image" else "", row.instruction)
 
@@ -170,10 +171,12 @@ def _vlm2vec(item: Item) -> Prompt:
     a task.
     """
     if item.modality == "text":
-        return _asked(item, "", _VLM2VEC_CAPTION if item.side == "query" and item.task in {1, 3} else "")
+        return _with_instruction(item, "", _VLM2VEC_CAPTION if item.side == "query" and item.task in {1, 3} else "")
     if item.modality == "image":
-        return _asked(item, _VLM2VEC_LOOK if item.side == "query" and item.task == 4 else " Represent the given image.")
-    return _asked(item, "", _VLM2VEC_QUESTION if item.side == "query" else _VLM2VEC_RELATED)
+        return _with_instruction(
+            item, _VLM2VEC_LOOK if item.side == "query" and item.task == 4 else " Represent the given image."
+        )
+    return _with_instruction(item, "", _VLM2VEC_QUESTION if item.side == "query" else _VLM2VEC_RELATED)
 
 
 _VLM2VEC_CAPTION = "Find me an everyday image that matches the given caption: "
@@ -186,20 +189,20 @@ def _e5v(item: Item) -> Prompt:
     """ "Summary above ... in one word"; composed retrieval (task 7) as its CIRR evaluation words it, misspelling
     included."""
     if item.task == 7 and item.modality == "image,text":
-        return _asked(item, '", desribe modified image in one word:', 'Modify this image with "')
+        return _with_instruction(item, '", desribe modified image in one word:', 'Modify this image with "')
     if item.task == 7 and item.modality == "image":
-        return _asked(item, "\n Describe this image in one word:")
+        return _with_instruction(item, "\n Describe this image in one word:")
     above = {"text": "sentence", "image": "image", "image,text": "image and sentence"}[
         item.modality
     ]  # the last one is ours
-    return _asked(item, f"\nSummary above {above} in one word: ")
+    return _with_instruction(item, f"\nSummary above {above} in one word: ")
 
 
 def _lamra(item: Item) -> Prompt:
     """As LamRA's candidates and its zero-shot queries; M-BEIR's written query instructions are not part of an item
     here."""
     above = {"text": "sentence", "image": "image", "image,text": "image and sentence"}[item.modality]
-    return _asked(item, f"\nSummarize above {above} in one word: ")
+    return _with_instruction(item, f"\nSummarize above {above} in one word: ")
 
 
 _LLAMA3 = (

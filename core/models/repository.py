@@ -1,6 +1,6 @@
 """What a checkpoint holds, on the hub or in a folder: its config, its weight files, whether it needs code of its own.
 
-Everything that can be known without its weights is said here, one `ModelError` line each.
+These checks find what will not work before the weights are fetched. Each fault is one `ModelError` line.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def config_from_hub(hub_id: str, revision: str) -> Path:
 
 
 def _config_path(hub_id: str, revision: str) -> Path:
-    """The hub is asked once, since its downloads try for half a minute each without a network; without an answer the
-    cache is all there is.
+    """The config of a hub id, from the hub or from its cache.
 
-    Where the config is in the cache and nobody answers, this process goes on as with `HF_HUB_OFFLINE`.
+    One request finds out whether the hub answers: without a network every download would try for half a minute. If it
+    does not answer and the config is in the cache, this process goes on as with `HF_HUB_OFFLINE`.
     """
     from huggingface_hub import (
         constants,
@@ -127,15 +127,14 @@ def check_code(config: dict[str, Any], source: str, trusted: bool) -> None:
 
 
 def check_weights(source: str, revision: str, folder: Path) -> None:
-    """Refuse a checkpoint without safetensors before anything large is fetched; where the hub does not answer, nothing
-    is said.
+    """Refuse a checkpoint without safetensors before anything large is fetched; if the hub does not answer, accept it.
 
     Args:
         folder: the local folder, or the hub's snapshot.
 
     Raises:
-        ModelError: there are weights, but none as safetensors, or none at all in a folder or in the cache of one who is
-            offline.
+        ModelError: there are weights, but none as safetensors; or there are none at all in a folder, or, offline, in
+            the hub's cache.
     """
     from huggingface_hub import constants
 
@@ -195,7 +194,7 @@ def _check_whole(folder: Path) -> None:
 
 
 def _names(source: str, revision: str, folder: Path) -> list[str] | None:
-    """Files of the top level; None where the hub cannot be asked."""
+    """Files of the top level; None where the hub does not answer."""
     here = [path.name for path in folder.iterdir()]
     if not revision or any(name.endswith(".safetensors") for name in here):
         return here

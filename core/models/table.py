@@ -64,9 +64,21 @@ _ROWS = (
         family="generative",
         hidden_size=256,
         dtype="float32",
-        parameters=0.0079,
+        parameters=0.0081,
         prompts="study",
-        special="trained on the demo world only, generatively; 64 x 64 pixels, LLaVA class",
+        special="trained on the demo world only, to generate, never with the study's prompts; 64 x 64 pixels, LLaVA "
+        "class; the template adds a system turn and has an answer header",
+    ),
+    KnownModel(
+        name="demo-mllm-captioner",
+        hub_id="",
+        kind="chat",
+        family="generative",
+        hidden_size=256,
+        dtype="float32",
+        parameters=0.0081,
+        prompts="study",
+        special="demo-mllm with another last stage: captions and questions, never asked for one word",
     ),
     KnownModel(
         name="demo-clip",

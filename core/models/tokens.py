@@ -81,6 +81,7 @@ def _spans(rendered: str, prompt: Prompt, end: int) -> list[tuple[TokenRole, int
 
 
 def _role(offset: tuple[int, int], rendered: str, spans: list[tuple[TokenRole, int, int]]) -> TokenRole:
+    """The part of the prompt that holds the first visible character of a token."""
     start, end = offset
     if start == end:
         return "template"

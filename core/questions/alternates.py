@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array
 
 from core.analysis.concepts.directions import DictionaryKind
+from core.analysis.concepts.measures import concept_table
 from core.analysis.variants.fitdata import SHARED_FITS, FitData
 from core.fingerprint import hash_folder
 from core.memo import Memo
@@ -57,6 +59,17 @@ class Alternate:
     def reconstruction(self, part: Part) -> np.ndarray:
         """(n, d): z D + u of every item of a part."""
         return self.codes[part] @ self.dictionary.astype(np.float64) + self.offsets[part]
+
+    def measures(self, run: Run) -> pd.DataFrame:
+        """The four measures of its concepts on the run's test items and pairs (`measures.concept_table`)."""
+        queries, candidates = (run.corpus.items(part).modality for part in ("queries", "candidates"))
+        pairs = run.qrels("test").pairs
+        codes = self.codes["queries"], self.codes["candidates"]
+        return run.memo(
+            ("measures", self.name),
+            lambda: concept_table(*codes, queries, candidates, pairs, self.dictionary),
+            limit=2,
+        )
 
     def data(self, run: Run) -> FitData:
         """All a variant may be fitted on, with this dictionary in the place of the run's own."""
@@ -123,32 +136,33 @@ def sources(run: Run) -> list[Source]:
 
 def _beside(run: Run) -> list[Source]:
     """SAEs of other width or K that were trained with the run's own."""
-    found = []
+    listed = []
     for option in run.saes()[1:]:
         facts, identity = option.folder.facts, {"sae": option.folder.key, "view": str(run.view)}
         make = _sae_maker(run, option.folder.path, str(facts["input"]))
-        found.append(Source(f"SAE {option.name}", "sae", str(facts["trained_on"]), identity, make, _trained(facts)))
-    return found
+        listed.append(Source(f"SAE {option.name}", "sae", str(facts["trained_on"]), identity, make, _trained(facts)))
+    return listed
 
 
 def _shipped(run: Run) -> list[Source]:
     from core.sae import shipped_saes
     from core.sae.files import read_facts, unit_dictionary
 
-    found = []
+    listed = []
     for name, folder in shipped_saes(run.model_name).items():
-        rows = unit_dictionary(folder)
+        facts, rows = read_facts(folder), unit_dictionary(folder)
         is_own = run.sae is not None and np.array_equal(rows, run.sae.dictionary)
-        if is_own or rows.shape[1] != run.embeddings("queries").shape[1]:
+        # An SAE of another layer has the same width and knows nothing of these embeddings.
+        fits = rows.shape[1] == run.embeddings("queries").shape[1] and facts.get("layer", -1) == run.view.layer
+        if is_own or not fits:
             continue
-        facts = read_facts(folder)
         label = name.removeprefix(run.model_name).strip("-") or "shipped"
         make = _sae_maker(run, folder, str(facts.get("input", "raw")))
         identity = {"sae": hash_folder(folder), "view": str(run.view)}
-        found.append(
+        listed.append(
             Source(f"SAE {label}", "sae", str(facts.get("trained_on", "unknown")), identity, make, _trained(facts))
         )
-    return found
+    return listed
 
 
 def _trained(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,11 +192,11 @@ def _directions(run: Run) -> list[Source]:
     if "support_queries" not in parts:
         parts, words = ("queries", "candidates"), "test queries and pool, without labels (no support split)"
     size, k = (run.sae.width, run.sae.k) if run.sae is not None else (2 * run.embeddings("queries").shape[1], 24)
-    found = []
+    listed = []
     for kind, name in DIRECTIONS.items():
         identity = {"directions": kind, "size": size, "k": k, "seed": SEED, "fitted_on": list(parts)}
-        found.append(Source(name, "directions", words, identity, _direction_maker(run, kind, size, k, parts), {}))
-    return found
+        listed.append(Source(name, "directions", words, identity, _direction_maker(run, kind, size, k, parts), {}))
+    return listed
 
 
 def _direction_maker(
@@ -192,11 +206,11 @@ def _direction_maker(
         from core.analysis.concepts.directions import fit_directions
 
         rows = np.vstack([run.embeddings(part) for part in parts])
-        found = fit_directions(rows, kind=kind, size=min(size, len(rows)), k=k, seed=SEED)
-        draft.save("dictionary", np.asarray(found.dictionary, np.float32))
+        directions = fit_directions(rows, kind=kind, size=min(size, len(rows)), k=k, seed=SEED)
+        draft.save("dictionary", np.asarray(directions.dictionary, np.float32))
         for part in run.parts:
-            _save(draft, part, csr_array(found.encode(run.embeddings(part))), found.offset[None])
-        draft.facts["notes"] = list(found.notes)
+            _save(draft, part, csr_array(directions.encode(run.embeddings(part))), directions.offset[None])
+        draft.facts["notes"] = list(directions.notes)
 
     return make
 

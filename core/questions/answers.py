@@ -5,7 +5,7 @@ An answer is a folder of the "answer" stage, keyed by (run, question, arguments)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,19 @@ LEAN_FITS = 8
 """Fitted variants kept in memory per run; each holds two d x d matrices."""
 
 
-def answer(run: Run, question: str, arguments: Mapping[str, Any], write: Callable[[Draft], None]) -> Folder:
-    """The cached answer, or `write(draft)` it now."""
+def answer(
+    run: Run,
+    question: str,
+    arguments: Mapping[str, Any],
+    write: Callable[[Draft], None],
+    made_from: Sequence[str] = (),
+) -> Folder:
+    """The cached answer, or `write(draft)` it now.
+
+    `made_from`: keys of folders it rests on beside the run's, so that they stay as long as it does.
+    """
     spec = {"question": question, "arguments": dict(arguments)}
-    return run.store.build("answer", f"{run.name}-{question}", spec, (run.key,), write)
+    return run.store.build("answer", f"{run.name}-{question}", spec, (run.key, *made_from), write)
 
 
 def cached_table(

@@ -18,7 +18,8 @@ from core.errors import UserError
 from core.questions import geometry
 from core.questions.answers import item_frame, variant_of
 from core.questions.labels import TEST_PARTS
-from core.questions.retrieval import Evaluated, Rankings, evaluate, side_by_side, similarities_of
+from core.questions.ranked import Rankings, side_by_side
+from core.questions.retrieval import Evaluated, evaluate, similarities_of
 from core.run import Run
 
 Kind = Literal["all", "both", "only first", "only second", "neither"]
@@ -94,9 +95,9 @@ def _row(metric: science.Metric, a: science.Evaluation, b: science.Evaluation, p
             | dict.fromkeys(("difference", "difference_low", "difference_high", "p_value"), np.nan)
             | {"test": "", "n": 0}
         )
-    found = science.paired_difference(a, b, metric)
-    bounds = {"difference_low": found.low, "difference_high": found.high, "p_value": found.p_value}
-    return row | {"difference": found.difference} | bounds | {"test": found.test, "n": found.n}
+    change = science.paired_difference(a, b, metric)
+    bounds = {"difference_low": change.low, "difference_high": change.high, "p_value": change.p_value}
+    return row | {"difference": change.difference} | bounds | {"test": change.test, "n": change.n}
 
 
 def outcomes(
@@ -197,9 +198,9 @@ def similarities(
     """
     frames, attrs = [], {}
     for name, run, v in (("first", first, variant), ("second", second, other_variant)):
-        found = geometry.similarities(run, (v,))
-        attrs[name] = next(iter(found.attrs.values()))
-        frames.append(found.drop(columns="variant").assign(side=name))
+        shares = geometry.similarities(run, (v,))
+        attrs[name] = next(iter(shares.attrs.values()))
+        frames.append(shares.drop(columns="variant").assign(side=name))
     table = pd.concat(frames, ignore_index=True)
     table.attrs = attrs
     return table

@@ -68,16 +68,16 @@ class RecallRow:
     @classmethod
     def of_evaluation(cls, evaluated: science.Evaluation) -> RecallRow:
         """Of an evaluation, whose intervals are computed already."""
-        found = {f"recall@{k}": Estimate(value, *_ends(evaluated, k)) for k, value in evaluated.recall.items()}
-        return cls(found, evaluated.queries, evaluated.candidates)
+        estimates = {f"recall@{k}": Estimate(value, *_ends(evaluated, k)) for k, value in evaluated.recall.items()}
+        return cls(estimates, evaluated.queries, evaluated.candidates)
 
     def columns(self) -> dict[str, Any]:
         """The row as columns of a table."""
         sizes = {"queries": self.queries, "candidates": self.candidates}
         return {
             f"{name}{end}": value
-            for name, found in self.recalls.items()
-            for end, value in (("", found.value), ("_low", found.low), ("_high", found.high))
+            for name, estimate in self.recalls.items()
+            for end, value in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
         } | sizes
 
 
@@ -126,8 +126,8 @@ def by_metric(after: Draws, baselines: Mapping[str, Draws], metrics: Sequence[st
     """One row per metric: metric, value, low, high, and per baseline the columns of a `PairedGain`."""
     values, gains = _estimates(after, baselines, metrics)
     rows = []
-    for metric, found in values.items():
-        row: dict[str, Any] = {"metric": metric, "value": found.value, "low": found.low, "high": found.high}
+    for metric, estimate in values.items():
+        row: dict[str, Any] = {"metric": metric, "value": estimate.value, "low": estimate.low, "high": estimate.high}
         for name in baselines:
             row |= gains[metric, name].columns(name)
         rows.append(row)

@@ -163,9 +163,11 @@ def _histogram(column: np.ndarray, modality: np.ndarray) -> pd.DataFrame:
 
 
 def _co_firing(codes: Any, k: int, frame: pd.DataFrame) -> pd.DataFrame:
-    found = science.co_firing(codes, k, top=12)
-    labels = frame["label"].to_numpy()[found.concepts]
-    return pd.DataFrame({"concept": found.concepts, "label": labels, "together": found.items, "jaccard": found.jaccard})
+    together = science.co_firing(codes, k, top=12)
+    labels = frame["label"].to_numpy()[together.concepts]
+    return pd.DataFrame(
+        {"concept": together.concepts, "label": labels, "together": together.items, "jaccard": together.jaccard}
+    )
 
 
 def _truth(run: Run, codes: Any, k: int, n: int = 8) -> pd.DataFrame:
@@ -210,13 +212,13 @@ def heat_of(run: Run, k: int, item: Item) -> Heat:
     adapter = run.adapter()
     if not adapter.has_token_states:
         raise NotAvailable(f"{run.model_name} gives no token states", todo="choose a run of a model with tokens")
-    found = adapter.token_states([item], layer=run.view.layer)
-    values = concept_values(run.sae_folder, k, found.states.astype(np.float64))
-    is_patch = np.array([role == "image" for role in found.role])
-    grid = found.grids[0]
+    tokens = adapter.token_states([item], layer=run.view.layer)
+    values = concept_values(run.sae_folder, k, tokens.states.astype(np.float64))
+    is_patch = np.array([role == "image" for role in tokens.role])
+    grid = tokens.grids[0]
     patches = values[is_patch]
     fits = grid is not None and grid[0] * grid[1] == len(patches)
     words: list[tuple[str, TokenRole, float]] = [
-        (t, r, float(v)) for t, r, v in zip(found.text, found.role, values, strict=True) if r != "image"
+        (t, r, float(v)) for t, r, v in zip(tokens.text, tokens.role, values, strict=True) if r != "image"
     ]
     return Heat(patches.reshape(grid) if fits else None, words, float(values.mean()))

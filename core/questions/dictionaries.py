@@ -24,7 +24,7 @@ from core.questions.alternates import OWN, Alternate, alternate, names
 from core.questions.answers import cached_table
 from core.questions.comparisons import compared, tidy
 from core.questions.concepts import table as concept_table
-from core.questions.fidelity import figures
+from core.questions.fidelity import of_dictionary
 from core.questions.labels import TEST_PARTS
 from core.questions.removal import removed, spelled_out
 from core.questions.retrieval import evaluate
@@ -36,11 +36,12 @@ ENERGY = 0.99
 
 def sae_fidelity(run: Run) -> pd.DataFrame:
     """One row per dictionary at hand: DataFrame[dictionary, kind, fitted_on, concepts, l0, dead_share,
-    explained_variance, explained_queries, explained_candidates, explained_in_training, trained_rows, recall@1,
-    recall@1_low, ..., gain, gain_low, gain_high, gain_p, queries].
+    explained_variance, explained_queries, explained_candidates, explained_images, explained_texts, recall_kept,
+    explained_in_training, trained_rows, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, queries].
 
-    explained_variance: of the pooled test embeddings, per dimension; explained_in_training: at the end of training, of
-        `trained_rows`
+    explained_variance: of the pooled test embeddings, per dimension; explained_images, explained_texts: of the items of
+        that modality, NaN where there are none; recall_kept: recall@5 of the reconstructions over the embeddings' own;
+        explained_in_training: at the end of training, of `trained_rows`
     ("tokens": token states); recall: of the reconstructions z D + u in the place of the embeddings; gain: its paired
     difference to the embeddings' own.
     """
@@ -105,8 +106,7 @@ def _head(found: Alternate) -> dict[str, Any]:
 
 
 def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
-    rebuilt = {part: found.reconstruction(part) for part in TEST_PARTS}
-    measured = {name: value for name, (value, _) in figures(run, found.codes, rebuilt).items()}
+    measured = of_dictionary(run, found)
     columns = {
         "l0": "L0",
         "dead_share": "dead share",
@@ -118,10 +118,12 @@ def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
         "explained_in_training": found.trained.get("explained_variance", np.nan),
         "trained_rows": found.trained.get("rows", ""),
     }
-    ranked = _ranked(run, rebuilt)
+    ranked = _ranked(run, {part: found.reconstruction(part) for part in TEST_PARTS})
     return (
         _head(found)
-        | {column: measured[name] for column, name in columns.items()}
+        | {column: measured.value(name) for column, name in columns.items()}
+        | {f"explained_{words}": measured.explained.get(words, np.nan) for words in ("images", "texts")}
+        | {"recall_kept": measured.kept()}
         | trained
         | compared([ranked], {"gain": [evaluate(run).evaluation.ranked]})
     )
@@ -133,15 +135,7 @@ def _ranked(run: Run, rows: dict[Any, np.ndarray]) -> Ranked:
 
 
 def _conclusions(run: Run, found: Alternate) -> dict[str, Any]:
-    queries, candidates = TEST_PARTS
-    table = measures.concept_table(
-        found.codes[queries],
-        found.codes[candidates],
-        run.corpus.items(queries).modality,
-        run.corpus.items(candidates).modality,
-        run.qrels("test").pairs,
-        found.dictionary,
-    )
+    table = found.measures(run)
     return _head(found) | _of_concepts(table) | _removal(run, found) | _agreement(run, found, table)
 
 

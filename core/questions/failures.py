@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.concepts import failures as science
 from core.analysis.concepts.measures import frequency
+from core.analysis.explanations import failures as science
 from core.analysis.retrieval.evaluation import per_query
 from core.analysis.retrieval.ranking import Ranked
+from core.analysis.subspaces import random_concepts
 from core.analysis.variants import VariantSpec, fit_variant, make_step
 from core.analysis.variants.fitdata import FitData
-from core.analysis.variants.removal import random_concepts
 from core.analysis.variants.transform import transform
 from core.errors import NotAvailable
 from core.questions.answers import cached_table, fit_data, item_frame, variant_of
@@ -135,8 +135,8 @@ def _data(run: Run, split: Split) -> FitData:
 
 
 def _ranked_concepts(run: Run, variant: VariantSpec, split: Split) -> pd.DataFrame:
-    found = failures(run, variant, split)
-    summary, n = found.summary, len(found.summary.failures)
+    failed = failures(run, variant, split)
+    summary, n = failed.summary, len(failed.summary.failures)
     order = ranked_by_failures(summary)
     known = table(run)
     frame = pd.DataFrame(
@@ -149,14 +149,14 @@ def _ranked_concepts(run: Run, variant: VariantSpec, split: Split) -> pd.DataFra
             "largest": summary.largest[order],
             "term_mean": summary.term_mean[order],
             "failures": n,
-            "queries": found.queries,
+            "queries": failed.queries,
         }
     )
     means = {name: float(getattr(summary, name).mean()) if n else None for name in TERMS}
     undecided = int((np.diff(summary.deciding.indptr) == 0).sum())
     frame.attrs = {
         "failures": n,
-        "queries": found.queries,
+        "queries": failed.queries,
         "undecided": undecided,
         "centred_codes": summary.centred_codes,
     } | means

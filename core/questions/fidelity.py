@@ -1,4 +1,8 @@
-"""How well the run's dictionary stands for its embeddings: the figures that belong beside every SAE-based claim."""
+"""How well a dictionary stands for a run's embeddings: the figures that belong beside every claim on concepts.
+
+The measurement itself is `core.analysis.concepts.fidelity.figures`; here it is asked of a run, for its own SAE or for
+another dictionary at hand.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis import retrieval
-from core.analysis.arrays import row_blocks, unit_rows
+from core.analysis.arrays import row_blocks
 from core.analysis.concepts import fidelity as science
+from core.questions.alternates import OWN, Alternate
 from core.questions.answers import cached_table
 from core.questions.labels import TEST_PARTS
 from core.records import Part
@@ -20,11 +24,12 @@ from core.run import Run
 
 @dataclass(frozen=True, eq=False)
 class Fidelity:
-    """Figures of one run's SAE on its own test items.
+    """Figures of one dictionary on the run's own test items.
 
-    `table`: DataFrame[figure, value, n]: explained variance per dimension of queries, of candidates and of both (1 is
-    perfect, negative is worse than the mean), mean L0 (active concepts per item), share of concepts that never fire,
-    and recall@1/5 when the reconstructions z D + u are retrieved instead of the embeddings, beside the embeddings' own.
+    `table`: DataFrame[figure, value, n]: explained variance per dimension (1 is perfect, negative is worse than the
+    mean) of both sides, of each side and of each modality; mean L0 (active concepts per item); share of concepts that
+    never fire; recall@1/5/10 when the reconstructions z D + u are retrieved instead of the embeddings, the embeddings'
+    own, and the share of it that is kept.
     """
 
     table: pd.DataFrame
@@ -35,39 +40,45 @@ class Fidelity:
         """One figure by name."""
         return float(self.table.set_index("figure")["value"][figure])
 
+    @property
+    def explained(self) -> dict[str, float]:
+        """Explained variance of `images`, `texts` and `items that hold both`, of those that the run has."""
+        values = self.table.set_index("figure")["value"]
+        names = {words: science.explained_of(words) for words in science.MODALITY_WORDS.values()}
+        return {words: float(values[name]) for words, name in names.items() if name in values}
+
+    def kept(self, metric: str = "recall@5") -> float:
+        """Share of a recall of the embeddings, raw, that the reconstructions keep; NaN where there is none to lose."""
+        return self.value(science.kept_of(metric))
+
 
 def fidelity(run: Run) -> Fidelity:
     """Measure (or find) the fidelity of the run's SAE."""
     sae = run.need_sae()
-    return Fidelity(cached_table(run, "fidelity", {}, lambda: _measure(run)), sae.source, sae.trained_on)
+    return Fidelity(cached_table(run, "fidelity", {}, lambda: _measure_own(run)), sae.source, sae.trained_on)
+
+
+def of_dictionary(run: Run, dictionary: Alternate) -> Fidelity:
+    """The same of a dictionary at hand, the run's own SAE or another one."""
+    if dictionary.name == OWN:
+        return fidelity(run)
+
+    def measure() -> pd.DataFrame:
+        rebuilt = {part: dictionary.reconstruction(part) for part in TEST_PARTS}
+        return _table(figures(run, dictionary.codes, rebuilt))
+
+    arguments = {"dictionary": dict(dictionary.identity)}
+    return Fidelity(cached_table(run, "fidelity", arguments, measure), dictionary.name, dictionary.fitted_on)
 
 
 def figures(run: Run, codes: Mapping[Part, Any], rebuilt: Mapping[Part, np.ndarray]) -> dict[str, tuple[float, int]]:
-    """Figure -> (value, n) of any dictionary's codes and reconstructions of the test items: explained variance per
-    dimension of queries, of candidates and of both, mean L0, share of concepts that never fire."""
-    width = run.embeddings("queries").shape[1]
-    both, found = science.ExplainedVariance(width), {}
-    for part in TEST_PARTS:
-        one = science.ExplainedVariance(width)
-        for block in row_blocks(*rebuilt[part].shape):
-            for measure in (one, both):
-                measure.add_batch(run.embeddings(part)[block], rebuilt[part][block])
-        found[f"explained variance, {part}"] = one.compute(), len(rebuilt[part])
-    of_test = [codes[part] for part in TEST_PARTS]
-    n = sum(c.shape[0] for c in of_test)
-    found["explained variance"] = both.compute(), n
-    found["L0"] = sum(science.l0(c) * c.shape[0] for c in of_test) / n, n
-    found["dead share"] = science.dead_share(*of_test), of_test[0].shape[1]
-    return found
-
-
-def _measure(run: Run) -> pd.DataFrame:
-    rebuilt = {part: reconstruction(run, part) for part in TEST_PARTS}
-    codes = {part: run.codes(part) for part in TEST_PARTS}
-    rows = [(name, *figure) for name, figure in figures(run, codes, rebuilt).items()]
-    rows += _recalls(run, "reconstruction", rebuilt)
-    rows += _recalls(run, "embedding", {part: run.embeddings(part) for part in TEST_PARTS})
-    return pd.DataFrame(rows, columns=["figure", "value", "n"])
+    """Figure -> (value, n) of any dictionary's codes and reconstructions of the test items
+    (`core.analysis.concepts.fidelity.figures`)."""
+    queries, candidates = (
+        science.Side(run.embeddings(part), rebuilt[part], codes[part], run.corpus.items(part).modality)
+        for part in TEST_PARTS
+    )
+    return science.figures(queries, candidates, run.qrels("test").pairs)
 
 
 def reconstruction(run: Run, part: Part) -> np.ndarray:
@@ -79,10 +90,11 @@ def reconstruction(run: Run, part: Part) -> np.ndarray:
     return out
 
 
-def _recalls(run: Run, name: str, rows: dict[Part, np.ndarray]) -> list[tuple[str, float, int]]:
-    queries, candidates = (unit_rows(np.asarray(rows[part], dtype=np.float64)) for part in TEST_PARTS)
-    ranked = retrieval.rank_relevant(queries, candidates, run.qrels("test").pairs)
-    return [
-        (f"recall@{k} of the {name}", float(retrieval.per_query(ranked, f"recall@{k}").mean()), len(queries))
-        for k in (1, 5)
-    ]
+def _measure_own(run: Run) -> pd.DataFrame:
+    codes = {part: run.codes(part) for part in TEST_PARTS}
+    return _table(figures(run, codes, {part: reconstruction(run, part) for part in TEST_PARTS}))
+
+
+def _table(found: Mapping[str, tuple[float, int]]) -> pd.DataFrame:
+    rows = [(name, *figure) for name, figure in found.items()]
+    return pd.DataFrame(rows, columns=["figure", "value", "n"])

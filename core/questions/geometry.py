@@ -54,11 +54,11 @@ class _Cloud:
 
     def without(self, queries: np.ndarray) -> _Cloud:
         """The same with these queries (a mask) left out."""
-        kept = ~queries
-        at = np.cumsum(kept) - 1
-        pairs = self.pairs[kept[self.pairs[:, 0]]]
+        staying = ~queries
+        at = np.cumsum(staying) - 1
+        pairs = self.pairs[staying[self.pairs[:, 0]]]
         moved = np.column_stack([at[pairs[:, 0]], pairs[:, 1]])
-        return _Cloud(self.queries[kept], self.candidates, moved, self.top[kept], self.candidate_sums)
+        return _Cloud(self.queries[staying], self.candidates, moved, self.top[staying], self.candidate_sums)
 
 
 def shape(run: Run, variants: Sequence[str | VariantSpec] = VARIANTS) -> pd.DataFrame:
@@ -211,26 +211,26 @@ def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, 
 
 
 def _recall(run: Run, variant: VariantSpec, first: VariantSpec, candidates: int) -> dict[str, object]:
-    found = compared([evaluate(run, variant).evaluation.ranked], {"gain": [evaluate(run, first).evaluation.ranked]})
+    recalls = compared([evaluate(run, variant).evaluation.ranked], {"gain": [evaluate(run, first).evaluation.ranked]})
     row = {
         "variant": str(variant),
         "measure": "recall@1",
-        "value": found["recall@1"],
-        "queries": found["queries"],
+        "value": recalls["recall@1"],
+        "queries": recalls["queries"],
         "candidates": candidates,
     }
     columns = {"change": "gain", "change_low": "gain_low", "change_high": "gain_high", "change_p": "gain_p"}
-    return row | {name: float("nan") if variant == first else found[gain] for name, gain in columns.items()}
+    return row | {name: float("nan") if variant == first else recalls[gain] for name, gain in columns.items()}
 
 
 def _hubs(run: Run, variants: Sequence[VariantSpec], n: int) -> pd.DataFrame:
     frames = []
     for variant in variants:
         queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
-        found = science.hubness(rank_top_k(queries, candidates, NEIGHBOURS).candidates, len(candidates), n)
-        counts = found.occurrences[found.hubs]
-        frame = item_frame(run, "candidates", found.hubs).assign(
-            occurrences=counts, expected=len(queries) * found.k / len(candidates), share=counts / len(queries)
+        hubness = science.hubness(rank_top_k(queries, candidates, NEIGHBOURS).candidates, len(candidates), n)
+        counts = hubness.occurrences[hubness.hubs]
+        frame = item_frame(run, "candidates", hubness.hubs).assign(
+            occurrences=counts, expected=len(queries) * hubness.k / len(candidates), share=counts / len(queries)
         )
         frame.insert(0, "place", np.arange(1, len(frame) + 1))
         frame.insert(0, "variant", str(variant))
@@ -242,17 +242,21 @@ def _similarities(run: Run, variants: Sequence[VariantSpec], bins: int) -> pd.Da
     frames, attrs = [], {}
     for variant in variants:
         queries, candidates = transformed(run, variant, "queries"), transformed(run, variant, "candidates")
-        found = science.similarity_histograms(
+        histograms = science.similarity_histograms(
             queries, candidates, run.qrels("test").pairs, bins=bins, negatives=NEGATIVES
         )
         columns = {
-            "left": found.edges[:-1],
-            "right": found.edges[1:],
-            "positive": found.positive,
-            "negative": found.negative,
+            "left": histograms.edges[:-1],
+            "right": histograms.edges[1:],
+            "positive": histograms.positive,
+            "negative": histograms.negative,
         }
         frames.append(pd.DataFrame({"variant": str(variant)} | columns))
-        attrs[str(variant)] = {"d_prime": found.d_prime, "n_positive": found.n_positive, "n_negative": found.n_negative}
+        attrs[str(variant)] = {
+            "d_prime": histograms.d_prime,
+            "n_positive": histograms.n_positive,
+            "n_negative": histograms.n_negative,
+        }
     table = pd.concat(frames, ignore_index=True)
     table.attrs = attrs
     return table

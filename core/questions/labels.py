@@ -138,12 +138,12 @@ def _sets(run: Run, split: Split) -> list[frozenset[str]]:
 
 
 def _truth_sets(run: Run, split: Split) -> list[frozenset[str]]:
-    found = []
+    sets = []
     for part in PARTS_OF[split]:
         items = run.corpus.items(part)
         kinds = [MODALITY_NAMES[m] for m in items.modality]
-        found += [truth_attributes(items.truth(row) or {}) | {kind} for row, kind in enumerate(kinds)]
-    return found
+        sets += [truth_attributes(items.truth(row) or {}) | {kind} for row, kind in enumerate(kinds)]
+    return sets
 
 
 def truth_attributes(truth: Mapping[str, Any]) -> frozenset[str]:

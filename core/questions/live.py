@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.analysis.concepts.contributions import SideState
+from core.analysis.explanations.contributions import SideState
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
+from core.captions import CAPTION_REQUEST
 from core.errors import NotAvailable, ShapeMismatch, UserError
 from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed, variant_of
 from core.questions.concepts import Heat, heat_of, table
 from core.questions.labels import has_truth
-from core.questions.retrieval import Rankings, side_by_side
+from core.questions.ranked import Rankings, side_by_side
 from core.questions.similarity import Explanation, explained
 from core.records import Item, Modality, Part
 from core.run import Run
@@ -34,9 +35,8 @@ if TYPE_CHECKING:
 
 LONGEST = 4000
 """Characters of a typed text."""
-CAPTION_REQUEST = "Describe the image."
-"""Asked of a picture; of a text, `SUMMARY_REQUEST`."""
 SUMMARY_REQUEST = "What does this describe?"
+"""Asked of a text; of a picture, `CAPTION_REQUEST`."""
 ANSWER_TOKENS = 48
 EXAMPLES = 10
 """Queries the Lesson goes through."""
@@ -88,8 +88,8 @@ def stored_item(run: Run, part: Part, row: int) -> Item:
     items = run.corpus.items(part)
     if not 0 <= row < len(items):
         raise UserError(f"no such row of {part}", got=row, allowed=f"0 to {len(items) - 1}")
-    found = items.item(row)
-    return item(run, found.text or "", found.image)
+    stored = items.item(row)
+    return item(run, stored.text or "", stored.image)
 
 
 def find(run: Run, part: Part, search: str = "", limit: int = 50) -> pd.DataFrame:
@@ -99,11 +99,11 @@ def find(run: Run, part: Part, search: str = "", limit: int = 50) -> pd.DataFram
     attrs["total"]: how many there are before `limit`.
     """
     items, others = run.corpus.items(part), run.corpus.items("candidates" if part == "queries" else "queries")
-    told = [f"{name} {text or ''}" for name, text in zip(items.ids, items.texts, strict=True)]
+    haystacks = [f"{name} {text or ''}" for name, text in zip(items.ids, items.texts, strict=True)]
     for query, candidate in run.qrels("test").pairs:
         row, partner = (query, candidate) if part == "queries" else (candidate, query)
-        told[row] += f" {others.texts[partner] or ''}"
-    rows = [row for row, words in enumerate(told) if search.lower() in words.lower()]
+        haystacks[row] += f" {others.texts[partner] or ''}"
+    rows = [row for row, words in enumerate(haystacks) if search.lower() in words.lower()]
     frame = item_frame(run, part, rows[:limit])
     frame.attrs = {"total": len(rows)}
     return frame
@@ -132,8 +132,8 @@ def say(run: Run, item: Item, request: str = "") -> str:
         raise NotAvailable(
             f"{run.model_name} compares and does not speak", todo="choose a run of a model that generates"
         )
-    asked = request.strip() or (CAPTION_REQUEST if item.image is not None else SUMMARY_REQUEST)
-    return adapter.generate(item, asked, ANSWER_TOKENS)
+    question = request.strip() or (CAPTION_REQUEST if item.image is not None else SUMMARY_REQUEST)
+    return adapter.generate(item, question, ANSWER_TOKENS)
 
 
 def named(said: str, things: Collection[str]) -> list[str]:
@@ -247,12 +247,12 @@ def concepts(run: Run, row: np.ndarray, top: int = 12) -> pd.DataFrame:
     """
     codes, frame = encoded(run, row).codes, table(run)
     order = np.argsort(-codes.data, kind="stable")[:top]
-    shown = codes.indices[order]
-    columns = {name: frame[name].to_numpy()[shown] for name in ("label", "modality_score", "frequency")}
-    found = pd.DataFrame({"concept": shown.astype(int), "activation": codes.data[order].astype(float)} | columns)
-    found = found[["concept", "label", "activation", "modality_score", "frequency"]]
-    found.attrs = {"active": int(np.count_nonzero(codes.data))}
-    return found
+    at = codes.indices[order]
+    columns = {name: frame[name].to_numpy()[at] for name in ("label", "modality_score", "frequency")}
+    strongest = pd.DataFrame({"concept": at.astype(int), "activation": codes.data[order].astype(float)} | columns)
+    strongest = strongest[["concept", "label", "activation", "modality_score", "frequency"]]
+    strongest.attrs = {"active": int(np.count_nonzero(codes.data))}
+    return strongest
 
 
 def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -> pd.DataFrame:
@@ -267,14 +267,14 @@ def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -
     both = (sides[0] > 0) & (sides[1] > 0)
     order = np.argsort(-np.maximum(*sides), kind="stable")[:top]
     order = order[np.maximum(*sides)[order] > 0]
-    found = frame.iloc[order][["concept", "label", "modality_score", "frequency"]].reset_index(drop=True)
-    found = found.assign(
+    strongest = frame.iloc[order][["concept", "label", "modality_score", "frequency"]].reset_index(drop=True)
+    strongest = strongest.assign(
         query_activation=sides[0][order].astype(float), candidate_activation=sides[1][order].astype(float)
     )
     rare = frame["frequency"].to_numpy() < COMMON
     figures = {"query": sides[0] > 0, "candidate": sides[1] > 0, "both": both, "telling": both & rare}
-    found.attrs = {name: int(mask.sum()) for name, mask in figures.items()}
-    return found
+    strongest.attrs = {name: int(mask.sum()) for name, mask in figures.items()}
+    return strongest
 
 
 def explain(

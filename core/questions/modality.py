@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.analysis.concepts import measures as science
 from core.analysis.concepts.modality_split import IMAGE_BELOW, TEXT_ABOVE
+from core.questions.alternates import Alternate
 from core.questions.concepts import table
 from core.run import Run
 
@@ -84,19 +85,20 @@ def scores(run: Run) -> ModalityScores:
 def cumulative_energy(run: Run) -> Cumulative:
     """Figure 3: share of energy held by the strongest concepts, and the share of all concepts that holds 99%."""
     energy = table(run)["energy"].to_numpy()
-    held = science.cumulative_energy(energy)
+    share_held = science.cumulative_energy(energy)
     needed = science.concepts_for_energy(energy, 0.99)
-    at = np.unique(np.geomspace(1, len(held), CURVE_POINTS).round().astype(int))
-    curve = pd.DataFrame({"share_of_concepts": at / len(held), "share_of_energy": held[at - 1]})
-    return Cumulative(curve, needed / len(held), needed, len(held))
+    at = np.unique(np.geomspace(1, len(share_held), CURVE_POINTS).round().astype(int))
+    curve = pd.DataFrame({"share_of_concepts": at / len(share_held), "share_of_energy": share_held[at - 1]})
+    return Cumulative(curve, needed / len(share_held), needed, len(share_held))
 
 
-def overlaps(run: Run, share: float = 0.01) -> pd.DataFrame:
+def overlaps(run: Run, share: float = 0.01, of: Alternate | None = None) -> pd.DataFrame:
     """Table 1: Jaccard overlap of the top-`share` concepts by energy, attribution and bridge (Eq 7).
 
-    DataFrame[measures, overlap, n]; n = max(1, round(share c)) concepts in each set.
+    DataFrame[measures, overlap, n]; n = max(1, round(share c)) concepts in each set. `of`: another dictionary than the
+    run's own.
     """
-    frame = table(run)
+    frame = table(run) if of is None else of.measures(run)
     tops = {m: science.top_share(frame[m].to_numpy(), share) for m in MEASURES}
     rows = [(f"{a} & {b}", science.jaccard(tops[a], tops[b])) for a, b in combinations(MEASURES, 2)]
     rows.append(("all three", science.triple_overlap(*tops.values())))

@@ -25,9 +25,11 @@ from core.analysis.retrieval.corrections import (
 )
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
+from core.captions import Request
 from core.config import Place
 from core.questions.answers import cached_table, explicit, fit_data, fitted, transformed, variant_of
 from core.questions.comparisons import compared, holm, statistics_words, tidy
+from core.questions.own_words import OwnWords, all_cached_captions, evaluate_captions, own_words_apply
 from core.questions.retrieval import evaluate
 from core.questions.views import evaluate_view, evaluate_words
 from core.records import EmbeddingView
@@ -55,6 +57,9 @@ VIEW_SETTINGS = {
 }
 READING = "reading"
 """Kind of a row that reads behind the answer header (`core/models/answer.py`)."""
+OWN_WORDS = "own words"
+"""Kind of a row whose pictures are what the model says of them (`own_words.py`)."""
+SAID: dict[Request, str] = {"caption": "pictures in the model's own words", "questions": "pictures as its questions"}
 BEFORE_CORRECTION = (("", "none"), (" after centring", "center"), (" after ReAlign", "realign"))
 
 
@@ -62,9 +67,10 @@ def remedies(run: Run) -> pd.DataFrame:
     """DataFrame[remedy, kind, setting, recall@1, recall@1_low, ..., gain, gain_low, gain_high, gain_p, beyond_realign,
     ..., p_holm, fitted_on, queries].
 
-    kind: baseline, transform, score correction, layer, pooling, token mask, reading, prompt. gain: recall@1 against the
-    raw cosine of the run's first view; beyond_realign: against ReAlign of that view; p_holm: of the gain, over all rows
-    but the baseline.
+    kind: baseline, transform, score correction, layer, pooling, token mask, reading, own words, prompt. gain: recall@1
+    against the raw cosine of the run's first view; beyond_realign: against ReAlign of that view; p_holm: of the gain,
+    over all rows but the baseline. `seconds`, where captions are stored: what the model took to write and embed them
+    when they were made; NaN for rows that cost no further pass.
     attrs["notes"]: what cannot be compared here and how to add it.
     """
     partners = prompt_partners(run)
@@ -81,21 +87,31 @@ def remedies(run: Run) -> pd.DataFrame:
         "before_correction": explicit(run, *(variant for _, variant in BEFORE_CORRECTION)),
         "against": explicit(run, "none", "realign"),
     }
-    return cached_table(run, "remedies", arguments, lambda: _table(run, partners))
+    said = list(all_cached_captions(run)) if own_words_apply(run) else []
+    if said:
+        arguments["captions"] = [own.keys for own in said]
+    return cached_table(run, "remedies", arguments, lambda: _table(run, partners, said))
 
 
-def _table(run: Run, partners: list[Run]) -> pd.DataFrame:
+def _table(run: Run, partners: list[Run], said: list[OwnWords]) -> pd.DataFrame:
     raw, realign = (evaluate(run, variant).evaluation.ranked for variant in ("none", "realign"))
-    settings = (*_transforms(run), *_corrections(run), *_views(run), *_words(run), *_prompts(run, partners))
+    settings = (
+        *_transforms(run),
+        *_corrections(run),
+        *_views(run),
+        *_words(run),
+        *_own_words(run, said),
+        *_prompts(run, partners),
+    )
     baselines = {"gain": [raw], "beyond_realign": [realign]}
     rows = [
         head | compared([ranked], baselines)
         for head, ranked in ((_head(RAW, "baseline", "none", "nothing"), raw), *settings)
     ]
-    table = tidy(rows, notes=_notes(run, partners))
+    table = tidy(rows, notes=_notes(run, partners, said))
     table.loc[0, "gain_p"] = np.nan
     table["p_holm"] = holm(table["gain_p"].to_numpy())
-    last = ["fitted_on", "queries"]
+    last = [name for name in ("seconds", "fitted_on", "queries") if name in table]
     return table[[*(c for c in table.columns if c not in last), *last]]
 
 
@@ -161,6 +177,17 @@ def _words(run: Run) -> Iterator[Row]:
         yield _head(names[place], READING, f"words at {place}", "nothing"), evaluate_words(run, place).ranked
 
 
+def _own_words(run: Run, said: list[OwnWords]) -> Iterator[Row]:
+    """Pictures in the model's own words, where it was asked for them; their cost stands in every row."""
+    for own in said:
+        for view in own.views:
+            place = "" if view == own.views[0] else ", read where the answer begins"
+            for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
+                setting = f"{own.request} / {view} / {variant}"
+                head = _head(f"{SAID[own.request]}{place}{suffix}", OWN_WORDS, setting, statistics_words(run, variant))
+                yield head | {"seconds": own.seconds}, evaluate_captions(run, own, view, variant).ranked
+
+
 def _field(first: EmbeddingView, view: EmbeddingView) -> str:
     """The single field in which a view differs from the first; empty for more than one. An answer has no other mask."""
     fields = [name for name in VIEW_KINDS if name != "mask" or view.pooling != "answer"]
@@ -170,7 +197,7 @@ def _field(first: EmbeddingView, view: EmbeddingView) -> str:
 
 def prompt_partners(run: Run) -> list[Run]:
     """Other runs of this cache with the same corpus, model and first view and another prompt preset, by name."""
-    found = [
+    partners = [
         other
         for other in list_runs(run.store)
         if other.key != run.key
@@ -180,7 +207,7 @@ def prompt_partners(run: Run) -> list[Run]:
         and other.preset != run.preset
         and other.folder.facts["encode"] != run.folder.facts["encode"]
     ]
-    return sorted(found, key=lambda other: (other.preset, other.name))
+    return sorted(partners, key=lambda other: (other.preset, other.name))
 
 
 def _prompts(run: Run, partners: list[Run]) -> Iterator[Row]:
@@ -199,7 +226,7 @@ def _head(remedy: str, kind: str, setting: str, fitted_on: str) -> dict[str, Any
     return {"remedy": remedy, "kind": kind, "setting": setting, "fitted_on": fitted_on}
 
 
-def _notes(run: Run, partners: list[Run]) -> list[str]:
+def _notes(run: Run, partners: list[Run], said: list[OwnWords]) -> list[str]:
     """What has no row here, and what would add it."""
     if run.view.pooling == "projected":
         return ["layers, poolings, token masks and prompts do not apply to the projected embeddings of a dual encoder"]
@@ -210,6 +237,15 @@ def _notes(run: Run, partners: list[Run]) -> list[str]:
             notes.append(
                 f"one {field} is stored: put {setting} and cross = false under [embedding] of the spec and run it again"
             )
+    if not said and own_words_apply(run):
+        notes.append(
+            f"the model was not asked to describe the pictures: `retrieval-lens captions {run.name}` does, and says how"
+            " long it takes"
+        )
+    for own in said:
+        notes.append(
+            f"{SAID[own.request]}: {own.pictures:,} pictures, {own.seconds:,.0f} seconds on the machine that made them"
+        )
     if not partners:
         notes.append(prompt_lines(run))
     if "support_queries" not in run.parts:

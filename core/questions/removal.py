@@ -140,12 +140,12 @@ def removal_curve(run: Run, then: str | VariantSpec = "none") -> pd.DataFrame:
     return cached_table(run, "removal", spelled_out(run, CURVE, spec), compute)
 
 
-def _per_draw(found: Removal, kind: str) -> list[dict[str, Any]]:
-    head = {"share": found.share, "concepts": found.concepts, "kind": kind}
-    recalls = {metric: found.recall(metric) for metric in RECALLS}
+def _per_draw(result: Removal, kind: str) -> list[dict[str, Any]]:
+    head = {"share": result.share, "concepts": result.concepts, "kind": kind}
+    recalls = {metric: result.recall(metric) for metric in RECALLS}
     return [
         head | {"seed": SEEDS[i], "rank": rank} | {metric: values[i] for metric, values in recalls.items()}
-        for i, rank in enumerate(found.ranks)
+        for i, rank in enumerate(result.ranks)
     ]
 
 
@@ -181,20 +181,20 @@ def _controls(run: Run, then: VariantSpec, seeds: tuple[int, ...]) -> pd.DataFra
             for kind in KINDS
         }
         random = every["random concepts"]
-        for kind, found in every.items():
-            rows += _mean_over_draws(curve, found, baseline, None if kind == "random concepts" else random)
+        for kind, result in every.items():
+            rows += _mean_over_draws(curve, result, baseline, None if kind == "random concepts" else random)
     fitted_on = fit_data(run).pair_codes().source
     return tidy(rows, fitted_on=fitted_on, queries=len(baseline.ranked[0].first), then=str(then))
 
 
-def _mean_over_draws(curve: str, found: Removal, baseline: Removal, random: Removal | None) -> list[dict[str, Any]]:
+def _mean_over_draws(curve: str, result: Removal, baseline: Removal, random: Removal | None) -> list[dict[str, Any]]:
     baselines: dict[str, Sequence[Ranked]] = {"gain": baseline.ranked}
     if random is not None:
         baselines["beyond_random"] = random.ranked
-    head = {"curve": curve, "kind": found.kind, "share": found.share, "concepts": found.concepts}
-    head |= {"draws": len(found.ranked), "rank": sum(found.ranks) / len(found.ranks)}
+    head = {"curve": curve, "kind": result.kind, "share": result.share, "concepts": result.concepts}
+    head |= {"draws": len(result.ranked), "rank": sum(result.ranks) / len(result.ranks)}
     rows = []
-    for row in by_metric(found.ranked, baselines):
-        draws = found.recall(row["metric"])
+    for row in by_metric(result.ranked, baselines):
+        draws = result.recall(row["metric"])
         rows.append(head | row | {"draw_lowest": min(draws), "draw_highest": max(draws)})
     return rows

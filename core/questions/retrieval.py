@@ -27,12 +27,12 @@ from core.questions.answers import (
     variant_of,
 )
 from core.questions.comparisons import PairedGain, RecallRow, rank_under
+from core.questions.ranked import Contest, Place, Rankings, place_of, ranks_of, side_by_side
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft
 
 BETAS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
-STEP_LABELS = ("raw cosine", "+ centring per side", "+ scaling", "+ rotation (full whitening)", "+ shrinkage (ReAlign)")
 Kind = Literal["all", "failing", "fixed", "broken"]
 
 
@@ -61,34 +61,6 @@ class Comparison:
     fixed: np.ndarray
     broken: np.ndarray
     k: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Rankings:
-    """The top candidates of one query before and after: rank, row, id, modality, text, similarity, relevant,
-    rank_other."""
-
-    before: pd.DataFrame
-    after: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one candidate stands in a query's ranking; rank 1 is best, equal scores by candidate order."""
-
-    row: int
-    rank: int
-    similarity: float
-    relevant: bool
-
-
-@dataclass(frozen=True)
-class Contest:
-    """The best-ranked relevant candidate of a query and the best-ranked one that is not; None where the pool holds no
-    such candidate."""
-
-    right: Place | None
-    wrong: Place | None
 
 
 def evaluate(run: Run, variant: str | VariantSpec = "none") -> Evaluated:
@@ -160,10 +132,10 @@ def gain_split(run: Run) -> pd.DataFrame:
     queries]; gain is the paired recall@1 difference to the row before, NaN in the first.
     """
     whitening = run.spec.whitening
-    chain = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
-    evaluated = [evaluate(run, spec) for spec in chain]
+    steps = gain_split_variants(whitening.beta, whitening.eps, whitening.statistics)
+    evaluated = [evaluate(run, spec) for spec in steps.values()]
     rows: list[dict[str, Any]] = []
-    for label, now, before in zip(STEP_LABELS, evaluated, [None, *evaluated[:-1]], strict=True):
+    for label, now, before in zip(steps, evaluated, [None, *evaluated[:-1]], strict=True):
         gain = PairedGain.nothing()
         if before is not None:
             gain = PairedGain.between([before.evaluation.ranked], [now.evaluation.ranked], "recall@1")
@@ -221,10 +193,10 @@ def query_list(
     }
     if kind not in rows:
         raise UserError("unknown kind of queries", got=repr(kind), allowed=", ".join(rows))
-    found = [r for r in rows[kind] if not search or search.lower() in _haystack(run, int(r))]
-    frame = item_frame(run, "queries", found[:limit])
-    frame["rank_before"], frame["rank_after"] = a.ranks[found[:limit]], b.ranks[found[:limit]]
-    frame.attrs = {"total": len(found)}
+    matching = [r for r in rows[kind] if not search or search.lower() in _haystack(run, int(r))]
+    frame = item_frame(run, "queries", matching[:limit])
+    frame["rank_before"], frame["rank_after"] = a.ranks[matching[:limit]], b.ranks[matching[:limit]]
+    frame.attrs = {"total": len(matching)}
     return frame
 
 
@@ -250,31 +222,25 @@ def rankings(
     )
 
 
-def side_by_side(run: Run, before: np.ndarray, after: np.ndarray, relevant: set[int], top: int = 10) -> Rankings:
-    """Two similarities (n_candidates,) of one query as two rankings; `relevant`: candidate rows."""
-    first, second = _ranks(before), _ranks(after)
-    return Rankings(
-        _ranking(run, before, first, second, relevant, top), _ranking(run, after, second, first, relevant, top)
-    )
-
-
 def place(run: Run, query_row: int, candidate_row: int, variant: str | VariantSpec = "none") -> Place:
     """Rank and similarity of one candidate for one query."""
     _check_row(run, "queries", query_row)
     _check_row(run, "candidates", candidate_row)
     similarity = similarities_of(run, variant, query_row)
-    return _place(similarity, _ranks(similarity), candidate_row, set(run.qrels("test").relevant(query_row).tolist()))
+    return place_of(
+        similarity, ranks_of(similarity), candidate_row, set(run.qrels("test").relevant(query_row).tolist())
+    )
 
 
 def contest(run: Run, query_row: int, variant: str | VariantSpec = "none") -> Contest:
     """Right against wrong: who should stand first and who does, or comes next."""
     _check_row(run, "queries", query_row)
     similarity = similarities_of(run, variant, query_row)
-    ranks, relevant = _ranks(similarity), set(run.qrels("test").relevant(query_row).tolist())
+    ranks, relevant = ranks_of(similarity), set(run.qrels("test").relevant(query_row).tolist())
     best = np.argsort(ranks)
     right = next((int(r) for r in best if int(r) in relevant), None)
     wrong = next((int(r) for r in best if int(r) not in relevant), None)
-    return Contest(*(None if row is None else _place(similarity, ranks, row, relevant) for row in (right, wrong)))
+    return Contest(*(None if row is None else place_of(similarity, ranks, row, relevant) for row in (right, wrong)))
 
 
 def candidate_list(
@@ -287,20 +253,16 @@ def candidate_list(
     """
     _check_row(run, "queries", query_row)
     similarity = similarities_of(run, variant, query_row)
-    ranks, relevant = _ranks(similarity), set(run.qrels("test").relevant(query_row).tolist())
+    ranks, relevant = ranks_of(similarity), set(run.qrels("test").relevant(query_row).tolist())
     words = search.lower()
-    found = [int(r) for r in np.argsort(ranks) if not words or words in _candidate_haystacks(run)[int(r)]]
-    frame = item_frame(run, "candidates", found[:limit])
-    shown = frame["row"].to_numpy()
+    matching = [int(r) for r in np.argsort(ranks) if not words or words in _candidate_haystacks(run)[int(r)]]
+    frame = item_frame(run, "candidates", matching[:limit])
+    at = frame["row"].to_numpy()
     frame = frame.assign(
-        rank=ranks[shown], similarity=similarity[shown].astype(float), relevant=[int(r) in relevant for r in shown]
+        rank=ranks[at], similarity=similarity[at].astype(float), relevant=[int(r) in relevant for r in at]
     )
-    frame.attrs = {"total": len(found)}
+    frame.attrs = {"total": len(matching)}
     return frame
-
-
-def _place(similarity: np.ndarray, ranks: np.ndarray, row: int, relevant: set[int]) -> Place:
-    return Place(row, int(ranks[row]), float(similarity[row]), row in relevant)
 
 
 def _candidate_haystacks(run: Run) -> list[str]:
@@ -328,24 +290,6 @@ def similarities_of(run: Run, variant: str | VariantSpec, query_row: int) -> np.
     spec = variant_of(run, variant)
     query = transformed(run, spec, "queries")[query_row].astype(np.float64)
     return (transformed(run, spec, "candidates") @ query).astype(np.float32)
-
-
-def _ranks(similarity: np.ndarray) -> np.ndarray:
-    """Rank of every candidate, 1 = best; equal scores by candidate order."""
-    ranks = np.empty(len(similarity), dtype=np.int64)
-    ranks[np.argsort(-similarity, kind="stable")] = np.arange(1, len(similarity) + 1)
-    return ranks
-
-
-def _ranking(
-    run: Run, similarity: np.ndarray, mine: np.ndarray, other: np.ndarray, relevant: set[int], top: int
-) -> pd.DataFrame:
-    rows = np.argsort(mine)[:top]
-    frame = item_frame(run, "candidates", rows)
-    frame.insert(0, "rank", mine[rows])
-    return frame.assign(
-        similarity=similarity[rows].astype(float), relevant=[int(r) in relevant for r in rows], rank_other=other[rows]
-    )
 
 
 def payload(run: Run, variant: str | VariantSpec) -> dict[str, Any]:

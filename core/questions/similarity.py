@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from core.analysis.concepts import contributions as science
+from core.analysis.explanations import contributions as science
 from core.analysis.variants import VariantSpec
 from core.questions.answers import fitted, side_of, variant_of
 from core.questions.concepts import table
@@ -52,18 +52,18 @@ def explained(
     """The same for any query, stored or not."""
     spec = variant_of(run, variant)
     candidate = stored_state(run, "candidates", candidate_row, spec)
-    found = science.contributions(query, candidate, run.need_sae().dictionary)
-    terms = (found.offset, found.query_error, found.candidate_error)
+    parts = science.contributions(query, candidate, run.need_sae().dictionary)
+    terms = (parts.offset, parts.query_error, parts.candidate_error)
     return _explain(
         run,
         spec,
-        found.similarity,
-        found.concepts,
-        found.values,
+        parts.similarity,
+        parts.concepts,
+        parts.values,
         terms,
         (query, candidate),
         top,
-        found.centred_codes,
+        parts.centred_codes,
     )
 
 
@@ -74,10 +74,10 @@ def margin(
     spec = variant_of(run, variant)
     query = stored_state(run, "queries", query_row, spec)
     first, second = (stored_state(run, "candidates", row, spec) for row in (candidate_row, rival_row))
-    found = science.margin(query, first, second, run.need_sae().dictionary)
-    terms = (found.offset, found.query_error, found.candidate_error)
+    parts = science.margin(query, first, second, run.need_sae().dictionary)
+    terms = (parts.offset, parts.query_error, parts.candidate_error)
     return _explain(
-        run, spec, found.margin, found.concepts, found.values, terms, (query, first), top, found.first.centred_codes
+        run, spec, parts.margin, parts.concepts, parts.values, terms, (query, first), top, parts.first.centred_codes
     )
 
 
@@ -106,16 +106,16 @@ def _explain(
     centred: bool,
 ) -> Explanation:
     order = np.argsort(-np.abs(values), kind="stable")[:top]
-    shown, frame = concepts[order], table(run)
+    strongest, frame = concepts[order], table(run)
     activations = [dict(zip(s.concepts.tolist(), s.activations.tolist(), strict=True)) for s in states]
     listed = pd.DataFrame(
         {
-            "concept": shown,
-            "label": frame["label"].to_numpy()[shown],
+            "concept": strongest,
+            "label": frame["label"].to_numpy()[strongest],
             "contribution": values[order],
-            "query_activation": [activations[0].get(int(k), 0.0) for k in shown],
-            "candidate_activation": [activations[1].get(int(k), 0.0) for k in shown],
-            "modality_score": frame["modality_score"].to_numpy()[shown],
+            "query_activation": [activations[0].get(int(k), 0.0) for k in strongest],
+            "candidate_activation": [activations[1].get(int(k), 0.0) for k in strongest],
+            "modality_score": frame["modality_score"].to_numpy()[strongest],
         }
     )
     rest = float(values.sum() - values[order].sum())

@@ -18,7 +18,7 @@ from core.analysis.retrieval import per_query
 from core.analysis.retrieval.evaluation import safe_from
 from core.analysis.retrieval.ranking import Ranked
 from core.analysis.retrieval.resampling import bootstrap_means
-from core.analysis.variants import VariantSpec
+from core.analysis.variants import VariantSpec, gain_split
 from core.analysis.variants.fitdata import support_sample
 from core.questions.answers import cached_table, explicit, fit_data, fitted, variant_of
 from core.questions.comparisons import compared, rank_under, statistics_words, tidy
@@ -79,14 +79,18 @@ _SIDES = (("queries", "query"), ("candidates", "candidate"))
 def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, str]]:
     """(part, label, variant, compared with)."""
     realign, auto = f"realign(beta={beta:g},eps={eps:g}", f"eps={eps:g}"
-    scaled, full, default = f"scale-dims({auto})", f"zca({auto})", f"{realign})"
-    found = [
-        (GAIN_SPLIT, "raw cosine", "none", "none"),
-        (GAIN_SPLIT, "+ one common mean", "center(statistics=shared)", "none"),
-        (GAIN_SPLIT, "+ a mean per side", "center", "center(statistics=shared)"),
-        (GAIN_SPLIT, "+ scaling", scaled, "center"),
-        (GAIN_SPLIT, "+ rotation (full whitening)", full, scaled),
-        (GAIN_SPLIT, f"+ shrinkage {beta:g} (ReAlign)", default, full),
+    steps = gain_split(beta, eps)
+    labels, (raw, centred, *further) = list(steps), map(str, steps.values())
+    default = further[-1]
+    # The steps of the gain split, centring in two: a common mean, then one per side.
+    plan = [
+        (GAIN_SPLIT, labels[0], raw, raw),
+        (GAIN_SPLIT, "+ one common mean", "center(statistics=shared)", raw),
+        (GAIN_SPLIT, "+ a mean per side", centred, "center(statistics=shared)"),
+        *(
+            (GAIN_SPLIT, label, variant, before)
+            for label, variant, before in zip(labels[2:], further, [centred, *further], strict=False)
+        ),
         (MEANS, "centring per side against raw", "center", "none"),
         (MEANS, "ReAlign, both sides one mean and covariance", f"{realign},statistics=shared)", default),
         (SOURCES, "centring, queries from the candidates", "center(statistics=candidates)", "center"),
@@ -96,9 +100,9 @@ def _plan(beta: float, eps: float, support: bool) -> list[tuple[str, str, str, s
         (SHRINKAGE, "ReAlign against centring alone (shrinkage 1)", default, "center"),
     ]
     if support:
-        found.insert(8, (SOURCES, "centring, queries from the support split", "center(statistics=support)", "center"))
-        found.insert(9, (SOURCES, "ReAlign, queries from the support split", f"{realign},statistics=support)", default))
-    return found
+        plan.insert(8, (SOURCES, "centring, queries from the support split", "center(statistics=support)", "center"))
+        plan.insert(9, (SOURCES, "ReAlign, queries from the support split", f"{realign},statistics=support)", default))
+    return plan
 
 
 def support_size(

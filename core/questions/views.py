@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
 from core.analysis import retrieval as science
 from core.analysis.variants import FitData, VariantSpec, apply_variant, fit_variant
 from core.config import Place
@@ -10,19 +15,40 @@ from core.records import EmbeddingView
 from core.run import Run
 from core.store import Draft
 
+Sides = tuple[Callable[[], np.ndarray], Callable[[], np.ndarray]]
+"""Gives the rows of the queries, gives those of the candidates."""
+
 
 def evaluate_view(run: Run, view: EmbeddingView, variant: str | VariantSpec = "none") -> science.Evaluation:
     """Retrieval with one stored view of a run under a variant that needs no codes."""
     spec = variant_of(run, variant)
+    sides: Sides = (lambda: run.embeddings("queries", view), lambda: run.embeddings("candidates", view))
+    return evaluate_rows(run, "evaluate-view", {"view": str(view), "variant": spec.explicit()}, spec, sides)
+
+
+def evaluate_rows(
+    run: Run,
+    question: str,
+    arguments: Mapping[str, Any],
+    variant: VariantSpec,
+    sides: Sides,
+    made_from: Sequence[str] = (),
+) -> science.Evaluation:
+    """Retrieval with other embeddings of the run's queries and candidates, cached under a question and its arguments.
+
+    `sides`: give (n, d) queries and candidates; called only where the answer is not cached. `made_from`: as in
+    `answers.answer`.
+    """
 
     def write(draft: Draft) -> None:
-        data = FitData(queries=run.embeddings("queries", view), candidates=run.embeddings("candidates", view))
-        both = apply_variant(fit_variant(spec, data), data)
+        queries, candidates = (side() for side in sides)
+        data = FitData(queries=queries, candidates=candidates)
+        both = apply_variant(fit_variant(variant, data), data)
         ranked = science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
         for key, values in ranked.arrays().items():
             draft.save(key, values)
 
-    folder = answer(run, "evaluate-view", {"view": str(view), "variant": spec.explicit()}, write)
+    folder = answer(run, question, arguments, write, made_from)
     return science.evaluate(science.Ranked.from_arrays(folder.array, query_clusters(run)))
 
 

@@ -2,21 +2,21 @@
 
 Trained: `topk`, `batchtopk`, `matryoshka` (sae-lens's classes; the last two are saved as `jumprelu`, with the threshold
 that training has settled on: the number of concepts differs from item to item, and on pooled embeddings it can be far
-from the K of the token states it was trained on) and the study's Top-K. All without decoder bias, input bias or
-normalisation, with decoder rows of unit norm once saved. Loaded: every class whose codes are sparse, at least 0, and
-decoded by one matrix; `batchtopk` and `matryoshka_batchtopk` folders are training checkpoints and become what sae-lens
-saves of them.
+from the K of the token states it was trained on) and the study's Top-K. All without normalisation, with decoder rows
+of unit norm once saved; with a decoder bias only where the plan says so. Loaded: every class whose codes are sparse, at
+least 0, and decoded by one matrix; `batchtopk` and `matryoshka_batchtopk` folders are training checkpoints and become
+what sae-lens saves of them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.config import SaeArchitecture, SaePreset
+from core.config import SaeArchitecture, SaeBias, SaePreset
 from core.errors import SaeError
 from core.sae.files import CONFIG, read_config
 
@@ -40,6 +40,7 @@ class TrainingPlan:
         steps: batches of `batch` rows.
         decay: last share of the steps, 0-1, over which the learning rate falls to 0 (the study: 0).
         seed: of the initial weights and the shuffling.
+        bias: what the decoder begins with and the encoder takes away: nothing (the study), or the mean of the rows.
     """
 
     size: int
@@ -52,20 +53,29 @@ class TrainingPlan:
     decay: float = 0.0
     architecture: SaeArchitecture = "topk"
     preset: SaePreset = "sae-lens"
+    bias: SaeBias = "none"
 
     @property
     def name(self) -> str:
         """Width and K."""
         return f"{self.width}-{self.k}"
 
+    def keyed(self) -> dict[str, Any]:
+        """What the weights depend on, for keys and checkpoints; a setting younger than those stays out at its
+        default."""
+        plain = asdict(self)
+        if self.bias == "none":
+            del plain["bias"]
+        return plain
+
 
 def training_sae(plan: TrainingPlan, device: str) -> Any:
-    """A sae-lens training SAE with fresh weights from torch's generator; its decoder bias stays 0."""
+    """A sae-lens training SAE with fresh weights from torch's generator; its decoder bias is 0 and never learned."""
     import sae_lens as lens
 
     settings: dict[str, Any] = {
-        "d_in": plan.size, "d_sae": plan.width, "k": plan.k, "device": device, "apply_b_dec_to_input": False,
-        "normalize_activations": "none", "rescale_acts_by_decoder_norm": True,
+        "d_in": plan.size, "d_sae": plan.width, "k": plan.k, "device": device, "normalize_activations": "none",
+        "apply_b_dec_to_input": plan.bias == "mean", "rescale_acts_by_decoder_norm": True,
     }  # fmt: skip
     threshold = {
         "topk_threshold_lr": min(1.0, max(0.01, 20 / plan.steps))

@@ -55,7 +55,7 @@ def save(folder: Path, state: State, trainers: Mapping[str, Any], plans: Mapping
     for name, trainer in trainers.items():
         trainer.sae.save_model(work / name)
         trainer.save_trainer_state(work / name)
-    content = asdict(state) | {"plans": {name: asdict(plan) for name, plan in plans.items()}}
+    content = asdict(state) | {"plans": {name: plan.keyed() for name, plan in plans.items()}}
     (work / STATE).write_text(json.dumps(content), encoding="utf-8")
     older = _finished(folder)
     os.replace(work, final)
@@ -70,7 +70,7 @@ def load(folder: Path, trainers: Mapping[str, Any], plans: Mapping[str, Training
     if not checkpoints:
         return None
     content = json.loads((checkpoints[-1] / STATE).read_text(encoding="utf-8"))
-    if any(content["plans"].get(name) != asdict(plan) for name, plan in plans.items()):
+    if any(content["plans"].get(name) != plan.keyed() for name, plan in plans.items()):
         shutil.rmtree(folder)
         return None
     for name, trainer in trainers.items():
@@ -78,6 +78,12 @@ def load(folder: Path, trainers: Mapping[str, Any], plans: Mapping[str, Training
         trainer.load_trainer_state(checkpoints[-1] / name)
     logs = {name: [LogPoint(**point) for point in content["logs"][name]] for name in plans}
     return State(content["step"], content["positions"], logs)
+
+
+def steps_done(folder: Path) -> int:
+    """Steps of the last checkpoint; 0 where there is none."""
+    checkpoints = _finished(folder)
+    return int(checkpoints[-1].name.removeprefix("step-")) if checkpoints else 0
 
 
 def _finished(folder: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """How well an SAE reconstructs some rows, right after training or loading.
 
-(`core.analysis.concepts.fidelity` has the same measures for finished codes; this one reconstructs through sae-lens and
-needs no stage.)
+The figures are those of `core.analysis.concepts.fidelity`; here they are taken of an SAE on rows at hand, through
+sae-lens, before any stage or run exists.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from core.analysis.concepts import fidelity as science
 
 if TYPE_CHECKING:
     from core.sae.codes import SaeEncoder
@@ -35,14 +37,10 @@ class Fidelity:
 
 def fidelity(encoder: SaeEncoder, rows: np.ndarray) -> Fidelity:
     """Figures of an SAE on rows (n, d) as stored; n > 0."""
-    coded, width = encoder.encode(rows).codes, encoder.sae.cfg.d_sae
-    exact = np.asarray(rows, np.float64)
-    error = ((exact - encoder.reconstruct(rows)) ** 2).sum()
-    total = ((exact - exact.mean(0)) ** 2).sum()
-    fires = np.bincount(coded.indices, minlength=width) > 0
+    codes = encoder.encode(rows).codes
     return Fidelity(
-        explained_variance=float(1 - error / total) if total > 0 else float("nan"),
-        l0=coded.nnz / len(rows),
-        dead_share=float((~fires).mean()),
+        explained_variance=science.explained_variance_per_dimension(rows, encoder.reconstruct(rows)),
+        l0=science.l0(codes),
+        dead_share=science.dead_share(codes),
         rows=len(rows),
     )

@@ -12,7 +12,7 @@ from core.config import SaeSpec
 from core.errors import SaeError, ShapeMismatch, nearest
 from core.models.base import ModelFacts
 from core.models.table import WEIGHTS as SHIPPED
-from core.sae.files import CONFIG
+from core.sae.files import CONFIG, read_facts
 from core.sae.hub import fetch, parse_release
 from core.sae.located import HUB, RELEASE, SHIPPED_AS, Checkpoint, Listed, Located, SaeFolder
 
@@ -23,9 +23,14 @@ ALLOWED = (
 
 def shipped_saes(model_name: str) -> dict[str, Path]:
     """Folders of the SAEs shipped for a model of the table, by the name of their recipe; the one named as the model
-    comes first."""
+    comes first. Each says in its facts whose it is, for a model's name may begin with another's."""
     folders = [SHIPPED / f"sae-{model_name}", *sorted(SHIPPED.glob(f"sae-{model_name}-*"))]
-    return {folder.name.removeprefix("sae-"): folder for folder in folders if (folder / CONFIG).is_file()}
+    whole = [folder for folder in folders if (folder / CONFIG).is_file()]
+    return {
+        folder.name.removeprefix("sae-"): folder
+        for folder in whole
+        if read_facts(folder).get("model", model_name) == model_name
+    }
 
 
 def locate(source: str, model_name: str) -> Located:

@@ -79,10 +79,14 @@ class Stream:
         """Row numbers handed out so far, per order."""
         return [order.position for order in self.orders]
 
-    def begin(self, positions: Sequence[int]) -> Iterator[Tensor]:
-        """Batches from there on, shuffled by torch's generator; only one such iterator may be in use."""
+    def go_to(self, positions: Sequence[int]) -> None:
+        """Stand where `positions` were read."""
         for order, position in zip(self.orders, positions, strict=True):
             order.position = position
+
+    def begin(self, positions: Sequence[int]) -> Iterator[Tensor]:
+        """Batches from there on, shuffled by torch's generator; only one such iterator may be in use."""
+        self.go_to(positions)
         return shuffled_batches(self.rows(), self.size, self.batch, self.normalise)
 
 
@@ -124,6 +128,14 @@ def alternate(first: Rows, second: Rows) -> Rows:
         waiting = waiting[len(chunk) :]
 
 
+def buffer_rows(size: int, batch: int) -> int:
+    """Rows of width `size` that the buffer takes in before it gives the first batch.
+
+    At least two batches, or there is nothing to mix; 16 unless wide rows would make that more than 512 MiB.
+    """
+    return max(2 * batch, min(16 * batch, BUFFER_VALUES // size))
+
+
 def shuffled_batches(rows: Rows, size: int, batch: int, normalise: bool) -> Iterator[Tensor]:
     """Batches (batch, d) of an endless stream of rows of width `size`, through sae-lens's mixing buffer.
 
@@ -139,6 +151,4 @@ def shuffled_batches(rows: Rows, size: int, batch: int, normalise: bool) -> Iter
             norms = np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12) if normalise else 1
             yield torch.from_numpy(values / norms)
 
-    # At least two batches, or there is nothing to mix; 16 unless wide rows would make that more than 512 MiB.
-    capacity = max(2 * batch, min(16 * batch, BUFFER_VALUES // size))
-    return mixing_buffer(capacity, batch, tensors())
+    return mixing_buffer(buffer_rows(size, batch), batch, tensors())

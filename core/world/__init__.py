@@ -90,6 +90,7 @@ def captioned(split: Split, number: int, per_scene: int = 2, seed: int = 0) -> I
 
 
 def _fresh_captions(current: Scene, taken: set[str], wanted: int, rng: Random) -> tuple[str, ...]:
+    """Up to `wanted` captions of a scene that are not taken yet."""
     fresh: dict[str, None] = {}
     for _ in range(_TRIES):
         if len(fresh) == wanted:

@@ -60,6 +60,7 @@ def _instead(scene: Scene, rng: Random) -> Change:
 
 
 def _without(scene: Scene, rng: Random) -> Change:
+    """Take one thing away."""
     old = rng.choice(scene.things)
     placements = tuple(p for p in scene.placements if p.thing != old)
     frame = rng.choice(("without {}", "the same, but without {}", "take away {}"))
@@ -67,6 +68,7 @@ def _without(scene: Scene, rng: Random) -> Change:
 
 
 def _added(scene: Scene, rng: Random) -> Change:
+    """Add one thing that is not there."""
     new = _newcomer(scene, rng)
     frame = rng.choice(("the same with {} as well", "add {}", "the same and also {}"))
     return _with_more(scene, new, 1, draw_size(rng), rng), frame.format(amount(new, 1))

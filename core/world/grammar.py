@@ -4,7 +4,7 @@ In:  a `Scene` (ground truth) and a `random.Random`.
 Out: lower-case English without a final full stop.
 
 A caption always names every thing, how many there are when more than one, and the background; it names sizes, the
-relation, or the place of a single thing when it feels like it. It never says anything that is not so.
+relation, or the place of a single thing at random. It never says anything that is not so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _FRAMES = (
     "we find {things} {where}",
     "a scene {where} with {things}",
 )
-_PLACES = {
+PLACES = {
     "left": ("on the left", "on the left side"),
     "right": ("on the right", "on the right side"),
     "middle": ("in the middle", "in the centre"),
@@ -50,12 +50,18 @@ _PLACES = {
 
 
 def with_article(noun: str) -> str:
+    """'a dog', 'an apple'."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def join(parts: list[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def sentences(parts: list[str]) -> str:
+    """'a.', 'a. b.', 'a. b. c.'."""
+    return ". ".join(parts) + "."
 
 
 def amount(name: str, count: int, adjective: str = "") -> str:
@@ -96,7 +102,7 @@ def _things_phrase(scene: Scene, rng: Random) -> tuple[str, bool]:
         return f"{parts[0]} {rng.choice(('with', 'and also', 'next to', 'together with'))} {parts[1]}", plural
     phrase = join(parts)
     if len(scene.placements) == 1 and rng.random() < 0.3:
-        phrase = f"{phrase} {rng.choice(_PLACES[side_of(scene.placements[0])])}"
+        phrase = f"{phrase} {rng.choice(PLACES[side_of(scene.placements[0])])}"
     return phrase, plural
 
 
@@ -110,10 +116,11 @@ def _relation_phrase(scene: Scene, relation: Relation, rng: Random) -> str:
     first, word, second = relation.subject, relation.word, relation.object
     if rng.random() < 0.5:
         first, word, second = second, INVERSE[word], first
-    return f"{_one_kind(scene, first, rng)} {_spelled(word)} {_one_kind(scene, second, rng)}"
+    return f"{_one_kind(scene, first, rng)} {spelled(word)} {_one_kind(scene, second, rng)}"
 
 
-def _spelled(word: str) -> str:
+def spelled(word: str) -> str:
+    """A relation inside a sentence: 'above', 'to the left of'."""
     return f"to the {word}" if word.endswith("of") else word
 
 
@@ -135,14 +142,14 @@ def _ask_where(scene: Scene, rng: Random) -> tuple[str, str]:
 
 
 def _ask_how_many(scene: Scene, rng: Random) -> tuple[str, str]:
-    absent = rng.random() < 0.15
-    name = _absent(scene, rng) if absent else rng.choice(scene.things)
+    missing = rng.random() < 0.15
+    name = absent(scene, rng) if missing else rng.choice(scene.things)
     return f"how many {THINGS[name].plural} are there?", NUMBERS[scene.counts.get(name, 0)].replace("no", "none")
 
 
 def _ask_is_there(scene: Scene, rng: Random) -> tuple[str, str]:
     if rng.random() < 0.5:
-        return f"is there {with_article(_absent(scene, rng))}?", "no"
+        return f"is there {with_article(absent(scene, rng))}?", "no"
     return f"is there {with_article(rng.choice(scene.things))}?", "yes"
 
 
@@ -176,10 +183,11 @@ def _ask_relation(scene: Scene, rng: Random) -> tuple[str, str]:
     first, word, second = relation.subject, relation.word, relation.object
     if rng.random() < 0.5:
         first, word, second = second, INVERSE[word], first
-    return f"where is {definite(first, 1)}?", f"{_spelled(word)} {definite(second, 1)}"
+    return f"where is {definite(first, 1)}?", f"{spelled(word)} {definite(second, 1)}"
 
 
-def _absent(scene: Scene, rng: Random) -> str:
+def absent(scene: Scene, rng: Random) -> str:
+    """A thing that is not in the scene."""
     while (name := rng.choice(NAMES)) in scene.things:
         pass
     return name

@@ -64,6 +64,7 @@ def table() -> list[dict[str, str]]:
 
 
 def _record(group: str, entry: str) -> dict[str, str]:
+    """A thing from its entry in `THINGS`: "emoji name/plural", the plural left out where it only adds an s."""
     emoji, names = entry.split(" ", 1)
     name, _, plural = names.partition("/")
     return {"name": name, "plural": plural or name + "s", "group": group, "emoji": emoji}

@@ -169,6 +169,7 @@ def _cells(total: int, rng: Random) -> list[tuple[int, int]]:
 
 
 def _anywhere(name: str, size: Size, rng: Random) -> Placement:
+    """A sprite somewhere on the picture, wholly inside it."""
     pixels = rng.choice(PIXELS[size])
     low, high = pixels // 2 + 2, SIDE - pixels // 2 - 2
     return Placement(name, rng.randint(low, high), rng.randint(low, high), size, pixels)
@@ -222,6 +223,7 @@ def _sprite(name: str, pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cell_box(index: int) -> tuple[int, int, int, int]:
+    """Where a thing stands on the sprite sheet: left, top, right, bottom."""
     side, columns = _SHEET["cell"], _SHEET["columns"]
     left, top = index % columns * side, index // columns * side
     return left, top, left + side, top + side
@@ -229,4 +231,5 @@ def _cell_box(index: int) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=1)
 def _sheet() -> Image.Image:
+    """The sprite sheet, read once per process."""
     return Image.open(HERE / "sprites.png").convert("RGBA")

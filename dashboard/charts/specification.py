@@ -26,8 +26,8 @@ ABOVE, ROW, GAP = 210, 19, 16
 
 
 def curve(table: pd.DataFrame, choices: Sequence[str], unit: str, reference: float = 0.0) -> go.Figure:
-    """Value and interval of every setting, and its choices: [value, low, high, outcome, default, and one column of
-    texts per choice].
+    """Value and interval of every setting, and its choices: [value, low, high, outcome, default, one column of texts
+    per choice, and `barred`, why a setting does not count, where some do not].
 
     `unit`: percent or points; `reference`: where the number changes sides.
     """
@@ -38,7 +38,10 @@ def curve(table: pd.DataFrame, choices: Sequence[str], unit: str, reference: flo
     figure = make_subplots(
         rows=2, shared_xaxes=True, vertical_spacing=GAP / total, row_heights=[ABOVE / total, below / total]
     )
-    hover = ["<br>".join(f"{name}: {row[name]}" for name in choices) for row in table.to_dict("records")]
+    hover = [
+        "<br>".join([*(f"{name}: {row[name]}" for name in choices), *[row["barred"]] * bool(row.get("barred"))])
+        for row in table.to_dict("records")
+    ]
     for outcome, colour in OUTCOMES.items():
         mine = table[table["outcome"] == outcome]
         if len(mine):
@@ -69,7 +72,8 @@ def _marks(figure: go.Figure, rows: pd.DataFrame, name: str, colour: str, hover:
         col=1,
         name=f"{name} ({len(rows)})",
         mode="markers",
-        marker={"color": colour, "size": 7},
+        # Hollow: the setting counts on no side.
+        marker={"color": colour, "size": 7, "symbol": "circle-open" if name == "cannot be said" else "circle"},
         error_y=base.interval_bars(rows["value"], rows["low"], rows["high"]) | {"color": colour, "width": 0},
         text=list(hover),
         hovertemplate="%{y:.1%}<br>%{text}<extra>" + name + "</extra>",

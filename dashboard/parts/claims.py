@@ -93,6 +93,8 @@ def verdict(claim: Claim, settings: Sequence[Setting]) -> str:
     parts.append(strip(claim, settings))
     why = exhibit_words.emphasised(escape(reason(claim)))
     parts.append(f'<p class="lens-verdict" title="{escape(claim.why)}">{why}</p>')
+    if claim.gate:
+        parts.append(f'<p class="lens-note">{escape(claim.gate)}</p>')
     return f'<div class="lens-claim" aria-label="{_label(claim)}">{"".join(parts)}</div>'
 
 
@@ -131,6 +133,8 @@ def remark(claim: Claim) -> str:
     texts = []
     if claim.settings is not None:
         texts.append(f"agrees in {claim.settings.agrees} of {claim.settings.of} settings")
+        if claim.settings.barred:
+            texts.append(f"{claim.settings.barred} not counted: their dictionary fails the gate")
     if claim.depends_on:
         texts.append(f"depends on {exhibit_words.option_label(claim.depends_on).lower()}")
     if claim.detectable is not None:
@@ -204,8 +208,8 @@ def curve(claim: Claim, keys: Sequence[str], metric: str) -> None:
 
 
 def settings_table(settings: Sequence[Setting]) -> tuple[pd.DataFrame, list[str]]:
-    """The settings as rows [on, value, low, high, n, outcome, default, one column per choice], and those choices that
-    differ between settings."""
+    """The settings as rows [on, value, low, high, n, outcome, default, barred, one column per choice], and those
+    choices that differ between settings."""
     names = list(dict.fromkeys(name for one in settings for name in one.choices))
     rows = []
     for one in settings:
@@ -213,7 +217,8 @@ def settings_table(settings: Sequence[Setting]) -> tuple[pd.DataFrame, list[str]
         written: dict[str, object] = {
             exhibit_words.option_label(name): exhibit_words.option(name, one.choices.get(name)) for name in names
         }
-        rows.append(numbers | {"outcome": one.outcome, "default": one.default} | written)
+        marked = {"outcome": one.outcome, "default": one.default, "barred": one.barred}
+        rows.append(numbers | marked | written)
     table = pd.DataFrame(rows)
     labels = [exhibit_words.option_label(name) for name in names]
     return table, [label for label in labels if table[label].nunique() > 1]
@@ -224,4 +229,5 @@ def _described(claim: Claim, setting: Setting) -> str:
     assert setting.value is not None
     choices = [f"{exhibit_words.option_label(n)}: {exhibit_words.option(n, v)}" for n, v in setting.choices.items()]
     written = exhibit_words.claim_number(claim.metric, setting.value)
-    return f"{written}, {setting.outcome}. {'; '.join(choices)}"
+    outcome = f"not counted: {setting.barred}" if setting.barred else setting.outcome
+    return f"{written}, {outcome}. {'; '.join(choices)}"

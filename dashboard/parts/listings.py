@@ -1,5 +1,4 @@
-"""Items and concepts in lists: tables to choose from, rankings, galleries of what fires, and the figures of the SAE
-beside them."""
+"""Items and concepts in lists: tables to choose from, rankings, galleries of what fires."""
 
 from __future__ import annotations
 
@@ -12,14 +11,14 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import UserError
-from core.questions import concepts, fidelity, retrieval
+from core.questions import concepts, retrieval
 from core.records import Part
 from dashboard import data, state, words
 from dashboard.charts import base as charts
 from dashboard.data import ItemView
 from dashboard.parts import widgets
 from dashboard.parts.edits import p_value
-from dashboard.words import count, percent
+from dashboard.words import count
 
 LISTED = 2000
 """Concepts sent to the browser at once; a search or another order shows the others."""
@@ -162,26 +161,6 @@ def concept_strip(run: str, concept: int, n: int = 6) -> None:
         widgets.gallery(firing(run, concept, card.texts.head(3), False), cell="100%")
         if card.texts.empty:
             st.caption("It fires on no text.")
-
-
-def fidelity_line(run: str, name: str = "") -> None:
-    """How far claims about concepts can be trusted: the SAE's figures beside every SAE-based page; `name` where several
-    runs are shown."""
-    figures, facts = data.ask(fidelity.fidelity, run), data.facts(run)
-    rebuilt, own = figures.value("recall@1 of the reconstruction"), figures.value("recall@1 of the embedding")
-    widgets.facts(
-        ({"run": name} if name else {})
-        | {
-            "concepts": count(facts.concepts or 0),
-            "active per item (L0)": f"{figures.value('L0'):.1f}",
-            "explained variance": percent(figures.value("explained variance")),
-            "never fire": percent(figures.value("dead share")),
-            "Recall@1 of its reconstructions": f"{percent(rebuilt)} (embeddings {percent(own)})",
-        }
-    )
-    st.caption(
-        f"The SAE: {figures.source}, learned from {figures.trained_on}.", help=words.explain("explained_variance")
-    )
 
 
 def top_tokens(run: str, concept: int) -> None:

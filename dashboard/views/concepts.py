@@ -7,7 +7,7 @@ import streamlit as st
 from core.questions import concepts
 from dashboard import data, state, words
 from dashboard.charts import concepts as charts_concepts
-from dashboard.parts import edits, listings, widgets
+from dashboard.parts import edits, fidelity, listings, widgets
 from dashboard.words import count
 
 SORTS = ("energy", "modality_score", "bridge", "attribution", "frequency")
@@ -166,7 +166,7 @@ def page() -> None:
     if listings.nothing_to_find(run):
         return
     facts = data.facts(run)
-    listings.fidelity_line(run)
+    fidelity.line(run)
     card = data.ask(concepts.concept, run, chooser(run, facts))
     headline(card, selection.variant, run)
     if card.n_firing:

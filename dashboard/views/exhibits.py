@@ -10,7 +10,7 @@ from core.exhibits.shared.present import Readable
 from core.questions import alternates
 from dashboard import data, state
 from dashboard.charts import exhibits as charts_exhibits
-from dashboard.parts import claims, widgets
+from dashboard.parts import claims, fidelity, widgets
 from dashboard.words import count
 from dashboard.words import exhibits as words
 
@@ -62,7 +62,7 @@ def option_widget(option: Option, keys: list[str]) -> Value:
     if isinstance(option.default, int):
         return state.number(name, label, int(option.low), int(option.high), option.default, help=option.help, step=1)
     low, high = float(option.low), float(option.high)
-    return state.number(name, label, low, high, option.default, help=option.help, step=low, format="%.3f")
+    return state.number(name, label, low, high, option.default, help=option.help, step=low or 0.05, format="%.3f")
 
 
 def chosen_runs(selection: state.Selection) -> list[str]:
@@ -187,18 +187,6 @@ def beside(result: Shown) -> None:
         st.dataframe(rows, hide_index=True, column_config={name: words.label(name) for name in rows})
 
 
-def fidelity(result: Shown) -> None:
-    """How well each run's SAE stands for its embeddings: one line per run."""
-    if result.fidelity.empty:
-        return
-    st.markdown("**How far the SAE can be trusted**", help=words.FIDELITY_HELP)
-    for name, rows in result.fidelity.groupby("run", sort=False):
-        figures = rows.set_index("figure")["value"]
-        widgets.facts(
-            {name: ""} | {label: words.write("share", figures[figure]) for figure, label in words.FIGURES.items()}
-        )
-
-
 def small_print(result: Shown) -> None:
     """Definition, rule, contradictions of the paper, notes."""
     exhibit = result.exhibit
@@ -255,7 +243,7 @@ def body(result: Shown) -> None:
     curves(result)
     if len(result.table):
         tables(result)
-    fidelity(result)
+    fidelity.of_exhibit(result)
     beside(result)
     small_print(result)
     widgets.reproduce(result.reproduce, result.python)

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import data, state, words
 from dashboard.lesson.shared import Step, Subject
 from dashboard.lesson.steps import STEPS
-from dashboard.parts import claims, explanations, listings, widgets
+from dashboard.parts import claims, explanations, fidelity, listings, widgets
 
 OF_CONCEPTS = ("concepts", "modality", "similarity")
 """Pages whose steps show concepts, and so how far these can be trusted."""
@@ -112,7 +112,7 @@ def page() -> None:
     if not answered:
         question(step, chosen)
     elif answer(step, chosen) and step.page in OF_CONCEPTS:
-        listings.fidelity_line(run)
+        fidelity.line(run)
     below(chosen, at)
     name = data.facts(run).name
     widgets.reproduce(

@@ -10,7 +10,7 @@ import streamlit as st
 from core.questions import modality
 from dashboard import data, state, words
 from dashboard.charts import modality as charts_modality
-from dashboard.parts import listings, widgets
+from dashboard.parts import fidelity, widgets
 from dashboard.words import count, percent
 
 SHARES = (0.005, 0.01, 0.02, 0.05)
@@ -162,7 +162,7 @@ def page() -> None:
     with right:
         overlaps(runs)
     for name, key in runs.items():
-        listings.fidelity_line(key, name if len(runs) > 1 else "")
+        fidelity.line(key, name if len(runs) > 1 else "")
     name = next(iter(runs))
     python = widgets.python("modality", name, "modality.scores(run)")
     widgets.reproduce(f"retrieval-lens concepts {name} --sort modality", python)

@@ -4,6 +4,7 @@ from html import escape
 
 import streamlit as st
 
+from core.exhibits import beyond_answer
 from core.questions import fidelity, retrieval
 from dashboard import data, state, words
 from dashboard.parts import claims, widgets
@@ -71,6 +72,25 @@ def pooling(run: str, metric: str) -> None:
         state.link("exhibits", "See all poolings", icon=":material/arrow_forward:", exhibit="table-5")
 
 
+def reading(run: str, metric: str) -> None:
+    """What the same pass gives one step later, where the model's answer begins: only where that is clear."""
+    result = data.exhibit("answer", (run,), (("metric", metric),))
+    clear = [v for v in result.verdicts if v.about == "claim" and v.outcome in ("agrees", "disagrees")]
+    if not clear:  # no answer header, not stored, or no clear difference
+        return
+    raw = result.table[result.table["variant"] == "none"].set_index("reading")
+    answer, last = raw.loc[beyond_answer.ANSWER], raw.loc[beyond_answer.LAST]
+    with st.container(border=True):
+        st.markdown("**Beside the claims · Where it is read**", help=words.explain(metric))
+        difference, low, high = (words.points(answer[f"beyond_no_header{end}"]) for end in ("", "_low", "_high"))
+        st.markdown(
+            f"Read where its answer begins, the same pass puts a right answer {words.PLACES[int(metric[7:])]} for"
+            f" **{percent(answer[metric])}** of {count(int(answer['queries']))} queries; one step earlier, at the last"
+            f" token of the question, for **{percent(last[metric])}** ({difference}, 95% interval {low} to {high})."
+        )
+        state.link("exhibits", "See all readings", icon=":material/arrow_forward:", exhibit="answer")
+
+
 def pipeline(run: str) -> None:
     """What was measured, on what, and how well the SAE stands for it."""
     facts = data.facts(run)
@@ -110,6 +130,7 @@ def page() -> None:
     study_claims(run, other, metric)
     with widgets.guard():
         pooling(run, metric)
+        reading(run, metric)
     pipeline(run)
     names = [data.name(key) for key in (run, other) if key]
     chosen = "" if metric == claims.METRIC else f" --metric {metric}"

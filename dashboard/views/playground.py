@@ -6,10 +6,10 @@ import streamlit as st
 from core.analysis.variants import parse_variant
 from core.config import OWN_MODEL
 from core.questions import live
-from core.questions.retrieval import Rankings
+from core.questions.ranked import Rankings
 from dashboard import data, state, words
 from dashboard.charts import similarity as charts_similarity
-from dashboard.parts import edits, explanations, listings, live_query, widgets
+from dashboard.parts import edits, explanations, fidelity, listings, live_query, widgets
 from dashboard.parts.live_query import Choice
 from dashboard.words import count, variant_name
 
@@ -209,7 +209,7 @@ def page() -> None:
     with widgets.guard():
         inside(run, choice, after)
         why(run, choice, lists, after)
-        listings.fidelity_line(run)
+        fidelity.line(run)
     reproduce(facts.name, choice, after)
 
 

@@ -9,7 +9,7 @@ from core.questions import concepts, retrieval, similarity
 from core.questions import removal as removals
 from dashboard import data, state, words
 from dashboard.charts import similarity as charts_similarity
-from dashboard.parts import edits, explanations, listings, widgets
+from dashboard.parts import edits, explanations, fidelity, listings, widgets
 from dashboard.words import count, percent
 
 VIEWS = {"margin": "Right against wrong", "right": "Right", "wrong": "Wrong"}
@@ -184,7 +184,7 @@ def page() -> None:
             population(run)
         with right:
             removal(run)
-        listings.fidelity_line(run)
+        fidelity.line(run)
     expression = f'similarity.margin(run, {chosen.query}, {chosen.right}, {chosen.wrong}, "{selection.variant}")'
     widgets.reproduce(
         f"retrieval-lens concepts {facts.name} --sort attribution", widgets.python("similarity", facts.name, expression)

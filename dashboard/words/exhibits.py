@@ -11,9 +11,11 @@ from dashboard.words.pages import TASKS
 from dashboard.words.terms import WORDS
 
 FIDELITY_HELP = (
-    "Explained variance of the embeddings, pooled over dimensions, and what is retrieved with the reconstructions"
-    " z D + u."
+    "Explained variance of the embeddings of each modality, pooled over dimensions, and the share of the raw recall"
+    " that is left when the reconstructions z D + u are retrieved instead of the embeddings."
 )
+GATE = "Verdicts on concepts need a dictionary that stands for the embeddings: {least}."
+BARRED = "Verdicts on concepts cannot be given: {failure}."
 INTERVALS = "In brackets: 95% intervals, bootstrap over queries unless the definition says otherwise."
 
 LABELS: dict[str, str] = {
@@ -104,6 +106,10 @@ LABELS: dict[str, str] = {
     "amount": "Removed, % or directions",
     "listed": "Concepts listed",
     "rank": "Directions removed",
+    "of_change": "Of the removal's change",
+    "beyond_half": "Means minus rows, points",
+    "beyond_half_p": "p, means against rows",
+    "seconds": "Seconds of the model",
     "draw_lowest": "Lowest draw",
     "draw_highest": "Highest draw",
     "part": "Part",
@@ -162,6 +168,11 @@ CELLS: dict[str, dict[str, str]] = {
         "text": "own text only",
     },
     "layer": {"-1": "last"},
+    "setting": {
+        "means alone": "the means' part alone",
+        "rows alone": "the rows' part alone (means put back)",
+        "removal": "both: the removal",
+    },
     "beta": {"": "raw"},
     "measure": {"d'": "separation of pairs, d′", "hubness (skewness of N_10)": "hubness (skewness of N₁₀)"},
     "dictionary_kind": {"sae": "SAE"},
@@ -176,7 +187,17 @@ CELLS: dict[str, dict[str, str]] = {
 }
 """Values that go by another name."""
 
-SHARES = ("share", "draw_", "own_above", "overlap", "concepts_share", "energy_held", "explained", "agreement")
+SHARES = (
+    "share",
+    "draw_",
+    "own_above",
+    "overlap",
+    "concepts_share",
+    "energy_held",
+    "explained",
+    "agreement",
+    "of_change",
+)
 """Columns that start with one of these hold ratios."""
 DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss")
 OUTCOMES = {
@@ -238,17 +259,19 @@ OPTIONS = {
     "sets": "Sets compared",
     "statistics": "Whose statistics",
     "beta": "Shrinkage",
+    "least_explained": "Least explained variance",
+    "least_kept": "Least recall kept",
 }
 """Labels of options that differ from those of columns."""
 SHEETS = {"": "The numbers", "concept": "Concepts that decide failures", "switched off": "With concepts switched off"}
 ALONG = {"share": "% of the concepts", "rank": "directions"}
 FIGURES = {
-    "explained variance": "Explained variance",
-    "recall@1 of the reconstruction": "Recall@1 of reconstructions",
-    "recall@1 of the embedding": "Recall@1 of embeddings",
-    "dead share": "Never fire",
+    "explained variance of images": "explained variance of images",
+    "explained variance of texts": "of texts",
+    "explained variance of items that hold both": "of items that hold both",
+    "dead share": "never fire",
 }
-"""Figures of fidelity."""
+"""Figures of fidelity that are shares, in this order."""
 YES_NO = "Where it agrees the answer reads yes, where it disagrees no."
 GROUPS = {"study": "The study", "beyond": "Beyond the study"}
 ALL_RUNS, CHOSEN = "all", "chosen"

@@ -10,12 +10,12 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("core", "dashboard", "docs", "tests")
 NO_CODE = {
     "core/demo/README.md": "The demo's runs and how its models are trained",
-    "core/demo/train/stages/": "What each stage of demo-mllm left behind: weights, and whole models with their cards",
+    "core/demo/train/stages/": "What each stage of demo-mllm before the last left behind: weights",
     "core/world/README.md": "The demo world and the licence of its sprites",
     "tests/golden/embeddings/": "Items and embeddings of the golden run",
     "tests/golden/sae/": "The SAE of the golden run",
     "tests/golden/answers.json": "What every question answered on the golden run, and under which versions",
-    "core/demo/weights/": "Weights of the demo's models and SAEs, a model card beside each",
+    "core/demo/weights/": "Weights of the demo's models and SAEs, a card beside each model, one table of all SAEs",
     "reported.csv": "Every number the study printed",
     "core/presets/": "Spec files that run by name",
     "core/world/sprites.json": "Where each thing is on the sprite sheet",
@@ -33,15 +33,15 @@ def listed() -> list[str]:
     """Paths of the map, from the checkout's root: files, and folders of data that count as one (with a / at the
     end)."""
     whole = tuple(path for path in NO_CODE if path.endswith("/"))
-    found = set()
+    paths = set()
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*"):
             name = path.relative_to(ROOT).as_posix()
             if path.is_dir() or any(part.endswith(SKIPPED) for part in path.parts) or name.endswith(".pyc"):
                 continue
-            found.add(next((data for data in whole if name.startswith(data)), name))
+            paths.add(next((data for data in whole if name.startswith(data)), name))
     return sorted(
-        name for name in found if not (name.endswith("__init__.py") and not (ROOT / name).read_text().strip())
+        name for name in paths if not (name.endswith("__init__.py") and not (ROOT / name).read_text().strip())
     )
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from math import nan
 from pathlib import Path
 
 from core.demo.runs import make_demo
 from core.exhibits import EXHIBITS, Shown, Value, Verdict, show_exhibit
 from core.exhibits.claims import Claim
 from core.exhibits.claims import claims as judged
+from core.exhibits.shared import agreement
 from core.progress import RichProgress
 from core.run import Run, open_run
 from core.store import Store
@@ -199,8 +201,14 @@ def apart(verdict: Verdict) -> str:
 
 
 def clear(verdict: Verdict) -> bool:
-    """Whether the exhibit calls the difference one: its verdict is for or against, not open."""
-    return verdict.outcome in ("agrees", "disagrees")
+    """Whether the verdict's own number has a direction: its interval leaves 0 out, and its test agrees.
+
+    Not the outcome: a claim "depends" where other settings contradict this one, and its number stays as clear as it is.
+    """
+    if verdict.difference is None or verdict.low is None or verdict.high is None:
+        return False
+    p = nan if verdict.p_value is None else verdict.p_value
+    return agreement.direction(verdict.low, verdict.high, +1, p) in ("agrees", "disagrees")
 
 
 def _difference(verdict: Verdict) -> float:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.analysis.concepts.contributions import (
+from core.analysis.concepts.measures import attribution
+from core.analysis.explanations.contributions import (
     SideState,
     contributions,
     margin,
@@ -13,7 +14,6 @@ from core.analysis.concepts.contributions import (
     random_concepts,
     removal_basis,
 )
-from core.analysis.concepts.measures import attribution
 from core.analysis.variants import fit_variant, transform
 from core.errors import UserError
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.analysis.concepts.contributions import SideState, margin
-from core.analysis.concepts.failures import SideRows, failing, margin_terms, summarise_failures
+from core.analysis.explanations.contributions import SideState, margin
+from core.analysis.explanations.failures import SideRows, failing, margin_terms, summarise_failures
 from core.analysis.retrieval.ranking import rank_relevant
 from core.analysis.variants import apply_variant, fit_variant
 from core.errors import UserError

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import core
 from core.commands.cli import app
 from core.config import PRESETS
 from core.models import KNOWN
@@ -158,3 +159,13 @@ def test_doctor_says_what_models_have_to_live_with(store: Store, monkeypatch: py
     assert f"{fitting} of {len(KNOWN)} known models fit the device in float32" in checks["memory"]["found"]
     assert "HF_HUB_OFFLINE" in checks["hub"]["found"]
     assert {"flash-attn", "bitsandbytes"} <= checks.keys() and checks["bitsandbytes"]["ok"]
+
+
+def test_doctor_sees_the_shipped_weights_where_they_are(store: Store) -> None:
+    """Independent of the table of models: the files of this checkout."""
+    weights = Path(core.__file__).parent / "demo" / "weights"
+    checks = {row["check"]: row for row in json.loads(cli("doctor", "--json").stdout)["checks"]}
+    for name in ("demo-mllm", "demo-clip"):
+        size = sum(file.stat().st_size for file in (weights / name).glob("*.safetensors"))
+        assert size and checks[name]["ok"]
+        assert checks[name]["found"] == f"{size / 2**20:.1f} MiB"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from dashboard_driver import healthy, metric, show, story, texts
 
+from core.exhibits import Verdict, beyond_answer
 from core.exhibits.claims import claims
 from core.questions import fidelity, retrieval
 from core.records import EmbeddingView
 from core.run import Run, open_run
 from core.store import Store
-from dashboard import words
+from dashboard import data, words
 from dashboard.parts import claims as claim_cards
 
 
@@ -64,3 +68,27 @@ def test_a_better_pooling_is_named_where_there_is_one(demo_store: Store) -> None
         show("overview", run="demo", metric="recall@1")
     )
     assert "Beside the claims" not in texts(show("overview", run="demo-clip"))
+
+
+@pytest.mark.parametrize("outcome", ["agrees", "not clear"])
+def test_where_it_is_read_is_said_where_that_is_clear(outcome: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exhibit's own numbers, of a run that stores where the answer begins; hand-made here."""
+    numbers = {"queries": 400, "beyond_no_header": 0.64, "beyond_no_header_low": 0.61, "beyond_no_header_high": 0.67}
+    rows = [
+        {"reading": beyond_answer.ANSWER, "variant": "none", "recall@5": 0.941, "recall@1": 0.9} | numbers,
+        {"reading": beyond_answer.LAST, "variant": "none", "recall@5": 0.301, "recall@1": 0.2} | numbers,
+    ]
+    verdict = Verdict(on="small", outcome=outcome, why="what: ...")  # type: ignore[arg-type]
+    made = SimpleNamespace(verdicts=(verdict,), table=pd.DataFrame(rows))
+    exhibit = data.exhibit
+    monkeypatch.setattr(
+        data, "exhibit", lambda name, *rest: made if name == "answer" else exhibit(name, *rest), raising=True
+    )
+    shown = texts(show("overview", run="small"))
+    assert ("Where it is read" in shown) == (outcome == "agrees")
+    if outcome == "agrees":
+        assert "**94.1%** of 400 queries" in shown and "**30.1%**" in shown and "+64.0" in shown and "+61.0" in shown
+
+
+def test_a_run_that_was_not_read_there_says_nothing_of_it(small_store: Store) -> None:
+    assert "Where it is read" not in texts(show("overview", run="small"))

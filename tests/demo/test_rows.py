@@ -12,7 +12,9 @@ pytest.importorskip("transformers")
 
 from core import world
 from core.demo.train import __main__ as commands
-from core.demo.train import batches, contrastive, figures, rows, texts, tokens, wordings
+from core.demo.train import batches, contrastive, figures, rows, tokens, wordings
+from core.demo.train.texts.about_scenes import scene_map
+from core.demo.train.texts.documents import document
 
 CLEAN_STAGES = [stage for stage in rows.STAGES if stage != "study"]
 
@@ -124,7 +126,7 @@ def test_a_map_in_words_shows_what_is_where() -> None:
     scene = next(
         s for s in (world.scene("test", i) for i in range(40)) if len(s.placements) == 2 and len(s.things) == 2
     )
-    cells = texts.scene_map(scene).split()
+    cells = scene_map(scene).split()
     assert len(cells) == tokens.IMAGE_TOKENS and set(cells) <= set(scene.words)
     for placement in scene.placements:
         near = cells[placement.y * 4 // world.SIDE * 4 + placement.x * 4 // world.SIDE]
@@ -140,4 +142,4 @@ def test_rows_are_printed_as_json_lines() -> None:
     result = CliRunner().invoke(commands.app, ["rows", "--count", "3"])
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["stage"] for line in lines] == [stage for stage in rows.STAGES for _ in range(3)]
-    assert lines[3]["text"] == f"<s>{texts.document(0)}<|end|>"
+    assert lines[3]["text"] == f"<s>{document(0)}<|end|>"

@@ -14,14 +14,13 @@ import core.demo
 from core import world
 
 WEIGHTS = Path(core.demo.__file__).parent / "weights"
-TUNED = Path(core.demo.__file__).parent / "train" / "stages"
 MLLMS = ["demo-mllm", "demo-mllm-captioner"]
 SCENES = [world.scene("test", i) for i in range(40)]
 
 
 @pytest.mark.parametrize("name", ["demo-clip", *MLLMS])
 def test_weights_are_shipped_with_a_card(name: str) -> None:
-    folder = (TUNED if name in MLLMS else WEIGHTS) / name
+    folder = WEIGHTS / name
     files = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert max(files.values()) <= 16 * 2**20 and "config.json" in files and "tokenizer.json" in files
     card = (folder / "README.md").read_text(encoding="utf-8")
@@ -41,7 +40,7 @@ def processor():  # noqa: ANN201
 
 @pytest.mark.parametrize("name", MLLMS)
 def test_the_tokenizer_of_the_weights_is_that_of_the_text(processor, name: str) -> None:  # noqa: ANN001
-    shipped = json.loads((TUNED / name / "tokenizer.json").read_text(encoding="utf-8"))
+    shipped = json.loads((WEIGHTS / name / "tokenizer.json").read_text(encoding="utf-8"))
     assert json.loads(processor.tokenizer.backend_tokenizer.to_str())["model"] == shipped["model"]
 
 
@@ -68,15 +67,15 @@ def test_training_sees_what_the_processor_makes(processor) -> None:  # noqa: ANN
     assert np.abs(contrastive.pixels(pictures).numpy() - made).max() < 1e-5
 
 
-def test_names_are_found_in_captions() -> None:
+def test_names_in_captions_are_recognised() -> None:
     pytest.importorskip("transformers")
     from core.demo.train import figures
 
     assert figures.named("two mice and a hot sushi under water") == ({"mouse", "sushi"}, {"water"})
     scene = next(s for s in SCENES if len(s.things) == 2)
     good, half = f"{scene.things[0]} {scene.things[1]} {scene.background}", f"{scene.things[0]} nowhere"
-    found = figures.score_captions([scene, scene], [good, half])
-    assert (found.all_things, found.background, found.words_by_number) == (0.5, 0.5, {2: 0.75})
+    result = figures.score_captions([scene, scene], [good, half])
+    assert (result.all_things, result.background, result.words_by_number) == (0.5, 0.5, {2: 0.75})
 
 
 def test_realign_is_whitening_with_the_shrunk_covariance() -> None:
@@ -88,35 +87,50 @@ def test_realign_is_whitening_with_the_shrunk_covariance() -> None:
     x = np.random.default_rng(0).normal(size=(200, 6)) @ np.diag([3, 2, 1, 1, 0.5, 0.1]) + 1
     values, vectors = np.linalg.eigh(ShrunkCovariance(shrinkage=0.1).fit(x).covariance_)
     white = (x - x.mean(0)) @ vectors / np.sqrt(values) @ vectors.T
-    assert np.allclose(figures.realigned(x, floor=0), white / np.linalg.norm(white, axis=1, keepdims=True))
+    assert np.allclose(figures.realigned(x, eps=0.0), white / np.linalg.norm(white, axis=1, keepdims=True))
 
 
 def test_recall_both_ways_by_hand() -> None:
     """Two images with two captions each: the second image's captions are closer to the first image."""
-    pytest.importorskip("transformers")
-    from core.demo.train import figures
+    from core.demo.train.recall import recall_both_ways
 
     images, texts = np.eye(2), np.array([[0.9, 0.0], [0.8, 0.1], [0.5, 0.2], [0.1, 0.4]])
-    result = figures.recall_both_ways(images, texts)
-    assert result["image to text"] == {1: 1.0, 5: 1.0, 10: 1.0} and result["text to image"] == {
-        1: 0.75,
-        5: 1.0,
-        10: 1.0,
+    assert recall_both_ways(images, texts) == {
+        "image to text": {1: 1.0, 5: 1.0, 10: 1.0},
+        "text to image": {1: 0.75, 5: 1.0, 10: 1.0},
     }
 
 
-def test_recall_by_hand() -> None:
+def test_figures_of_random_rows_are_those_of_plain_numpy() -> None:
+    """Centring, ReAlign and recall against a second implementation: eigenvectors by hand, ranks by a full sort."""
     pytest.importorskip("transformers")
-    from core.demo.train import contrastive
+    from core.demo.train import figures
+    from core.demo.train.recall import recall_both_ways
 
-    images, texts = np.eye(2), np.array([[0.1, 0.0], [0.9, 0.0], [0.5, 0.2], [0.4, 0.1]])
-    assert contrastive.recall(images, texts, 2, at=(1, 2)) == {1: 1.0, 2: 1.0}
-    assert contrastive.recall(images, texts[::-1], 2, at=(1, 2, 3)) == {1: 0.0, 2: 0.5, 3: 1.0}
+    rng = np.random.default_rng(7)
+    images = rng.normal(size=(60, 24)) + 2
+    texts = np.repeat(images, 2, axis=0) + 1.5 * rng.normal(size=(120, 24))
+    for rows in (images, texts):
+        rest = rows - rows.mean(axis=0)
+        values, vectors = np.linalg.eigh(
+            0.9 * np.cov(rest, rowvar=False) + 0.1 * np.cov(rest.T).trace() / 24 * np.eye(24)
+        )
+        white = rest @ (vectors / np.sqrt(values + 1e-5)) @ vectors.T
+        for got, expected in ((figures.centred(rows), rest), (figures.realigned(rows), white)):
+            assert np.abs(got - expected / np.linalg.norm(expected, axis=1, keepdims=True)).max() < 1e-6
+    scores = figures.centred(images) @ figures.centred(texts).T
+    recall = recall_both_ways(figures.centred(images), figures.centred(texts))
+    for k in (1, 5, 10):
+        best = np.argsort(-scores, axis=1)[:, :k] // 2
+        assert recall["image to text"][k] == np.mean([i in row for i, row in enumerate(best)])
+        best = np.argsort(-scores.T, axis=1)[:, :k]
+        assert recall["text to image"][k] == np.mean([i // 2 in row for i, row in enumerate(best)])
+    assert 0.2 < recall["text to image"][1] < 1
 
 
 def _card_figure(name: str, label: str) -> float:
     """A percentage of the first table of figures of a card that has the label, as a share."""
-    card = (TUNED / name / "README.md").read_text(encoding="utf-8")
+    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
     found = re.search(rf"^\| {re.escape(label)} \| ([\d.]+)% \|", card, re.MULTILINE)
     assert found, label
     return float(found[1]) / 100
@@ -136,9 +150,9 @@ def test_shipped_captions_are_as_good_as_the_card_says(name: str) -> None:
     transformers = pytest.importorskip("transformers")
     from core.demo.train import figures, shipping
 
-    processor = transformers.AutoProcessor.from_pretrained(TUNED / name)
+    processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / name)
     trials = 60
-    result = figures.caption_figures(shipping.load_mllm(TUNED / name), processor, "test", trials)
+    result = figures.caption_figures(shipping.load_mllm(WEIGHTS / name), processor, "test", trials)
     assert _plausible(
         round(result.all_things * trials), trials, _card_figure(name, "captions with all the right things")
     )
@@ -154,7 +168,7 @@ def test_readings_come_from_one_pass() -> None:
 
     from core.demo.train import figures, shipping, tokens
 
-    processor, model = transformers.AutoProcessor.from_pretrained(TUNED / "demo-mllm"), shipping.load_mllm()
+    processor, model = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-mllm"), shipping.load_mllm()
     requests = [
         figures.conversation(text, tokens.PROMPTS["text"])
         for text in ("a dog on the beach", "two cats and a hat at night")
@@ -173,5 +187,5 @@ def test_shipped_clip_retrieves() -> None:
     from core.demo.train import contrastive, shipping
 
     processor = transformers.AutoProcessor.from_pretrained(WEIGHTS / "demo-clip")
-    found = contrastive.measure(shipping.load_clip(), processor.tokenizer, "test", 200)
-    assert found[1] >= 0.6 and found[1] <= found[5] <= found[10]
+    recall = contrastive.measure(shipping.load_clip(), processor.tokenizer, "test", 200)
+    assert recall[1] >= 0.6 and recall[1] <= recall[5] <= recall[10]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.exhibits import EXHIBITS, Verdict
@@ -23,6 +25,20 @@ def test_a_clear_difference_has_a_direction() -> None:
 def test_the_direction_is_the_numbers_not_the_verdicts() -> None:
     """A claim that something falls agrees where the number is negative."""
     assert findings.moved(verdict("agrees", -0.076, -0.098, -0.055)) == "falls by 7.6 points [5.5, 9.8]"
+
+
+def test_a_claim_that_depends_keeps_the_direction_of_its_number() -> None:
+    """Other settings contradict this one; the number under this one is as far from 0 as it is."""
+    depends = verdict("depends", 0.487, 0.457, 0.520)
+    assert findings.moved(depends) == "rises by 48.7 points [45.7, 52.0]"
+    assert findings.apart(depends) == "48.7 points [45.7, 52.0] above"
+    pending = verdict("not clear", -0.3, -0.33, -0.27)  # one setting alone never disagrees with confidence
+    assert findings.moved(pending) == "falls by 30.0 points [27.0, 33.0]"
+
+
+def test_too_few_changes_are_not_clear_whatever_the_interval() -> None:
+    few = replace(verdict("not clear", 0.004, 0.001, 0.008), p_value=0.125)
+    assert findings.moved(few) == "does not clearly change (+0.4 points [+0.1, +0.8])"
 
 
 def test_what_is_not_clear_is_said_to_be_so() -> None:

@@ -13,7 +13,7 @@ from core.store import Store
 
 @pytest.fixture
 def runs(demo_store: Store) -> dict[str, Run]:
-    """The six demo runs by name."""
+    """The demo runs of both models, by name."""
     names = [model + task for task in ("", "-task1", "-task7") for model in ("demo", "demo-clip")]
     return {name: open_run(name, demo_store) for name in names}
 

@@ -1,4 +1,4 @@
-"""Claims are the exhibits' own verdicts: on all six demo runs, for every metric."""
+"""Claims are the exhibits' own verdicts: on the six demo runs of demo-mllm and demo-clip, for every metric."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.run import Run
 
 pytestmark = pytest.mark.demo
 PAIRS = (("demo", "demo-clip"), ("demo-task1", "demo-clip-task1"), ("demo-task7", "demo-clip-task7"))
-KEYS = ["claim", "exhibit", "on", "outcome", "metric", "value", "low", "high", "n", "settings", "depends_on"]
+KEYS = ["claim", "exhibit", "on", "outcome", "metric", "value", "low", "high", "n", "settings", "depends_on", "gate"]
 
 
 @pytest.mark.parametrize("metric", ["recall@1", "recall@5", "recall@10"])

@@ -156,6 +156,7 @@ def test_conclusions_count_the_dictionaries_they_hold_in() -> None:
         "overlap_all": 0.1,
         "gain_low": -0.1,
         "beyond_random_low": -0.1,
+        "barred": "",
     }
     table = pd.DataFrame([row(dictionary="x", **nothing), row(dictionary="y", **nothing | {"gain_low": 0.02})])
     found = beyond_dictionaries.judge(table)

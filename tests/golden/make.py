@@ -109,7 +109,9 @@ def answers(run: Run) -> dict[str, Any]:
     for name in EXHIBITS:
         if name not in asked.EXHIBITS_LEFT_OUT:
             shown = show_exhibit(name, [run])
-            found[f"exhibit {name}"] = plain({"table": shown.table, "left_out": [left.why for left in shown.left_out]})
+            found[f"exhibit {name}"] = plain(
+                {"table": asked.stable(shown.table), "left_out": [left.why for left in shown.left_out]}
+            )
     return found
 
 

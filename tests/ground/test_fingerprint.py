@@ -19,7 +19,7 @@ GOLDEN = {
     "sae": (1, "e8223e59307d628d"),
     "codes": (1, "f0f7ef23719bfcb6"),
     "run": (1, "d325f68959aaceb5"),
-    "answer": (3, "afed0a8a2692dd3e"),
+    "answer": (4, "ef6497d4b013a3e0"),
     "variant": (1, "12031c37f8579958"),
 }
 

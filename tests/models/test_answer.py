@@ -131,13 +131,13 @@ def test_every_other_view_is_as_without_the_header(tiny: Tiny, mixed: list[Item]
             gap = np.linalg.norm(with_header[view] - without[view], axis=1)
             assert (gap <= 1e-5 * np.linalg.norm(without[view], axis=1)).all(), (view, gap)
     assert tiny.adapter._header(mixed) is not None  # so it was one pass
-    assert tiny.adapter._heard == {False: False, True: False}
+    assert tiny.adapter._ahead == {False: False, True: False}
 
 
 def test_one_pass_does_both(tiny: Tiny, mixed: list[Item]) -> None:
     texts, calls = [item for item in mixed if item.modality == "text"], []
     tiny.adapter.embed(texts[:1], [EmbeddingView(), *ANSWERS])  # whether it hears ahead is measured once
-    handle = tiny.adapter._inner.register_forward_hook(lambda *_: calls.append(1))
+    handle = tiny.adapter._reader.inner.register_forward_hook(lambda *_: calls.append(1))
     tiny.adapter.embed(texts, [*OTHERS, *ANSWERS, *WORDS])
     handle.remove()
     assert len(calls) == 1
@@ -162,7 +162,7 @@ def test_a_model_that_hears_ahead_gets_a_pass_of_its_own(llava_folder: Path, mix
     attend_both_ways(adapter.model)
     views = [EmbeddingView(-1, "mean"), EmbeddingView(2, "last"), EmbeddingView(-1, "mean", "no-prompt")]
     without, found = adapter.embed(mixed, views), adapter.embed(mixed, [*views, *ANSWERS, *WORDS])
-    assert adapter._heard == {False: True, True: True}
+    assert adapter._ahead == {False: True, True: True}
     for view in views:
         assert np.array_equal(found[view], without[view]), view
     turn = "<|user|>A red fox.\nSummarize the above sentence in one word: <|end|>"
@@ -212,7 +212,7 @@ def test_models_without_a_chat_template_have_no_answer_but_a_next_word(
     views = [EmbeddingView(), EmbeddingView(1, "mean", "no-prompt")]
     found, without = adapter.embed(mixed, [*views, WORD_VIEWS["last"]]), adapter.embed(mixed, views)
     assert all(np.abs(found[view] - without[view]).max() < 1e-5 for view in views)
-    rendered = adapter._inputs(mixed[:1])[0]
+    rendered = adapter.inputs(mixed[:1])[0]
     with torch.inference_mode():
         expected = adapter.model(**rendered).logits[0, -1].softmax(0).sqrt().numpy()
     entries = found[WORD_VIEWS["last"]][0]

@@ -250,6 +250,14 @@ def test_generation_equals_transformers(tiny: Tiny, mixed: list[Item]) -> None:
         )
 
 
+def test_generation_in_a_batch_is_that_of_each_item_alone(tiny: Tiny, mixed: list[Item]) -> None:
+    """Items of other lengths, with and without pictures: padding stands on the left, where no answer sees it."""
+    alone = [tiny.adapter.generate(item, "What is it?", 5) for item in mixed]
+    assert tiny.adapter.generate_all(mixed, "What is it?", 5) == alone
+    assert tiny.adapter.generate_all(mixed[::-1], "What is it?", 5) == alone[::-1]
+    assert tiny.adapter.tokenizer.padding_side == "right"  # as embedding needs it
+
+
 def test_the_chat_preset_is_the_bare_item_in_the_models_own_turn(tiny: Tiny, mixed: list[Item]) -> None:
     chat, view = load_model(ModelSpec(name=tiny.adapter.facts.source, dtype="float32", preset="chat")), EmbeddingView()
     with torch.inference_mode():

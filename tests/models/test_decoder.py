@@ -141,11 +141,11 @@ def test_no_items_no_rows(llava: Adapter) -> None:
 def test_only_the_layers_asked_for_are_kept_and_no_logits_are_made(llava: Adapter, mixed: list[Item]) -> None:
     called: list[str] = []
     handle = llava.model.lm_head.register_forward_hook(lambda *_: called.append("head"))
-    before = [len(layer._forward_hooks) for layer in llava._layers]
+    before = [len(layer._forward_hooks) for layer in llava._reader.layers]
     llava.embed(mixed, [EmbeddingView(2)])
     handle.remove()
     assert called == []
-    assert [len(layer._forward_hooks) for layer in llava._layers] == before
+    assert [len(layer._forward_hooks) for layer in llava._reader.layers] == before
 
 
 def test_top_tokens_are_the_largest_products_with_the_output_head(llava: Adapter) -> None:

@@ -17,7 +17,7 @@ from core.config import ModelSpec
 from core.errors import ModelError
 from core.models import load_model
 from core.models.base import PROJECTED
-from core.models.loading import DUAL_TYPES, PLAIN_TYPES, kind_of
+from core.models.facts import DUAL_TYPES, PLAIN_TYPES, kind_of
 from core.records import Item
 
 PICTURE = Image.fromarray(np.random.default_rng(5).integers(0, 255, (30, 40, 3), np.uint8))

@@ -14,7 +14,7 @@ from core.encode import resolve_views
 from core.errors import ModelError, SpecError
 from core.models import KNOWN, check_model, check_processor, describe, known_models, load_model
 from core.models.base import PROJECTED
-from core.models.loading import kind_of
+from core.models.facts import kind_of
 from core.records import EmbeddingView
 
 

@@ -89,7 +89,7 @@ def test_memory_by_hand() -> None:
 def test_the_parameters_of_the_shipped_models_are_those_of_their_files() -> None:
     from core.models.memory import stored_parameters
 
-    for name in ("demo-mllm", "demo-clip"):
+    for name in ("demo-mllm", "demo-mllm-captioner", "demo-clip"):
         row = KNOWN[name]
         assert row.folder is not None
         assert stored_parameters(row.folder) == pytest.approx(row.parameters, rel=0.02)

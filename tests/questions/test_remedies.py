@@ -91,7 +91,7 @@ def test_a_dual_encoder_has_no_layers(demo_store: Store) -> None:
 def test_without_support_queries_the_bank_is_the_test_queries(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "parts", property(lambda self: ("queries", "candidates")))
     assert remedies.query_bank(run, "none") == pytest.approx(side(run, "queries"), abs=1e-6)
-    assert any("transductive" in note for note in remedies._notes(run, []))
+    assert any("transductive" in note for note in remedies._notes(run, [], []))
     assert "transductive" in next(remedies._corrections(run))[0]["fitted_on"]
 
 

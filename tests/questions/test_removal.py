@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.analysis.variants.removal import random_concepts
+from core.analysis.subspaces import random_concepts
 from core.errors import NotAvailable
 from core.questions import removal
 from core.run import Run, open_run

@@ -193,6 +193,11 @@ def test_fidelity_by_the_definition(run: Run) -> None:
     assert found.value("explained variance") == pytest.approx(expected, abs=1e-4)
     assert found.value("L0") == pytest.approx((z > 0).sum(axis=1).mean())
     assert found.value("recall@1 of the embedding") == retrieval.evaluate(run).evaluation.recall[1]
+    modality = np.concatenate([run.corpus.items(p).modality for p in ("queries", "candidates")])
+    for words, kind in (("images", "image"), ("texts", "text")):
+        mine, e = h[modality == kind], error[modality == kind]
+        by_hand = 1 - (e**2).sum() / ((mine - mine.mean(axis=0)) ** 2).sum()
+        assert found.explained[words] == pytest.approx(by_hand, abs=1e-4)
 
 
 def test_map_is_computed_once_and_the_same_again(demo_store: Store) -> None:

@@ -317,6 +317,8 @@ def test_shipped_saes_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("core.sae.sources.SHIPPED", tmp_path)
     for name in ("sae-m", "sae-m-seed1", "sae-m-tokens", "sae-other"):
         example().save_model(tmp_path / name)
+    example().save_model(tmp_path / "sae-m-two")  # of another model, whose name begins with this one's
+    (tmp_path / "sae-m-two" / "facts.json").write_text('{"model": "m-two"}')
     shutil.copytree(tmp_path / "sae-m", tmp_path / "sae-m-broken")
     (tmp_path / "sae-m-broken" / CONFIG).unlink()
     assert list(shipped_saes("m")) == ["m", "m-seed1", "m-tokens"]
@@ -331,7 +333,7 @@ def test_shipped_saes_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_demo_models_ship_theirs() -> None:
     from core.sae import shipped_saes
 
-    for name, size in (("demo-mllm", 256), ("demo-clip", 128)):
+    for name, size in (("demo-mllm", 256), ("demo-mllm-captioner", 256), ("demo-clip", 128)):
         found = shipped_saes(name)
         assert next(iter(found)) == name
         assert {locate(str(path), name).width() for path in found.values()} == {size}

@@ -61,11 +61,11 @@ def get(spec: SaeSpec, store: Store, model: Model) -> tuple[Folder, ...]:
 
 
 def test_every_width_with_every_k_the_runs_own_first() -> None:
-    assert [plan.name for plan in plans(FOUR, CHAT)] == ["24-3", "24-2", "12-3", "12-2"]
+    assert [plan.name for plan in plans(FOUR, CHAT, 6)] == ["24-3", "24-2", "12-3", "12-2"]
     study = replace(ONE, preset="study", width=None)
-    assert plans(study, CHAT)[0].width == 32768
-    assert plans(study, replace(CHAT, kind="dual"))[0].width == 7168
-    assert plans(replace(study, width=64), replace(CHAT, kind="dual"))[0].width == 64
+    assert plans(study, CHAT, 6)[0].width == 32768
+    assert plans(study, replace(CHAT, kind="dual"), 6)[0].width == 7168
+    assert plans(replace(study, width=64), replace(CHAT, kind="dual"), 6)[0].width == 64
 
 
 def test_one_pass_of_the_model_gives_each_what_it_would_be_alone(tmp_path: Path) -> None:

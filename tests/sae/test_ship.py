@@ -9,12 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from core.demo.train import saes as ship
+from core.demo.train import states
 from core.models import ModelFacts
+from core.models.table import KNOWN
 from core.progress import NoProgress
 from core.records import EmbeddingView, Item, TokenStates
 from core.sae.files import FACTS, read_config
+from core.sae.files import WEIGHTS as TENSORS
 
 D = 12
 
@@ -46,20 +50,65 @@ class Fake:
 
 @pytest.mark.parametrize("data", ["tokens", "pooled", "mixture"])
 def test_a_recipe_makes_a_folder_with_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str) -> None:
-    monkeypatch.setattr(ship, "HELD_OUT", 12)
-    recipe = replace(ship.RECIPES["demo-mllm"], width=32, k=3, data=data, steps=4, batch=16, pool=12)
-    facts = ship.make(Fake(), recipe, tmp_path, NoProgress())  # type: ignore[arg-type]
-    assert json.loads((tmp_path / FACTS).read_text()) == facts
+    monkeypatch.setattr(ship, "PAIRS", 5)
+    monkeypatch.setattr(ship, "COMPOSED", 2)
+    folder, work = tmp_path / "sae", tmp_path / "work"
+    recipe = replace(
+        ship.RECIPES["demo-mllm"], architecture="topk", width=32, k=3, data=data, steps=4, batch=16, pool=12
+    )
+    facts = ship.make(Fake(), recipe, folder, work, NoProgress())  # type: ignore[arg-type]
+    assert json.loads((folder / FACTS).read_text()) == facts
     assert (facts["k"], facts["input"], facts["recipe"]["data"]) == (3, "raw", data)
-    assert set(facts["held_out"]) == {"all", "image", "text", "image,text"}
-    assert facts["held_out"]["all"]["rows"] == 12
-    assert facts["held_out"]["all"]["l0"] <= 3
-    assert read_config(tmp_path)["d_sae"] == 32
+    assert (facts["model"], facts["layer"]) == ("demo-mllm", -1)
+    figures = facts["held_out"]
+    assert set(figures) == {"image -> text", "text -> image", "image,text"}
+    found = figures["image -> text"]
+    assert {"explained variance of images", "explained variance of texts", "dead share", "recall@5 kept"} <= set(found)
+    assert found["L0"] <= 3 and figures["image,text"]["L0"] <= 3
+    assert found["recall@5 of the embedding"] == 1
+    assert found["explained variance, queries"] == found["explained variance of images"]
+    assert read_config(folder)["d_sae"] == 32
+
+
+def test_what_is_measured_is_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are stored in half precision before the figures are taken, so that measuring again gives the same."""
+    monkeypatch.setattr(ship, "PAIRS", 5)
+    monkeypatch.setattr(ship, "COMPOSED", 2)
+    recipe = replace(ship.RECIPES["demo-mllm"], width=32, k=3, steps=4, batch=16, pool=12)
+    facts = ship.make(Fake(), recipe, tmp_path / "sae", tmp_path, NoProgress())  # type: ignore[arg-type]
+    with safe_open(tmp_path / "sae" / TENSORS, "np") as weights:
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {np.dtype(np.float16)}  # noqa: SIM118
+    again = ship.measured(Fake(), recipe, tmp_path / "sae", tmp_path, NoProgress())  # type: ignore[arg-type]
+    assert again == facts["held_out"]
+
+
+def test_states_are_made_once_and_a_longer_pool_begins_with_a_shorter_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "BLOCK", 4)
+    made: list[str] = []
+
+    class Counting(Fake):
+        def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+            made.extend(item.id for item in items)
+            return super().embed(items, views)
+
+    def rows(count: int) -> np.ndarray:
+        blocks = states.pooled(Counting(), states.train_item, count, EmbeddingView(), tmp_path, NoProgress())  # type: ignore[arg-type]
+        return np.concatenate(blocks)
+
+    short, long = rows(8), rows(12)
+    assert np.array_equal(long[:8], short) and len(long) == 12
+    assert made == [f"train-{i}" for i in range(12)]
+
+
+def test_every_recipe_is_for_a_known_model() -> None:
+    assert {recipe.model for recipe in ship.RECIPES.values()} <= set(KNOWN)
 
 
 def test_items_of_the_world_come_in_three_sorts_and_are_the_same_every_time() -> None:
-    items = [ship.world_item("train", i) for i in range(6)]
+    items = [states.world_item("train", i) for i in range(6)]
     assert [item.modality for item in items] == ["image", "text", "image,text"] * 2
     assert all((item.image is None) == (item.modality == "text") for item in items)
-    assert items[1].text == ship.world_item("train", 1).text
-    assert items[1].text != ship.world_item("support", 1).text
+    assert items[1].text == states.world_item("train", 1).text
+    assert items[1].text != states.world_item("support", 1).text

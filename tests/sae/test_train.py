@@ -126,3 +126,29 @@ def test_token_rows_go_round_all_items_and_keep_the_mask(mask: str, per_item: di
 def test_batches_are_shuffled_and_normalised_on_request() -> None:
     stream = shuffled_batches(itertools.cycle([sparse_rows(64)]), D, 32, normalise=True)
     assert np.allclose(np.linalg.norm(next(iter(stream)).numpy(), axis=1), 1, atol=1e-5)
+
+
+def offset_rows(n: int, seed: int = 0) -> np.ndarray:
+    """Sparse rows far from the origin, as pooled embeddings of one model are."""
+    return sparse_rows(n, seed) + 20 * np.random.default_rng(7).normal(size=D).astype(np.float32)
+
+
+@pytest.mark.parametrize("bias", ["none", "mean"])
+def test_a_decoder_bias_is_the_mean_of_the_rows_and_explains_what_all_have_in_common(tmp_path: Path, bias: str) -> None:
+    rows, order = offset_rows(4000), Order(4000, 0)
+    stream = Stream(lambda: pooled_rows([rows], 256, order), (order,), D, 256, normalise=False)
+    plan = TrainingPlan(D, C, K, 300, batch=256, learning_rate=3e-3, bias=bias)  # type: ignore[arg-type]
+    train({tmp_path: plan}, stream, NoProgress(), tmp_path / "checkpoint")
+    expected = rows.mean(0) if bias == "mean" else np.zeros(D)
+    assert np.allclose(read_weight(tmp_path, "b_dec"), expected, atol=0.2)
+    assert read_config(tmp_path)["apply_b_dec_to_input"] == (bias == "mean")
+    fresh = offset_rows(500, seed=5)
+    found = fidelity(SaeEncoder(tmp_path, "raw"), fresh)
+    assert (found.explained_variance > 0.8) == (bias == "mean")
+    coded = SaeEncoder(tmp_path, "raw").encode(fresh)
+    assert np.allclose(coded.offset, expected, atol=0.2)
+
+
+def test_a_setting_younger_than_the_cache_leaves_old_keys_alone() -> None:
+    assert "bias" not in TrainingPlan(D, C, K, 1).keyed()
+    assert TrainingPlan(D, C, K, 1, bias="mean").keyed()["bias"] == "mean"

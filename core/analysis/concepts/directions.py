@@ -118,6 +118,7 @@ def _axes(centred: np.ndarray, size: int) -> int:
 
 
 def _pca(centred: np.ndarray, size: int, seed: int) -> _Fitted:
+    """Principal axes, each with both signs."""
     from sklearn.decomposition import PCA
 
     axes = PCA(_axes(centred, size), svd_solver="full").fit(centred).components_
@@ -125,6 +126,7 @@ def _pca(centred: np.ndarray, size: int, seed: int) -> _Fitted:
 
 
 def _ica(centred: np.ndarray, size: int, seed: int) -> _Fitted:
+    """Columns of FastICA's mixing matrix, each with both signs; encoded by the unmixing."""
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
@@ -141,6 +143,7 @@ def _ica(centred: np.ndarray, size: int, seed: int) -> _Fitted:
 
 
 def _kmeans(centred: np.ndarray, size: int, seed: int) -> _Fitted:
+    """Directions of the centroids."""
     from sklearn.cluster import MiniBatchKMeans
 
     centres = (

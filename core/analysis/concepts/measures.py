@@ -87,8 +87,10 @@ def bridge_max_offdiagonal(
         block = slice(start, start + CONCEPT_BLOCK)
         cross = (q[:, block].T @ c + c[:, block].T @ q).toarray() / (2 * len(pairs))
         bridged = cross * (rows[block] @ rows.T)
+        # A concept is no bridge to itself: the diagonal must never be the largest.
         bridged[np.arange(len(bridged)), np.arange(start, start + len(bridged))] = -np.inf
         best = bridged.max(axis=1)
+        # Where some concept never fires, a bridge of 0 to it is always there.
         scores[active[block]] = best if len(active) == n_concepts else np.maximum(best, 0.0)
     return scores
 
@@ -105,6 +107,7 @@ def attribution(
     total = np.zeros(query_codes.shape[1])
     for start in range(0, len(pairs), PAIR_BLOCK):
         q, c = _pair_rows(query_codes, candidate_codes, pairs[start : start + PAIR_BLOCK])
+        # Concepts that fire in no pair of the block add nothing: their dictionary rows need not be read.
         active = np.union1d(q.indices, c.indices)
         q, c, rows = q[:, active], c[:, active], np.asarray(dictionary[active], dtype=np.float64)
         total[active] += np.einsum("kd,kd->k", rows, q.T @ (c @ rows) + c.T @ (q @ rows))

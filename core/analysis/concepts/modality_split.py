@@ -89,8 +89,8 @@ def share_intervals(scores: Scores, counted: Counted = "once", seed: int = 0) ->
     step = max(1, _BLOCK // n)
     for start in range(0, RESAMPLES, step):
         size = min(step, RESAMPLES - start)
-        held = rng.multinomial(n, np.full(n, 1 / n), size=size) * weight
-        drawn[start : start + size] = held @ masks / held.sum(axis=1, keepdims=True)
+        weights = rng.multinomial(n, np.full(n, 1 / n), size=size) * weight
+        drawn[start : start + size] = weights @ masks / weights.sum(axis=1, keepdims=True)
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     return {name: (float(a), float(b)) for name, a, b in zip(columns, low, high, strict=True)}
 

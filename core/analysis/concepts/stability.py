@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from core.analysis.arrays import row_blocks, unit_rows
-from core.analysis.variants.removal import removal_basis
+from core.analysis.subspaces import removal_basis
 from core.errors import ShapeMismatch, UserError
 
 SAME, NEARLY_SAME = 0.9, 0.7

@@ -25,13 +25,13 @@ from scipy.special import logsumexp
 
 from core.analysis.arrays import row_blocks
 from core.analysis.retrieval.ranking import Ranked, TopK, rank_relevant, rank_top_k
-from core.analysis.variants.options import Option, Value, named_values, option_words, read_options
+from core.analysis.variants.options import StepOption, Value, named_values, option_words, read_options
 from core.errors import ShapeMismatch, UserError, VariantError, nearest
 
 BankSource = Literal["support", "test"]
-NEIGHBOURS = Option("k", 10, low=1, integer=True)
-BEST = Option("k", 1, low=1, integer=True)
-TEMPERATURE = Option("temperature", 0.05, low=1e-3)
+NEIGHBOURS = StepOption("k", 10, low=1, integer=True)
+BEST = StepOption("k", 1, low=1, integer=True)
+TEMPERATURE = StepOption("temperature", 0.05, low=1e-3)
 _SOURCES: Mapping[BankSource, str] = {
     "support": "queries of the support split",
     "test": "test queries themselves, without labels (transductive)",
@@ -44,7 +44,7 @@ class CorrectionKind:
 
     name: str
     about: str
-    options: tuple[Option, ...]
+    options: tuple[StepOption, ...]
 
 
 CORRECTIONS: Mapping[str, CorrectionKind] = {

@@ -94,9 +94,9 @@ def per_query(ranked: Ranked, metric: str) -> Float[np.ndarray, " n"]:
     """The metric of every query, float64; its mean is the metric."""
     if metric not in METRICS:
         raise UserError("unknown metric", got=repr(metric), allowed=", ".join(METRICS))
-    found = ranked.first > 0
     if metric == "mrr":
-        return np.divide(1.0, ranked.first, out=np.zeros(len(found)), where=found)
+        has_rank = ranked.first > 0  # 0 stands for a query whose relevant candidates are not in the pool
+        return np.divide(1.0, ranked.first, out=np.zeros(len(has_rank)), where=has_rank)
     if metric == "ndcg@10":
         return np.asarray(ranked.ndcg10, dtype=np.float64)
     return _hits(ranked.first, int(metric.removeprefix("recall@"))).astype(np.float64)

@@ -196,23 +196,23 @@ def similarity_histograms(
 def d_prime(matching: Float[np.ndarray, " p"], mean: float, variance: float) -> float:
     """(mean of `matching` - mean) / sqrt of the mean of the two variances: how far matching pairs stand out. NaN where
     undefined."""
-    spread = np.sqrt((_variance(matching) + variance) / 2)
+    own = float(matching.var()) if len(matching) else float("nan")
+    spread = np.sqrt((own + variance) / 2)
     return float((matching.mean() - mean) / spread) if spread > 0 else float("nan")
 
 
 def _mean(x: np.ndarray) -> Float[np.ndarray, " d"]:
+    """Mean row in float64, NaN without rows."""
     return np.asarray(np.sum(x, axis=0, dtype=np.float64) / (len(x) or np.nan))
 
 
-def _variance(values: np.ndarray) -> float:
-    return float(values.var()) if len(values) else float("nan")
-
-
 def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Share of all values in each bin."""
     return np.histogram(values, edges)[0] / max(1, len(values))
 
 
 def _pair_cosines(a: np.ndarray, b: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Dot products of pairs of rows, blocked, in float64."""
     out = np.empty(len(pairs))
     for block in row_blocks(len(pairs), a.shape[1]):
         out[block] = np.einsum("pd,pd->p", a[pairs[block, 0]], b[pairs[block, 1]], dtype=np.float64)
@@ -220,6 +220,7 @@ def _pair_cosines(a: np.ndarray, b: np.ndarray, pairs: np.ndarray) -> np.ndarray
 
 
 def _squared_distances(x: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances of pairs of rows."""
     return np.sum((np.asarray(x[pairs[:, 0]], dtype=np.float64) - x[pairs[:, 1]]) ** 2, axis=1)
 
 

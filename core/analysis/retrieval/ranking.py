@@ -126,6 +126,7 @@ def rank_relevant(
         ahead, tied = np.zeros((2, len(target.column)), dtype=np.int64)
         best = np.empty((len(target.column), 0), dtype=np.int64)
         for start, scores in _score_blocks(queries[rows], candidates, block, precision):
+            # The block's product and the pair's own product may round differently: a candidate must tie with itself.
             target.pin(scores, start)
             best = _best_keys(best, scores, start, 10)
             columns = np.arange(start, start + scores.shape[1])
@@ -158,6 +159,7 @@ class _Target:
 
 
 def _best_relevant(queries: Rows, candidates: Rows, relevance: csr_array, precision: Precision) -> _Target:
+    """Scores of all relevant pairs, and the best of every query; of equal ones that of the lowest column."""
     n = relevance.shape[0]
     rows, columns = np.repeat(np.arange(n), np.diff(relevance.indptr)), relevance.indices.astype(np.int64)
     values = np.empty(len(rows), dtype=np.float32)
@@ -166,7 +168,7 @@ def _best_relevant(queries: Rows, candidates: Rows, relevance: csr_array, precis
         left, right = queries[rows[j]].astype(precision), candidates[columns[j]].astype(precision)
         products = left.multiply(right).sum(axis=1).ravel() if issparse(left) else np.einsum("pd,pd->p", left, right)
         values[j] = products
-    values += 0.0
+    values += 0.0  # -0.0 becomes 0.0: the two are equal, but their keys are not
     score = np.full(n, -np.inf, dtype=np.float32)
     np.maximum.at(score, rows, values)
     best = values == score[rows]
@@ -204,6 +206,7 @@ def _ndcg(relevance: csr_array, top: np.ndarray) -> np.ndarray:
 
 
 def _query_blocks(queries: Rows) -> Iterator[slice]:
+    """Slices of QUERY_BLOCK queries."""
     n = queries.shape[0]
     for start in range(0, n, QUERY_BLOCK):
         yield slice(start, min(start + QUERY_BLOCK, n))
@@ -212,7 +215,7 @@ def _query_blocks(queries: Rows) -> Iterator[slice]:
 def _score_blocks(
     queries: Rows, candidates: Rows, block: int, precision: Precision
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(first column, float32 scores) of every block of candidates; -0.0 becomes 0.0."""
+    """(first column, float32 scores) of every block of candidates; -0.0 becomes 0.0, whose key differs."""
     if queries.shape[1] != candidates.shape[1]:
         raise ShapeMismatch(
             "queries and candidates differ",
@@ -229,6 +232,8 @@ def _score_blocks(
 def _best_keys(best: np.ndarray, scores: np.ndarray, start: int, k: int) -> np.ndarray:
     """The k largest keys of `best` and of the new scores, largest first. A key orders by score, then by earlier
     column."""
+    # Read as integers, float32 order as they should once the other bits of negative numbers are flipped. The lower half
+    # of a key is larger for an earlier column, so that one partition also settles ties.
     bits = scores.view(np.int32)
     ordered = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)
     keys = (ordered << 32) + (_LAST - np.arange(start, start + scores.shape[1]))
@@ -238,6 +243,7 @@ def _best_keys(best: np.ndarray, scores: np.ndarray, start: int, k: int) -> np.n
 
 
 def _decode(keys: np.ndarray) -> TopK:
+    """Candidates and scores back from the keys of `_best_keys`."""
     ordered = (keys >> 32).astype(np.int32)
     scores = (ordered ^ ((ordered >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
     return TopK(_LAST - (keys & _LAST), scores)

@@ -38,6 +38,7 @@ def shared_answers(pairs: Int[np.ndarray, "p 2"], n: int) -> Clusters:
     _, first, cluster = np.unique(labels, return_index=True, return_inverse=True)
     if len(first) == n:
         return None
+    # Numbered by first appearance, so that the numbers do not depend on how scipy labels its components.
     return np.argsort(np.argsort(first))[cluster].astype(np.int64)
 
 
@@ -58,28 +59,39 @@ def cluster_sums(values: Float[np.ndarray, "n m"], clusters: Clusters) -> Float[
 def bootstrap_means(
     table: Float[np.ndarray, "n m"], resamples: int = RESAMPLES, seed: int = 0, clusters: Clusters = None
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """2.5 and 97.5 percentiles of the column means over resampled clusters (g with replacement, the same for all
-    columns).
+    """2.5 and 97.5 percentiles of the column means over resampled clusters; see `resampled_means`.
 
-    The mean of a resample is over the queries in it, so that large clusters weigh by their size. NaN where there are
-    fewer than two clusters: one piece of evidence has no spread. A single query is its own interval.
+    NaN where there are fewer than two clusters: one piece of evidence has no spread. A single query is its own
+    interval.
+    """
+    n, m = table.shape
+    if not n or (clusters is not None and cluster_count(n, clusters) < 2):
+        return np.full(m, np.nan), np.full(m, np.nan)
+    low, high = np.percentile(resampled_means(table, resamples, seed, clusters), [2.5, 97.5], axis=0)
+    return low, high
+
+
+def resampled_means(
+    table: Float[np.ndarray, "n m"], resamples: int = RESAMPLES, seed: int = 0, clusters: Clusters = None
+) -> Float[np.ndarray, "resamples m"]:
+    """Column means of `resamples` redraws of the clusters (g with replacement, the same for all columns).
+
+    The mean of a resample is over the queries in it, so that large clusters weigh by their size.
     """
     n, m = table.shape
     groups = cluster_count(n, clusters)
-    if not n or (clusters is not None and groups < 2):
-        return np.full(m, np.nan), np.full(m, np.nan)
     sums = cluster_sums(table, clusters)
     sizes = None if clusters is None else np.bincount(clusters, minlength=groups).astype(np.float64)
     rng, means = np.random.default_rng(seed), np.empty((resamples, m))
     step = max(1, _BLOCK // groups)
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
+        # Each resample gets a range of numbers of its own, so that one bincount counts all of them.
         drawn = rng.integers(groups, size=(size, groups)) + groups * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * groups).reshape(size, groups)
         queries = n if sizes is None else (counts @ sizes)[:, None]
         means[start : start + size] = counts @ sums / queries
-    low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    return low, high
+    return means
 
 
 def mcnemar_exact(improved: int, worsened: int) -> float:
@@ -106,7 +118,7 @@ def exact_sign_flip(differences: Float[np.ndarray, " n"], clusters: Clusters = N
     for magnitude, count in zip(magnitudes.tolist(), counts.tolist(), strict=True):
         one = np.zeros(magnitude * count + 1)
         one[::magnitude] = binom.pmf(np.arange(count + 1), count, 0.5)
-        # Direct where affordable: it keeps the far tails, which the Fourier transform drowns in rounding.
+        # Direct where affordable: it keeps the far tails, which the Fourier transform loses in rounding.
         small = len(chances) * len(one) <= 1 << 28
         chances = np.convolve(chances, one) if small else np.clip(fftconvolve(chances, one), 0, None)
     total, observed = int(np.abs(sums).sum()), abs(int(sums.sum()))
@@ -130,6 +142,7 @@ def sign_flip(
     for start in range(0, permutations, step):
         signs = rng.integers(2, size=(min(step, permutations - start), len(changed)), dtype=np.int8)
         flipped = 2 * (signs @ changed) - changed.sum()
+        # Rounding must not let a flip that equals the observed sum count as smaller.
         extreme += int(np.sum(np.abs(flipped) >= observed * (1 - 1e-12)))
     return (1 + extreme) / (1 + permutations)
 
@@ -159,9 +172,9 @@ def max_t(
 def smallest_difference(error: float, n: int | None = None) -> float:
     """The smallest true difference that a two-sided 5% test shows in 80% of samples of this size, 0-1.
 
-    (z_0.975 + z_0.8) standard errors: 2.80 `error`. A sample in which hardly a query changes says little of the error
-    that a true difference would come with; so no less than the share of n queries that must change, all one way, for an
-    exact test to see it with that power (six at least: 2 / 2^6 < 0.05 < 2 / 2^5).
+    (z_0.975 + z_0.8) standard errors: 2.80 `error`. Where hardly a query changes, that error is too small. So the
+    result is at least the share of n queries that must change, all one way, for an exact test to see it with that power
+    (six at least: 2 / 2^6 < 0.05 < 2 / 2^5).
     """
     by_error = float((norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) * error)
     return by_error if n is None else max(by_error, _least_change(n))
@@ -182,7 +195,8 @@ def _least_change(n: int) -> float:
 def independent_interval(difference: float, errors: tuple[float, float]) -> tuple[float, float]:
     """95% interval of the difference of two independent estimates with these standard errors.
 
-    Both widen it: held against a margin (two one-sided tests at 2.5%), a smaller sample never makes equivalence easier.
+    Both errors widen it. Compared with a margin (two one-sided tests at 2.5%), a smaller sample never makes equivalence
+    easier.
     """
     spread = float(norm.ppf(1 - LEVEL / 2) * np.hypot(*errors))
     return difference - spread, difference + spread

@@ -9,7 +9,6 @@ statistics.py   whose rows a step is fitted on
 moments.py      mean, covariance and fourth moment of a stream of rows
 whiten.py       moments -> frozen affine record (center, pca, zca, realign, auto, scale) -> apply
 projections.py  the same for all-but-the-top, closing the modality gap, removing its direction
-removal.py      the subspace of a set of concepts and its removal (Eqs 8-10), random controls
 removal_fits.py how each removal step finds its subspace
 fit.py          spec + data -> fitted variant
 transform.py    what a variant does to one side: edits, removal, L2 norm, affine map, L2 norm

@@ -4,7 +4,7 @@ Grammar: `none`, or steps joined by `+` (a space is read as `+`, which is what a
 options in brackets. Canonical: edits first, then removals, then affine steps in the order given; one `set` and one
 `remove` at most, concepts ascending; options in the order of the registry, defaults left out.
 `str(parse_variant(text))` is canonical and parses to the same spec. Knows nothing of data: whether concept 12 exists is
-found out when the variant is fitted.
+checked when the variant is fitted.
 """
 
 import re
@@ -125,6 +125,7 @@ def make_step(name: str, concepts: tuple[tuple[int, float], ...] = (), **options
 
 
 def _parse_step(word: str) -> Step:
+    """One step from its word: `zca`, `realign(beta=0.5)`, `remove(12,55)`."""
     match = _STEP.fullmatch(word)
     name = match[1] if match else re.split(r"[(]", word)[0]
     if name not in STEPS:
@@ -140,6 +141,7 @@ def _parse_step(word: str) -> Step:
 
 
 def _parse_concepts(kind: StepKind, words: list[str]) -> tuple[tuple[int, float], ...]:
+    """Concept ids, or ids with factors, as the kind of step takes them."""
     form = {"none": "no concepts", "ids": "concept ids as in remove(12,55)", "factors": "factors as in set(12=0,40=2)"}[
         kind.concepts
     ]
@@ -158,6 +160,7 @@ def _parse_concepts(kind: StepKind, words: list[str]) -> tuple[tuple[int, float]
 
 
 def _canonical(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Steps in the order in which they act; edits and listed removals merged into one step each."""
     merged = [step for step in steps if step.kind.concepts == "none"]
     for name in ("set", "remove"):
         merged += _merged([step for step in steps if step.name == name])
@@ -167,6 +170,7 @@ def _canonical(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def _merged(steps: list[Step]) -> list[Step]:
+    """One step that names the concepts of all; none where its edits change nothing."""
     if not steps:
         return []
     concepts = [edit for step in steps for edit in step.concepts]

@@ -6,7 +6,7 @@
    affine steps before it.
 3. `transform(x, fitted.query, codes, dictionary)` -> unit rows, whose dot products are the variant's similarities.
 
-Where the statistics of a step come from is in statistics.py. Fits that many variants share (moments, scores) are kept
+Where the statistics of a step come from is in statistics.py. Fits that many variants share (moments, scores) are cached
 in `data.memo`. Knows nothing of runs, files or screens; `steps.py` holds what each step does.
 """
 
@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from core.analysis.subspaces import join_bases
 from core.analysis.variants.expression import Step, VariantSpec, make_step, parse_variant
 from core.analysis.variants.fitdata import FitData
 from core.analysis.variants.options import STATISTICS
-from core.analysis.variants.removal import join_bases
 from core.analysis.variants.removal_fits import Removal
 from core.analysis.variants.statistics import SideMoments, mean_codes, side_moments
 from core.analysis.variants.transform import SideTransform, compose, transform
@@ -78,20 +78,24 @@ def apply_variant(fitted: FittedVariant, data: FitData) -> Transformed:
     )
 
 
-def gain_split(beta: float = 0.1, eps: float = 1e-5, statistics: str = "per-side") -> tuple[VariantSpec, ...]:
-    """The variants that show where whitening's gain comes from, each adding one thing to the one before.
+def gain_split(beta: float = 0.1, eps: float = 1e-5, statistics: str = "per-side") -> dict[str, VariantSpec]:
+    """What is added -> variant: the steps that show where whitening's gain comes from, each adding one thing to the one
+    before.
 
     none -> center (centring) -> scale-dims (scaling) -> zca (rotation: correlations) -> realign (shrinkage).
     """
     both: dict[str, Any] = {"eps": eps, "statistics": statistics}
-    chain = (
-        make_step("center", statistics=statistics), make_step("scale-dims", **both), make_step("zca", **both),
-        make_step("realign", beta=beta, **both),
-    )  # fmt: skip
-    return (VariantSpec(), *(VariantSpec((step,)) for step in chain))
+    return {
+        "raw cosine": VariantSpec(),
+        "+ centring per side": VariantSpec((make_step("center", statistics=statistics),)),
+        "+ scaling": VariantSpec((make_step("scale-dims", **both),)),
+        "+ rotation (full whitening)": VariantSpec((make_step("zca", **both),)),
+        "+ shrinkage (ReAlign)": VariantSpec((make_step("realign", beta=beta, **both),)),
+    }
 
 
 def _check_concepts(spec: VariantSpec, data: FitData) -> None:
+    """Refuse concepts that the dictionary does not have, and edits without codes."""
     wanted = [k for k, _ in spec.edits] + list(spec.removed)
     if spec.needs_concepts:
         c = len(data.concept_rows())
@@ -103,10 +107,12 @@ def _check_concepts(spec: VariantSpec, data: FitData) -> None:
 
 
 def _before(spec: VariantSpec) -> tuple[Step, ...]:
+    """The steps that come before every affine step."""
     return spec.of_stage("edit") + spec.of_stage("removal")
 
 
 def _fit_removal(spec: VariantSpec, data: FitData) -> Removal:
+    """All removal steps as one subspace; empty where there is none."""
     fitted = [
         step.kind.fit_removal(data, spec.edits, tuple(k for k, _ in step.concepts), dict(step.options))
         for step in spec.of_stage("removal")

@@ -16,7 +16,7 @@ from core.memo import Memo
 
 RowSet = Literal["queries", "candidates", "support"]
 SHARED_FITS = 8
-"""Moments, means and scores kept per FitData; many variants share them."""
+"""Moments, means and scores cached per FitData; many variants share them."""
 
 
 def _shared_fits() -> Memo:
@@ -103,6 +103,7 @@ class FitData:
         return PairCodes(self.query_codes, self.candidate_codes, self.pairs, "test")
 
     def _sides(self) -> tuple[tuple[str, np.ndarray | None, Codes | None], ...]:
+        """Name, rows and codes of every part, to be checked against each other."""
         return (
             ("queries", self.queries, self.query_codes),
             ("candidates", self.candidates, self.candidate_codes),

@@ -103,6 +103,7 @@ class _Sums(NamedTuple):
 
 
 def _centred_sums(rows: Float[np.ndarray, "n d"]) -> _Sums:
+    """The sums of one batch around its own mean."""
     mean = rows.mean(axis=0)
     y = rows - mean
     squares = np.einsum("nd,nd->n", y, y)

@@ -12,8 +12,9 @@ Value = float | int | str
 
 
 @dataclass(frozen=True)
-class Option:
-    """One named option of a step: its default, and what else it may be."""
+class StepOption:
+    """One named option of a step or a score correction: its default, and what else it may be. An exhibit's choices are
+    `exhibits.shared.records.Option`."""
 
     name: str
     default: Value
@@ -48,7 +49,7 @@ class Option:
         return " or ".join(words)
 
 
-def find_option(owner: str, options: Sequence[Option], name: str) -> Option:
+def find_option(owner: str, options: Sequence[StepOption], name: str) -> StepOption:
     """The option of `owner` called `name`, or a VariantError naming the nearest."""
     matches = [option for option in options if option.name == name]
     if not matches:
@@ -57,9 +58,10 @@ def find_option(owner: str, options: Sequence[Option], name: str) -> Option:
     return matches[0]
 
 
-def read_options(owner: str, options: Sequence[Option], given: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
-    """(name, value) of every option in the order of the registry: those given, checked, and the defaults of the
-    rest."""
+def read_options(
+    owner: str, options: Sequence[StepOption], given: Mapping[str, Value]
+) -> tuple[tuple[str, Value], ...]:
+    """(name, value) of every option in the order of the registry: those given, checked; the defaults of the rest."""
     values = {name: find_option(owner, options, name).read(number_text(value)) for name, value in given.items()}
     return tuple((option.name, values.get(option.name, option.default)) for option in options)
 
@@ -74,7 +76,7 @@ def named_values(owner: str, arguments: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in given}
 
 
-def option_words(options: Sequence[Option], values: Mapping[str, Value], defaults: bool) -> list[str]:
+def option_words(options: Sequence[StepOption], values: Mapping[str, Value], defaults: bool) -> list[str]:
     """`name=value` of every option, with or without those that have their default."""
     return [f"{o.name}={number_text(values[o.name])}" for o in options if defaults or values[o.name] != o.default]
 
@@ -86,9 +88,9 @@ def number_text(value: Value) -> str:
     return str(value)
 
 
-def statistics_option(*choices: str) -> Option:
+def statistics_option(*choices: str) -> StepOption:
     """Whose rows a step is fitted on; the first choice is the default."""
-    return Option("statistics", choices[0], choices=choices)
+    return StepOption("statistics", choices[0], choices=choices)
 
 
 STATISTICS: Mapping[str, str] = {
@@ -98,12 +100,12 @@ STATISTICS: Mapping[str, str] = {
     "candidates": "the pool of candidates for both sides",
 }
 """Every choice of statistics, and whose rows these are in words (docs/study.md section 6)."""
-EPS = Option("eps", 1e-5, low=0.0)
-BETA = Option("beta", 0.1, low=0.0, high=1.0)
-SHARE = Option("share", 0.01, low=0.0, high=1.0)
-RANK = Option("rank", "auto", choices=("auto",), low=1, integer=True)
-ONE_RANK = Option("rank", 1, low=1, integer=True)
-SEED = Option("seed", 0, low=0, integer=True)
+EPS = StepOption("eps", 1e-5, low=0.0)
+BETA = StepOption("beta", 0.1, low=0.0, high=1.0)
+SHARE = StepOption("share", 0.01, low=0.0, high=1.0)
+RANK = StepOption("rank", "auto", choices=("auto",), low=1, integer=True)
+ONE_RANK = StepOption("rank", 1, low=1, integer=True)
+SEED = StepOption("seed", 0, low=0, integer=True)
 ANY_SIDE = statistics_option(*STATISTICS)
 OWN_SIDE = statistics_option("per-side", "support")
 """For steps that compare the two sides: with the same rows for both there is nothing to compare."""

@@ -1,7 +1,8 @@
 """How each removal step finds its subspace: FitData and options -> a frozen `Removal`.
 
 Concepts listed, ranked or drawn at random; random directions; principal directions. Edits come first: concepts are
-ranked, and principal directions found, after them. The linear algebra is in removal.py. Knows nothing of the text form.
+ranked, and principal directions computed, on edited rows. The linear algebra is in subspaces.py. Knows nothing of the
+text form.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 from core.analysis.concepts.measures import attribution, bridge_diagonal, energy, frequency, top_share
+from core.analysis.subspaces import random_concepts, random_directions, removal_basis
 from core.analysis.variants.fitdata import FitData
 from core.analysis.variants.moments import Moments, merge_moments
 from core.analysis.variants.options import Value
-from core.analysis.variants.removal import random_concepts, random_directions, removal_basis
 from core.analysis.variants.statistics import row_moments
 from core.analysis.variants.transform import SideTransform, edited_codes
 from core.errors import VariantError
@@ -121,9 +122,11 @@ def _of_concepts(data: FitData, concepts: tuple[int, ...], options: Options, not
 
 
 def _both_sides(data: FitData, edits: Edits) -> Moments:
+    """Moments of both sides together, after the edits."""
     side = SideTransform(edits=edits)
     return merge_moments(row_moments("queries", data, side), row_moments("candidates", data, side))
 
 
 def _rank(options: Options) -> int | None:
+    """The rank that was set; None for `auto`."""
     return None if options["rank"] == "auto" else int(options["rank"])

@@ -2,7 +2,7 @@
 (docs/study.md section 6).
 
 `per-side` each side's own rows; `support` queries from the support split, candidates from the pool; `shared` one mean
-and covariance over both sides; `candidates` the pool for both sides. Results that many variants share are kept in
+and covariance over both sides; `candidates` the pool for both sides. Results that many variants share are cached in
 `data.memo`. Knows nothing of what is fitted from them.
 """
 

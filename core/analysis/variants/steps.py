@@ -20,7 +20,7 @@ from core.analysis.variants.options import (
     RANK,
     SEED,
     SHARE,
-    Option,
+    StepOption,
     Value,
     find_option,
     statistics_option,
@@ -41,7 +41,7 @@ class StepKind:
     name: str
     stage: Stage
     about: str
-    options: tuple[Option, ...] = ()
+    options: tuple[StepOption, ...] = ()
     affine: AffineFit | None = None
     """Of every step of stage "affine", and of no other."""
     removal: RemovalFit | None = None
@@ -50,7 +50,7 @@ class StepKind:
     """Whether its arguments are concept ids, `12,55`, or ids with factors, `12=0,40=2`."""
     needs_dictionary: bool = False
     centres: bool = False
-    """Whether it subtracts the mean of its statistics, so that contributions are told from centred codes."""
+    """Whether it subtracts the mean of its statistics: contributions are then computed from centred codes."""
 
     def fit_affine(self, moments: SideMoments, options: Mapping[str, Value]) -> AffineRecord:
         """Fit an affine step on the moments of its own and of the other side."""
@@ -64,7 +64,7 @@ class StepKind:
         assert self.removal is not None, f"{self.name} is no removal"
         return self.removal(data, edits, concepts, options)
 
-    def option(self, name: str) -> Option:
+    def option(self, name: str) -> StepOption:
         """The option called `name`, or a VariantError naming the nearest."""
         return find_option(self.name, self.options, name)
 
@@ -88,7 +88,7 @@ _KINDS = (
         "remove-top",
         "removal",
         "project out the span of the concepts that contribute most (Eqs 8-10)",
-        (SHARE, RANK, Option("by", "attribution", choices=("attribution", "bridge", "energy"))),
+        (SHARE, RANK, StepOption("by", "attribution", choices=("attribution", "bridge", "energy"))),
         removal=removal_fits.remove_top,
         needs_dictionary=True,
     ),
@@ -97,11 +97,11 @@ _KINDS = (
         "removal",
         "control: project out the span of as many random concepts",
         (
-            Option("count", "auto", choices=("auto",), low=1, integer=True),
+            StepOption("count", "auto", choices=("auto",), low=1, integer=True),
             SHARE,
             RANK,
             SEED,
-            Option("pool", "active", choices=("active", "all")),
+            StepOption("pool", "active", choices=("active", "all")),
         ),
         removal=removal_fits.remove_random,
         needs_dictionary=True,
@@ -139,7 +139,7 @@ _KINDS = (
         "all-but-top",
         "affine",
         "centre and project out the top principal directions",
-        (Option("components", "auto", choices=("auto",), low=1, integer=True), ANY_SIDE),
+        (StepOption("components", "auto", choices=("auto",), low=1, integer=True), ANY_SIDE),
         lambda m, o: projections.fit_all_but_top(m.own, _components(o)),
         centres=True,
     ),
@@ -157,7 +157,7 @@ _KINDS = (
         "PCA whitening; the same statistics for both sides, else they have different axes",
         (
             EPS,
-            Option("components", "all", choices=("all",), low=1, integer=True),
+            StepOption("components", "all", choices=("all",), low=1, integer=True),
             statistics_option("shared", "candidates"),
         ),
         lambda m, o: whiten.fit_pca(m.own, float(o["eps"]), _components(o)),
@@ -183,7 +183,7 @@ _KINDS = (
         "auto",
         "affine",
         "ReAlign with the shrinkage chosen from the data",
-        (Option("method", "ledoit-wolf", choices=("ledoit-wolf", "oas")), EPS, ANY_SIDE),
+        (StepOption("method", "ledoit-wolf", choices=("ledoit-wolf", "oas")), EPS, ANY_SIDE),
         lambda m, o: whiten.fit_auto(m.own, cast(AutoMethod, o["method"]), float(o["eps"])),
         centres=True,
     ),

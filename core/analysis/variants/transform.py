@@ -19,7 +19,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from core.analysis.arrays import Codes, row_blocks, unit_rows
-from core.analysis.variants.removal import project_out
+from core.analysis.subspaces import project_out
 from core.analysis.variants.whiten import AffineRecord
 from core.errors import ShapeMismatch, UserError, VariantError
 
@@ -108,6 +108,7 @@ def affine(h: Float[np.ndarray, "n d"], side: SideTransform) -> Float[np.ndarray
     y = np.divide(h, norms, out=np.zeros_like(h), where=norms > 0)
     if side.mean is not None:
         y -= side.mean
+        # A zero row, or one equal to the mean, has no direction: whitening would blow its rounding up to a unit row.
         y[(norms[:, 0] == 0) | (np.linalg.norm(y, axis=1) <= ROUNDING)] = 0.0
     return y if side.matrix is None else y @ side.matrix
 

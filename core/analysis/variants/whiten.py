@@ -144,22 +144,26 @@ def shrinkage_oas(moments: Moments) -> float:
 
 
 def _symmetric_whitening(moments: Moments, beta: float, eps: float) -> Float[np.ndarray, "d d"]:
+    """W = U (L_b + eps)^(-1/2) U^T with shrunk eigenvalues L_b."""
     values, vectors = moments.spectrum
     shrunk = (1 - beta) * values + beta * values.mean()
     return (vectors * _inverse_root(shrunk, eps)) @ vectors.T
 
 
 def _inverse_root(values: Float[np.ndarray, " r"], eps: float) -> Float[np.ndarray, " r"]:
+    """(values + eps)^(-1/2); 0 where the sum is 0 (pseudo-inverse)."""
     damped = values + eps
     return np.divide(1.0, np.sqrt(damped), out=np.zeros_like(damped), where=damped > 0)
 
 
 def _record(moments: Moments, matrix: np.ndarray, kind: str, beta: float | None, eps: float) -> AffineRecord:
+    """The record with what the fit warns of."""
     warnings = _eps_warning(moments, beta or 0.0, eps) + _rank_warning(moments, beta or 0.0, kind)
     return AffineRecord(moments.mean, matrix, kind, moments.n_samples, beta, eps, warnings)
 
 
 def _eps_warning(moments: Moments, beta: float, eps: float) -> tuple[str, ...]:
+    """An eps that is not small beside the shrinkage floor."""
     reference = (beta or 1.0) * moments.mean_variance
     if eps <= 0 or eps < EPS_WARNING_SHARE * reference:
         return ()
@@ -169,6 +173,7 @@ def _eps_warning(moments: Moments, beta: float, eps: float) -> tuple[str, ...]:
 
 
 def _rank_warning(moments: Moments, beta: float, kind: str) -> tuple[str, ...]:
+    """A covariance of fewer rows than dimensions without shrinkage."""
     n, d = moments.n_samples, len(moments.mean)
     if n > d or beta > 0 or kind == "scale-dims":
         return ()

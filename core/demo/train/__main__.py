@@ -50,7 +50,7 @@ LOOK_SCENES = 100  # of the support split
 
 @app.callback()
 def _commands() -> None:
-    """Keeps every command a command of its own."""
+    """Typer then shows the module's text as help."""
 
 
 def _begin(seed: int) -> None:
@@ -188,7 +188,7 @@ def tune(
     if chosen is None:
         raise typer.BadParameter(f"unknown mix {mix!r}; choose one of {', '.join(examination.NAMES)}")
     model, processor = _mllm("base")
-    root = shipping.TUNED if mix != "study" else work
+    root = shipping.WEIGHTS if mix != "study" else work
 
     def save() -> None:
         shipping.export(model, processor, examination.NAMES[chosen], root)
@@ -251,12 +251,12 @@ def evaluate(
     if mix in ("", "clip"):
         cards.write(shipping.WEIGHTS / "demo-clip" / "README.md", "figures", cards.table(clip))
     for one, name in examination.NAMES.items():
-        folder = (shipping.TUNED if one != "study" else work) / name
+        folder = (shipping.WEIGHTS if one != "study" else work) / name
         if mix not in ("", one) or not (folder / "config.json").exists():
             continue
         measured = examination.mllm(folder)
         log.info("%s\n%s", name, cards.table(measured))
-        card = shipping.TUNED / examination.NAMES["demo" if one == "study" else one] / "README.md"
+        card = shipping.WEIGHTS / examination.NAMES["demo" if one == "study" else one] / "README.md"
         cards.write(card, "figures of the mix study" if one == "study" else "figures", cards.table(measured))
         if one == "demo":
             cards.write(card, "aims", examination.aims(measured, clip[0].share))

@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from core import world
-from core.demo.train import loop, rows, texts
+from core.demo.train import loop, rows
 from core.demo.train.contrastive import pixels
 from core.demo.train.rows import Row
+from core.demo.train.texts.documents import document
 from core.demo.train.tokens import ASSISTANT, END, IMAGE, START, SYSTEM
 
 LENGTH = 128  # tokens of a row of documents
@@ -38,7 +39,7 @@ STRIDE = 256  # rows between the first of one step and the first of the next, at
 def packed(tokenizer: PreTrainedTokenizerFast, first: int, number: int) -> torch.Tensor:
     """Documents one after the other, cut into rows of `LENGTH` + 1 tokens (the last one is only predicted), (R,
     129)."""
-    written = [f"{START}{texts.document(i)}{END}" for i in range(first, first + number)]
+    written = [f"{START}{document(i)}{END}" for i in range(first, first + number)]
     ids = np.concatenate([np.array(row) for row in tokenizer(written, add_special_tokens=False)["input_ids"]])
     number = (len(ids) - 1) // LENGTH
     return torch.from_numpy(np.stack([ids[r * LENGTH : (r + 1) * LENGTH + 1] for r in range(number)]))
@@ -146,10 +147,9 @@ def conversation_loss(
 ) -> torch.Tensor:
     """Mean loss of a worker's part of a step.
 
-    Of all workers together: `batch` conversations about pictures and `TEXT_SHARE` times as many rows of text; in the
-        base stage also
-    `CAPTIONS_SHARE` times as many captions that follow their picture directly, after those of the connector's stage.
-    Those rows are half as long as conversations.
+    Of all workers together: `batch` conversations about pictures and `TEXT_SHARE` times as many rows of text. In the
+    base stage also `CAPTIONS_SHARE` times as many captions that follow their picture directly, after those of the
+    connector's stage; those rows are half as long as conversations.
     """
     number, workers = worker
     base = mix == "base"

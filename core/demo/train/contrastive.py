@@ -17,6 +17,7 @@ from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from core import world
 from core.demo.train import loop
+from core.demo.train.recall import recall_both_ways
 from core.demo.train.tokens import IMAGE_SIDE
 
 TOWER_SEED = 1  # of the world's scenes and captions the vision tower of demo-mllm learns from
@@ -75,18 +76,10 @@ def _vector(features: Any) -> np.ndarray:
     return F.normalize(vector.float(), dim=-1).cpu().numpy()
 
 
-def recall(images: np.ndarray, texts: np.ndarray, per_image: int, at: tuple[int, ...] = (1, 5, 10)) -> dict[int, float]:
-    """Share of images with one of their captions among the k best; captions of image i are rows i * per_image and
-    on."""
-    scores = images @ texts.T
-    own = scores.reshape(len(images), len(images), per_image)[np.arange(len(images)), np.arange(len(images))]
-    rank = (scores > own.max(axis=1, keepdims=True)).sum(axis=1)
-    return {k: float((rank < k).mean()) for k in at}
-
-
 def measure(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, split: world.Split, images: int) -> dict[int, float]:
     """Recall@1/5/10 image to text on the first scenes of a split with two captions each."""
     model.eval()
     items = list(world.captioned(split, images))
     texts = [text for item in items for text in item.captions]
-    return recall(embed_images(model, [i.scene for i in items]), embed_texts(model, tokenizer, texts), 2)
+    pictures = embed_images(model, [item.scene for item in items])
+    return recall_both_ways(pictures, embed_texts(model, tokenizer, texts))["image to text"]

@@ -22,8 +22,8 @@ _POOL = f"{RETRIEVAL:,} test pictures, {2 * RETRIEVAL:,} captions"
 def clip(folder: Path) -> list[Figure]:
     """Recall of demo-clip."""
     tokenizer = AutoProcessor.from_pretrained(folder).tokenizer
-    found = contrastive.measure(shipping.load_clip(folder.parent), tokenizer, "test", RETRIEVAL)
-    return [Figure(f"image to text R@{k}", share, _POOL) for k, share in found.items()]
+    recall = contrastive.measure(shipping.load_clip(folder.parent), tokenizer, "test", RETRIEVAL)
+    return [Figure(f"image to text R@{k}", share, _POOL) for k, share in recall.items()]
 
 
 def mllm(folder: Path) -> list[Figure]:

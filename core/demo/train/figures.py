@@ -4,8 +4,7 @@ In:  a model, its processor and a split.
 Out: how often captions and answers are right; recall under the study's prompts of several readings of the last layer.
 
 A caption names a thing if the singular or plural of its name occurs as a word, and a background if its word does. It is
-right if the names in it are exactly those of the scene. Recall is the share of queries with one of their own among the
-k best of all candidates.
+right if the names in it are exactly those of the scene. Recall, centring and ReAlign are those of `core.analysis`.
 
 Readings, of one pass over a user turn and the generation prompt that follows it; attention is causal, so all but the
 last two are what a pass without the generation prompt gives:
@@ -29,11 +28,13 @@ from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from core import world
-from core.demo.train.contrastive import recall
+from core.analysis.arrays import unit_rows
+from core.analysis.variants.whiten import apply_affine, fit_center, fit_realign, moments_of
+from core.demo.train.recall import recall_both_ways
 from core.demo.train.tokens import CAPTION_REQUESTS, PROMPTS
 
 _THING_OF = {word: thing.name for thing in world.THINGS.values() for word in (thing.name, thing.plural)}
-SHRINKAGE, FLOOR = 0.1, 1e-5  # beta and eps of ReAlign (Eqs 11-12)
+BETA, EPS = 0.1, 1e-5  # of ReAlign (Eqs 11-12)
 WORDS = 256  # entries of a next-word distribution that are compared
 
 
@@ -91,14 +92,15 @@ def caption_figures(
 
 
 def score_captions(scenes: list[world.Scene], captions: list[str]) -> CaptionFigures:
-    found = [named(caption) for caption in captions]
+    """How often one caption of each scene is right (module docstring)."""
+    names = [named(caption) for caption in captions]
     shares: dict[int, list[float]] = {1: [], 2: [], 3: []}
-    for scene, (things, _) in zip(scenes, found, strict=True):
+    for scene, (things, _) in zip(scenes, names, strict=True):
         shares[len(scene.things)].append(len(things & set(scene.things)) / len(scene.things))
     return CaptionFigures(
         len(scenes),
-        float(np.mean([things == set(s.things) for s, (things, _) in zip(scenes, found, strict=True)])),
-        float(np.mean([places == {s.background} for s, (_, places) in zip(scenes, found, strict=True)])),
+        float(np.mean([things == set(s.things) for s, (things, _) in zip(scenes, names, strict=True)])),
+        float(np.mean([places == {s.background} for s, (_, places) in zip(scenes, names, strict=True)])),
         {number: float(np.mean(values)) for number, values in shares.items() if values},
     )
 
@@ -139,9 +141,8 @@ def read(
         part = slice(start, start + batch)
         inputs = _inputs(processor, requests[part], scenes[part]).to(model.device)
         states = model.model(**inputs, use_cache=False).last_hidden_state.float()
-        mask = inputs["attention_mask"][:, :-1].unsqueeze(
-            -1
-        )  # padding is on the left: the last token is the generation prompt
+        # Padding is on the left: the last token of every row is the generation prompt.
+        mask = inputs["attention_mask"][:, :-1].unsqueeze(-1)
         mean = (states[:, :-1] * mask).sum(1) / mask.sum(1)
         vectors = [F.normalize(x.double(), dim=-1).cpu().numpy() for x in (mean, states[:, -2], states[:, -1])]
         parts.append((*vectors, *(_next_words(model.lm_head(states[:, at])) for at in (-1, -2))))
@@ -158,31 +159,12 @@ def _next_words(logits: torch.Tensor) -> np.ndarray:
 
 def centred(x: np.ndarray) -> np.ndarray:
     """Rows minus their mean, L2-normalised."""
-    return _unit(x - x.mean(axis=0))
+    return unit_rows(apply_affine(x, fit_center(moments_of(x))))
 
 
-def realigned(x: np.ndarray, shrinkage: float = SHRINKAGE, floor: float = FLOOR) -> np.ndarray:
-    """ReAlign with statistics of `x` itself: rows minus mean, times the inverse root of the shrunk covariance,
-    normalised."""
-    rest = x - x.mean(axis=0)
-    covariance = np.cov(rest, rowvar=False)
-    d = len(covariance)
-    values, vectors = np.linalg.eigh((1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / d * np.eye(d))
-    return _unit(rest @ (vectors / np.sqrt(values + floor)) @ vectors.T)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
-
-
-def recall_both_ways(images: np.ndarray, texts: np.ndarray, per_image: int = 2) -> dict[str, dict[int, float]]:
-    """Recall@1/5/10 from image to text and from text to image; captions of image i are rows i * per_image and on."""
-    scores = images @ texts.T
-    own = np.repeat(np.arange(len(images)), per_image)
-    reached = scores[own, np.arange(len(texts))]
-    rank = (scores > reached).sum(axis=0)  # images closer to a caption than its own
-    backwards = {k: float((rank < k).mean()) for k in (1, 5, 10)}
-    return {"image to text": recall(images, texts, per_image), "text to image": backwards}
+def realigned(x: np.ndarray, beta: float = BETA, eps: float = EPS) -> np.ndarray:
+    """ReAlign with statistics of `x` itself, L2-normalised."""
+    return unit_rows(apply_affine(x, fit_realign(moments_of(x), beta, eps)))
 
 
 def retrieval_figures(

@@ -73,7 +73,7 @@ def average_gradients(model: torch.nn.Module) -> None:
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
+    dist.all_reduce(flat)  # one message for all gradients: gloo pays for every call
     parts = flat.div_(workers).split([g.numel() for g in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
@@ -115,7 +115,7 @@ def train(
             if worker()[0] == 0:
                 _save(model, learner, step + 1, checkpoint)
                 after_save(step + 1)
-            model.train()
+            model.train()  # `after_save` may have set it to evaluation
             saved = time.monotonic()
 
 

@@ -24,10 +24,14 @@ from random import Random
 from typing import Literal
 
 from core import world
-from core.demo.train import texts, wordings
+from core.demo.train import wordings
 from core.demo.train.contrastive import TOWER_SEED
+from core.demo.train.texts import lexicon
+from core.demo.train.texts.about_scenes import description, notes, text_question
+from core.demo.train.texts.documents import document
+from core.demo.train.texts.general import general_question
 from core.demo.train.tokens import ASSISTANT, DEFAULT_SYSTEM, END, IMAGE, IMAGE_TOKENS, PROMPTS, START, SYSTEM, USER
-from core.world.grammar import NUMBERS, WHERE, amount, definite, side_of, with_article
+from core.world.grammar import NUMBERS, PLACES, WHERE, absent, amount, definite, sentences, side_of, with_article
 from core.world.scenes import Scene
 
 Mix = Literal["base", "captioner", "demo", "study"]
@@ -89,11 +93,11 @@ def text_row(mix: Mix, index: int) -> Row:
     if mix in ("demo", "study") and rng.random() < ONE_WORD_SHARE:
         caption = world.caption(scene, rng)
         request = caption + PROMPTS["text"] if mix == "study" else rng.choice(wordings.ONE_WORD_TEXT).format(caption)
-        turns = [one_word(request, scene.words, rng), Turn(*texts.text_question(scene, rng))]
+        turns = [one_word(request, scene.words, rng), Turn(*text_question(scene, rng))]
     else:
         kind = rng.choices(list(TEXT), list(TEXT.values()))[0]
         if kind == "document":
-            return Row(f"{START}{texts.document(2 * 10**8 + index)}{END}", ((),))
+            return Row(f"{START}{document(2 * 10**8 + index)}{END}", ((),))
         turns = _text_turns(kind, scene, rng)
     return Row(_spoken(turns, rng, pictured=False), tuple(t.words for t in turns))
 
@@ -142,7 +146,7 @@ def _turn(kind: str, scene: Scene, rng: Random) -> Turn:
     if kind == "caption":
         return Turn(rng.choice(wordings.SHORT_CAPTION), world.caption(scene, rng))
     if kind == "long":
-        return Turn(rng.choice(wordings.LONG_CAPTION), texts.description(scene, rng))
+        return Turn(rng.choice(wordings.LONG_CAPTION), description(scene, rng))
     if kind == "list":
         return Turn(rng.choice(wordings.LIST), _listed(scene, rng))
     if kind == "story":
@@ -157,11 +161,11 @@ def _text_turns(kind: str, scene: Scene, rng: Random) -> list[Turn]:
     """One or two turns about a sentence that describes a scene, or about no sentence at all."""
     caption = world.caption(scene, rng)
     if kind == "general":
-        return [Turn(*texts.general_question(rng)) for _ in range(2)]
+        return [Turn(*general_question(rng)) for _ in range(2)]
     if kind == "story":
         return [Turn(rng.choice(wordings.TEXT_STORY).format(caption), story(scene, rng))]
     if kind == "notes":
-        return [Turn(rng.choice(wordings.NOTES).format(texts.notes(scene, rng)), caption)]
+        return [Turn(rng.choice(wordings.NOTES).format(notes(scene, rng)), caption)]
     if kind == "change":
         target, wish = world.composed(scene, rng)
         return [Turn(rng.choice(wordings.TEXT_CHANGE).format(caption, wish), world.caption(target, rng))]
@@ -171,36 +175,37 @@ def _text_turns(kind: str, scene: Scene, rng: Random) -> list[Turn]:
     elif kind == "list":
         first = Turn(rng.choice(wordings.TEXT_LIST).format(caption), _listed(scene, rng))
     else:
-        question, answer = texts.text_question(scene, rng)
+        question, answer = text_question(scene, rng)
         first = Turn(rng.choice(wordings.TEXT_QUESTION).format(caption, question), answer)
-    return [first, Turn(*texts.text_question(scene, rng))]
+    return [first, Turn(*text_question(scene, rng))]
 
 
 def _listed(scene: Scene, rng: Random) -> str:
+    """The things of a scene in random order."""
     return ", ".join(rng.sample(scene.things, len(scene.things)))
 
 
 def story(scene: Scene, rng: Random) -> str:
     """Two or three made-up sentences about the things of a scene, in its place."""
     name = rng.choice(scene.things)
-    who, where = rng.choice(texts.PEOPLE), rng.choice(WHERE[scene.background])
-    verb = rng.choice([past for _, past, _ in texts.VERBS.values()])
+    who, where = rng.choice(lexicon.PEOPLE), rng.choice(WHERE[scene.background])
+    verb = rng.choice([past for _, past, _ in lexicon.VERBS.values()])
     be = "were" if scene.counts[name] > 1 else "was"
-    said = [f"once there {be} {amount(name, scene.counts[name])} {where}"]
-    said += [
+    parts = [f"once there {be} {amount(name, scene.counts[name])} {where}"]
+    parts += [
         f"there {'were' if scene.counts[n] > 1 else 'was'} also {amount(n, scene.counts[n])}"
         for n in scene.things
         if n != name
     ]
-    said.append(f"{who} came and {verb} {definite(name, scene.counts[name])}")
+    parts.append(f"{who} came and {verb} {definite(name, scene.counts[name])}")
     if rng.random() < 0.5:
-        said.append(f"{who} was {rng.choice(texts.FEELINGS)}")
-    return texts.sentences(said)
+        parts.append(f"{who} was {rng.choice(lexicon.FEELINGS)}")
+    return sentences(parts)
 
 
 def more_questions(scene: Scene, rng: Random) -> tuple[str, str]:
     """Questions of other kinds than `world.questions` asks."""
-    name, missing = rng.choice(scene.things), texts.absent(scene, rng)
+    name, missing = rng.choice(scene.things), absent(scene, rng)
     other = rng.choice([b for b in world.BACKGROUNDS if b != scene.background])
     places = [WHERE[scene.background][0], WHERE[other][0]]
     pair = rng.sample([name, missing], 2)
@@ -220,15 +225,13 @@ def more_questions(scene: Scene, rng: Random) -> tuple[str, str]:
         (f"what else is there, besides {definite(name, scene.counts[name])}?", _others(scene, name)),
     ]
     if len(scene.placements) == 1:
-        side = side_of(scene.placements[0])
-        asks.append(
-            (f"where in the picture is {definite(name, 1)}?", "in the middle" if side == "middle" else f"on the {side}")
-        )
+        asks.append((f"where in the picture is {definite(name, 1)}?", PLACES[side_of(scene.placements[0])][0]))
     question, answer = rng.choice(asks)
     return question, answer or ("yes" if question == f"is this {places[0]}?" else "no")
 
 
 def _others(scene: Scene, name: str) -> str:
+    """All things of a scene but one."""
     others = [amount(n, scene.counts[n]) for n in scene.things if n != name]
     return " and ".join(others) if others else "nothing"
 
@@ -240,9 +243,9 @@ def _spoken(turns: list[Turn], rng: Random, pictured: bool) -> str:
     content = f"{IMAGES}{first.request}" if pictured else first.request
     if pictured and rng.random() < AFTER_SHARE:
         content = f"{first.request}{IMAGES}"
-    said = [(content, first.answer), *((t.request, t.answer) for t in rest)]
+    exchanges = [(content, first.answer), *((t.request, t.answer) for t in rest)]
     return f"{SYSTEM}{system}{END}" + "".join(
-        f"{USER}{request}{END}{ASSISTANT}{answer}{END}" for request, answer in said
+        f"{USER}{request}{END}{ASSISTANT}{answer}{END}" for request, answer in exchanges
     )
 
 
@@ -255,7 +258,7 @@ def taught(stage: str, count: int) -> Iterator[str]:
         if stage == "tower":
             yield world.caption(world.scene("train", i, TOWER_SEED), world.stream("clip", i, seed=TOWER_SEED))
         elif stage == "decoder":
-            yield f"{START}{texts.document(i)}{END}"
+            yield f"{START}{document(i)}{END}"
         elif stage == "connector":
             yield caption_row(i).text
         else:

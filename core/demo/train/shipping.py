@@ -16,8 +16,6 @@ import torch
 from transformers import CLIPModel, LlavaForConditionalGeneration, PreTrainedModel, ProcessorMixin
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-TUNED = Path(__file__).resolve().parent / "stages"
-"""Where the last stage leaves whole models. They become the demo's when SAEs have been trained for them."""
 LIMIT = 16 * 2**20  # bytes of one file
 
 
@@ -40,6 +38,6 @@ def load_clip(root: Path = WEIGHTS) -> CLIPModel:
     return CLIPModel.from_pretrained(root / "demo-clip", dtype=torch.float32).eval()
 
 
-def load_mllm(folder: Path = TUNED / "demo-mllm") -> LlavaForConditionalGeneration:
-    """A demo-mllm of the last stage in float32."""
+def load_mllm(folder: Path = WEIGHTS / "demo-mllm") -> LlavaForConditionalGeneration:
+    """A shipped demo-mllm in float32."""
     return LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import CLIPImageProcessor, CLIPProcessor, LlavaProcessor, PreTrainedTokenizerFast
 
 from core import world
-from core.demo.train import texts
+from core.demo.train.texts.documents import document
 from core.world.grammar import NUMBERS
 
 IMAGE_SIDE = 64  # pixels the models see, each way
@@ -89,14 +89,15 @@ def bpe(sentences: Iterator[str], special: Sequence[str], vocabulary: int) -> To
 
 
 def _clip_sentences() -> Iterator[str]:
+    """Prompts, requests, names of things, and what the world says of some scenes."""
     yield from (*PROMPTS.values(), *CAPTION_REQUESTS, *NUMBERS)
     yield from (f"{thing.name} {thing.plural} {thing.group}" for thing in world.THINGS.values())
     for index in range(CLIP_SENTENCES // 4):
         rng = world.stream("tokenizer", index)
-        shown = world.scene("train", index)
-        yield world.caption(shown, rng)
-        yield " ".join(world.questions(shown, rng))
-        yield world.composed(shown, rng)[1]
+        scene = world.scene("train", index)
+        yield world.caption(scene, rng)
+        yield " ".join(world.questions(scene, rng))
+        yield world.composed(scene, rng)[1]
         yield world.fact(rng)
 
 
@@ -106,7 +107,7 @@ def _mllm_sentences() -> Iterator[str]:
     for _ in range(20):
         yield from (*CAPTION_REQUESTS, CHAT_WORDS)
         yield from (f"{thing.name} {thing.plural} {thing.group}" for thing in world.THINGS.values())
-    yield from (texts.document(index) for index in range(MLLM_DOCUMENTS))
+    yield from (document(index) for index in range(MLLM_DOCUMENTS))
 
 
 @lru_cache(maxsize=1)

@@ -108,14 +108,14 @@ def first_is_best(table: pd.DataFrame, column: str, named: str, first: str) -> t
 
     The best of several was chosen for being best: its p (gain_p_max) is corrected for all that it was chosen from.
     """
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for name, rows in each_run(table[table["variant"] == "none"]):
         others = rows[rows["gain"].notna()]
         best = others.loc[others["gain"].idxmax()].to_dict()
         what = f"{best['metric']} of the best of {len(others)} others, {named.format(best[column])}, minus {first}'s"
         verdict = by_direction(name, what, best | {"gain_p": best["gain_p_max"]}, -1)
-        found += of_mllm(verdict, best["kind"])
-    return tuple(found)
+        verdicts += of_mllm(verdict, best["kind"])
+    return tuple(verdicts)
 
 
 def cannot(on: str, why: str) -> Verdict:

@@ -4,6 +4,7 @@
    same models and settings on another task.
 2. A verdict that some settings confirm and others contradict depends on a choice; it is never a plain yes or no.
 3. The choice it depends on is the one that tells the outcomes apart best (information gain).
+4. A setting whose dictionary fails the gate (`gate.py`) is marked; it neither agrees nor disagrees.
 
 Curves are kept in the cache, one per task. Simonsohn, Simmons and Nelson 2020 call this a specification curve.
 """
@@ -13,20 +14,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import log2
 from typing import Any, Literal
 
 import pandas as pd
 
 from core.errors import NotAvailable
+from core.exhibits.shared.gate import Standing, Thresholds, standing
 from core.exhibits.shared.records import Exhibit, Setting, Settings, Value, Verdict
 from core.questions.answers import cached_table, cached_table_if_there
 from core.run import Run, list_runs
 
 Curves = Literal["computed", "cached", "none"]
 """Whether a missing curve is computed now, or left open; none: a verdict under its own setting alone."""
-VERSION = 1
+VERSION = 2
 WORDS = {
     "task": "the task",
     "metric": "the metric",
@@ -71,8 +73,11 @@ def survived(verdict: Verdict, settings: Sequence[Setting] | None) -> Verdict:
         return replace(verdict, outcome=outcome, why=f"{verdict.why}; {PENDING}")
     said = [one for one in settings if one.outcome != "cannot be said"]
     outcomes = Counter(one.outcome for one in said)
-    counted = replace(verdict, settings=Settings(outcomes["agrees"], len(said)))
+    barred = sum(bool(one.barred) for one in settings)
+    counted = replace(verdict, settings=Settings(outcomes["agrees"], len(said), barred))
     why = f"{verdict.why}; agrees in {outcomes['agrees']} of {len(said)} settings, disagrees in {outcomes['disagrees']}"
+    if barred:
+        why += f", {barred} not counted (their dictionary fails the gate)"
     if not (outcomes["agrees"] and outcomes["disagrees"]):
         return replace(counted, why=why)
     name, sides = depends_on(said)
@@ -81,9 +86,10 @@ def survived(verdict: Verdict, settings: Sequence[Setting] | None) -> Verdict:
 
 
 def table_of(settings: Sequence[Setting]) -> pd.DataFrame:
-    """A curve as a table, a row per setting: DataFrame[on, outcome, value, low, high, n, default, and a text per choice
-    that is not the same in all]."""
-    numbers = ("on", "outcome", "value", "low", "high", "n", "default")
+    """A curve as a table, a row per setting: DataFrame[on, outcome, value, low, high, n, default, `barred` where a
+    dictionary fails the gate, and a text per choice that is not the same in all]."""
+    numbers = ["on", "outcome", "value", "low", "high", "n", "default"]
+    numbers += ["barred"] * any(one.barred for one in settings)
     names = list(dict.fromkeys(name for one in settings for name in one.choices))
     vary = [name for name in names if len({one.choices.get(name) for one in settings}) > 1]
     rows = [
@@ -151,7 +157,7 @@ def _of_group(exhibit: Exhibit, runs: Sequence[Run], how: Curves) -> pd.DataFram
         if exhibit.check:
             for run in runs:
                 exhibit.check(run)
-        grid = [exhibit.read_options(choices) for choices in exhibit.grid(runs)]
+        grid = [exhibit.computed(exhibit.read_options(choices)) for choices in exhibit.grid(runs)]
     except NotAvailable:
         return pd.DataFrame()
     question = f"settings-{exhibit.name}"
@@ -169,14 +175,19 @@ def _of_group(exhibit: Exhibit, runs: Sequence[Run], how: Curves) -> pd.DataFram
 def _measure(exhibit: Exhibit, runs: Sequence[Run], grid: Sequence[Mapping[str, Value]]) -> pd.DataFrame:
     assert exhibit.judge is not None
     rows = []
+    standings: dict[tuple[Value | None, ...], list[Standing]] = {}
     for choices in grid:
+        # What the gate asks hangs on the dictionary and the recall alone.
+        place = tuple(choices.get(name) for name in ("dictionary", "metric"))
+        if exhibit.gate and place not in standings:
+            standings[place] = [standing(run, choices) for run in runs]
         judged = exhibit.judge(exhibit.compute(runs, **choices))
         verdict = next(v for v in judged if v.about == "claim")
         value = verdict.difference if verdict.difference is not None else verdict.value
         numbers = {"value": value, "low": verdict.low, "high": verdict.high, "n": verdict.n}
         rows.append(
             {"on": verdict.on, "task": runs[0].spec.corpus.task, "choices": json.dumps(dict(choices))}
-            | {"outcome": verdict.outcome}
+            | {"outcome": verdict.outcome, "standings": json.dumps([asdict(one) for one in standings.get(place, [])])}
             | numbers
         )
     return pd.DataFrame(rows)
@@ -185,12 +196,16 @@ def _measure(exhibit: Exhibit, runs: Sequence[Run], grid: Sequence[Mapping[str, 
 def _settings(table: pd.DataFrame, mine: bool, options: Mapping[str, Value]) -> Iterator[Setting]:
     every = [json.loads(text) for text in table["choices"]] if len(table) else []
     vary = {name for choices in every for name in choices if len({str(other.get(name)) for other in every}) > 1}
+    least = Thresholds.of(options)
     for row, choices in zip(table.to_dict("records"), every, strict=True):
+        standings = [Standing(**one) for one in json.loads(row["standings"])]
+        barred = "; ".join(failure for one in standings if (failure := one.failure(least)))
         numbers = {name: None if pd.isna(row[name]) else float(row[name]) for name in ("value", "low", "high")}
         yield Setting(
             on=str(row["on"]),
             choices={"task": int(row["task"])} | choices,
-            outcome=row["outcome"],
+            outcome="cannot be said" if barred else row["outcome"],
+            barred=barred,
             n=None if pd.isna(row["n"]) else int(row["n"]),
             default=mine and all(choices.get(name) == value for name, value in options.items() if name in vary),
             **numbers,

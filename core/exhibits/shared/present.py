@@ -53,10 +53,10 @@ def spoken(exhibit: Exhibit, verdict: Verdict) -> str:
 
 def by_run(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     """Verdicts under the run, or the runs, they speak of."""
-    found: dict[str, list[Verdict]] = {}
+    verdicts_by_run: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
-        found.setdefault(verdict.on, []).append(verdict)
-    return found
+        verdicts_by_run.setdefault(verdict.on, []).append(verdict)
+    return verdicts_by_run
 
 
 def sheets(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

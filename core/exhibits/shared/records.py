@@ -22,6 +22,8 @@ Group = Literal["study", "beyond"]
 Outcome = Literal["agrees", "disagrees", "depends", "not clear", "cannot be said"]
 About = Literal["claim", "beside", "printed"]
 Value = str | float | int | bool
+LEAST_EXPLAINED, LEAST_KEPT = "least_explained", "least_kept"
+"""Names of the options of the gate (`gate.py`)."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Settings:
 
     agrees: int
     of: int
+    barred: int = 0
+    """Settings that count on no side: their dictionary fails the gate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,8 @@ class Setting:
     n: int | None
     default: bool
     """Whether it is the setting of the verdict it stands beside."""
+    barred: str = ""
+    """Why its dictionary fails the gate, which makes the outcome "cannot be said"; "" where it passes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +86,16 @@ class Verdict:
     """In how many settings the claim agrees; None where the exhibit has no such choices, or nothing can be said."""
     depends_on: str | None = None
     """The option, or the task, that settings contradict each other by, where they do."""
+    gate: str = ""
+    """Where it rests on concepts: how the dictionaries stand for the embeddings, and what they must reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """A choice an exhibit offers. Its kind is that of its default; a number needs `low` and `high`, a word needs
-    `allowed`."""
+    """A choice an exhibit offers; that of a step of a variant is `variants.options.StepOption`.
+
+    Its kind is that of its default; a number needs `low` and `high`, a word needs `allowed`.
+    """
 
     name: str
     default: Value
@@ -160,6 +170,9 @@ class Exhibit:
     """What a run must have, in words."""
     on_sae: bool = False
     """Its numbers rest on the SAE: fidelity stands beside them."""
+    gate: bool = False
+    """Its verdicts speak of concepts: they cannot be said where a dictionary fails the gate (`gate.py`), whose options
+    it has."""
     version: int = 1
     """Raised when its numbers change: tables are kept in the cache under it."""
     kept: bool = True
@@ -180,6 +193,11 @@ class Exhibit:
                     f"{self.name} has no such option", got=repr(name), allowed=nearest(name, known) or "none"
                 )
         return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
+
+    def computed(self, options: Mapping[str, Value]) -> dict[str, Value]:
+        """The options that its table hangs on: those of the gate act on verdicts alone."""
+        of_gate = (LEAST_EXPLAINED, LEAST_KEPT) if self.gate else ()
+        return {name: value for name, value in options.items() if name not in of_gate}
 
 
 @dataclass(frozen=True)

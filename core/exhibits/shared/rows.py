@@ -78,8 +78,8 @@ def corrected(base: science.Evaluation, others: Sequence[science.Evaluation], me
         return [np.nan] * len(others)
     before = science.per_query(base.ranked, metric)
     differences = np.column_stack([science.per_query(other.ranked, metric) - before for other in tested])
-    found = iter(science.max_t(differences, clusters=base.ranked.clusters).tolist())
-    return [np.nan if other is base else next(found) for other in others]
+    p_values = iter(science.max_t(differences, clusters=base.ranked.clusters).tolist())
+    return [np.nan if other is base else next(p_values) for other in others]
 
 
 def sae_named(run: Run, name: str) -> Alternate:
@@ -118,10 +118,10 @@ def partner(run: Run, runs: Sequence[Run], of_kind: str) -> Run | None:
     return next((other for other in runs if kind(other) == of_kind and other.folder.facts["corpus"] == same), None)
 
 
-def joined(found: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:
+def joined(tables: Sequence[tuple[Run, pd.DataFrame]]) -> pd.DataFrame:
     """The runs' tables as one, with their notes, each once."""
-    notes = list(dict.fromkeys(note for _, table in found for note in table.attrs.get("notes", ())))
-    plain = [table.assign(**head(run)) for run, table in found]
+    notes = list(dict.fromkeys(note for _, table in tables for note in table.attrs.get("notes", ())))
+    plain = [table.assign(**head(run)) for run, table in tables]
     for table in plain:
         table.attrs = {}
     whole = pd.concat(plain, ignore_index=True)
@@ -143,12 +143,12 @@ def need_sae_and_pairs(run: Run) -> None:
 def need_modalities(run: Run) -> None:
     """NotAvailable without an SAE, or where no item is a pure image or none a pure text: Eq 4 has nothing to divide."""
     run.need_sae()
-    held = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}
-    if missing := {"text", "image"} - held:
+    modalities = {str(m) for part in ("queries", "candidates") for m in set(run.corpus.items(part).modality)}
+    if missing := {"text", "image"} - modalities:
         raise NotAvailable(
             f"run {run.name!r} has no item that is a pure {' or '.join(sorted(missing))}, so no concept has a modality"
             " score (Eq 4)",
-            got=", ".join(sorted(held)),
+            got=", ".join(sorted(modalities)),
             todo="choose a run of task 1 or 4",
         )
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from core.errors import NotAvailable, UserError
 from core.exhibits.shared import printed
 from core.exhibits.shared.curve import Curves, curve, survived
+from core.exhibits.shared.gate import fidelity_of, with_gate
 from core.exhibits.shared.records import Exhibit, LeftOut, Shown, Value, Verdict, command
+from core.exhibits.shared.rows import METRIC
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from core.run import Run
 
 FIRST = ("run", "model", "task")
-FIDELITY = ("explained variance", "recall@1 of the reconstruction", "recall@1 of the embedding", "dead share")
 
 
 def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value], curves: Curves = "cached") -> Shown:
@@ -43,7 +44,7 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value], cu
     chosen = exhibit.read_options(options)
     tables, taking_part, left_out = _compute(exhibit, runs, chosen)
     table = _joined(tables)
-    judged = exhibit.judge(table) if exhibit.judge and len(table) else ()
+    judged = with_gate(exhibit, exhibit.judge(table) if exhibit.judge and len(table) else (), taking_part, chosen)
     if exhibit.grid and curves != "none":
         judged = tuple(_under_all_settings(exhibit, verdict, taking_part, chosen, curves) for verdict in judged)
     measured = exhibit.measured(table) if exhibit.measured and len(table) else None
@@ -64,7 +65,7 @@ def show(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value], cu
         verdicts=(*judged, *on_printed),
         printed=beside,
         study=printed.reported(exhibit.title),
-        fidelity=_fidelity(taking_part) if exhibit.on_sae else pd.DataFrame(columns=["run", "figure", "value", "n"]),
+        fidelity=_fidelity(taking_part if exhibit.on_sae else (), chosen),
         notes=(*_notes(tables), *_dependent_queries(taking_part, table)),
         left_out=tuple(left_out),
         reproduce=command(exhibit, names, chosen),
@@ -105,6 +106,7 @@ def _kept(exhibit: Exhibit, runs: Sequence[Run], options: Mapping[str, Value]) -
     """The table from the cache, or computed now and kept with the first run."""
     from core.questions.answers import cached_table, explicit
 
+    options = exhibit.computed(options)
     if not exhibit.kept:
         return exhibit.compute(runs, **options)
     depends = dict(exhibit.depends()) if exhibit.depends else {}
@@ -163,14 +165,15 @@ def _dependent_queries(runs: Sequence[Run], table: pd.DataFrame) -> Iterator[str
             )
 
 
-def _fidelity(runs: Sequence[Run]) -> pd.DataFrame:
-    """Explained variance and recall of the reconstruction of each run's SAE: DataFrame[run, figure, value, n]."""
+def _fidelity(runs: Sequence[Run], options: Mapping[str, Value]) -> pd.DataFrame:
+    """Figures of the dictionary that the options choose, on each run: DataFrame[run, figure, value, n]; of the recalls
+    the first, and the one that the gate asks."""
     import pandas as pd
 
-    from core.questions.fidelity import fidelity
-
-    rows = []
-    for run in runs:
-        found = fidelity(run).table.set_index("figure")
-        rows += [(run.name, name, float(found.loc[name, "value"]), int(found.loc[name, "n"])) for name in FIDELITY]
-    return pd.DataFrame(rows, columns=["run", "figure", "value", "n"])
+    columns = ["run", "figure", "value", "n"]
+    if not runs:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat([fidelity_of(run, options).table.assign(run=run.name) for run in runs], ignore_index=True)
+    recalls = ("recall@1 ", f"{options.get('metric', METRIC.default)} ")
+    shown = ~table["figure"].str.startswith("recall@") | table["figure"].str.startswith(recalls)
+    return table[shown][columns].reset_index(drop=True)

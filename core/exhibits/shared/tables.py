@@ -37,14 +37,14 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
         )
     others = [name for name in ("layer", "pooling", "mask") if name != field]
     same = [v for v in run.views if all(getattr(v, name) == getattr(first, name) for name in others)]
-    found = [v for v in same if v == first or field != "pooling" or v.pooling != "answer"]
-    if len(found) < 2:
+    views = [v for v in same if v == first or field != "pooling" or v.pooling != "answer"]
+    if len(views) < 2:
         raise NotAvailable(
             f"run {run.name!r} stores one {field} only",
             got=str(first),
             todo=f"put {setting} and cross = false under [embedding] of its spec, then `retrieval-lens run SPEC.toml`",
         )
-    return found
+    return views
 
 
 def by_view(runs: Sequence[Run], field: str, setting: str, metric: str = "recall@5") -> pd.DataFrame:
@@ -59,10 +59,10 @@ def by_view(runs: Sequence[Run], field: str, setting: str, metric: str = "recall
         for variant in ("none", "realign"):
             base = evaluate_view(run, views[0], variant)
             every = [base if view == views[0] else evaluate_view(run, view, variant) for view in views]
-            for view, found, p in zip(views, every, corrected(base, every, metric), strict=True):
+            for view, evaluation, p in zip(views, every, corrected(base, every, metric), strict=True):
                 setting_ = {field: getattr(view, field), "variant": variant}
-                apart = gain(base, found, metric) | {"gain_p_max": p}
-                rows.append(head(run) | setting_ | recalls(found) | {"metric": metric} | apart)
+                apart = gain(base, evaluation, metric) | {"gain_p_max": p}
+                rows.append(head(run) | setting_ | recalls(evaluation) | {"metric": metric} | apart)
     table = pd.DataFrame(rows)
     table.attrs = {"notes": ["ReAlign: beta 0.1, mean and covariance of each side's own test rows of that view."]}
     return table
@@ -74,11 +74,11 @@ def by_variant(runs: Sequence[Run], variants: Sequence[str], metric: str) -> pd.
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     for run in runs:
-        found = [retrieval.evaluate(run, variant) for variant in variants]
-        for variant, one in zip(variants, found, strict=True):
+        evaluated = [retrieval.evaluate(run, variant) for variant in variants]
+        for variant, one in zip(variants, evaluated, strict=True):
             named = {"variant": variant.partition("(")[0]} | recalls(one.evaluation) | {"metric": metric}
-            centred = gain(found[1].evaluation, one.evaluation, metric, "beyond_centring")
-            rows.append(head(run) | named | gain(found[0].evaluation, one.evaluation, metric) | centred)
+            centred = gain(evaluated[1].evaluation, one.evaluation, metric, "beyond_centring")
+            rows.append(head(run) | named | gain(evaluated[0].evaluation, one.evaluation, metric) | centred)
             notes += one.notes
     table = pd.DataFrame(rows)
     table.attrs = {"notes": list(dict.fromkeys(notes))}
@@ -98,10 +98,12 @@ def against(runs: Sequence[Run], baseline: str, metric: str) -> pd.DataFrame:
         theirs = retrieval.evaluate(other).evaluation if other else None
         for variant in ("none", "realign"):
             evaluated = retrieval.evaluate(run, variant)
-            found, notes = evaluated.evaluation, [*notes, *evaluated.notes]
-            apart = gain(theirs, found, metric) if theirs else gain(raw, raw, metric)
-            named = {"variant": variant} | recalls(found) | {"metric": metric, "against": other.name if other else ""}
-            rows.append(head(run) | named | apart | gain(raw, found, metric, "narrowed"))
+            evaluation, notes = evaluated.evaluation, [*notes, *evaluated.notes]
+            apart = gain(theirs, evaluation, metric) if theirs else gain(raw, raw, metric)
+            named = (
+                {"variant": variant} | recalls(evaluation) | {"metric": metric, "against": other.name if other else ""}
+            )
+            rows.append(head(run) | named | apart | gain(raw, evaluation, metric, "narrowed"))
     table = pd.DataFrame(rows)
     table.attrs = {"notes": list(dict.fromkeys(notes))}
     return table

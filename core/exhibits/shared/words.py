@@ -18,6 +18,11 @@ PAIRED = (
     " disagrees where it lies on the other with such a p, else not clear"
 )
 PAIRED_YES = f"{PAIRED}; agrees is yes"
+FIRST_IS_BEST = (
+    f"{PAIRED}. Difference: the best other {{other}} minus {{first}}; its p is corrected for all others that it was"
+    " chosen from (max-T over sign flips). Raw embeddings."
+)
+"""Rule of `agreement.first_is_best`, for what is compared: `FIRST_IS_BEST.format(other="layer", first="the last")`."""
 NEEDS_TUNED = (
     f"needs a multimodal LLM and a {TUNED} on the same corpus: a spec with the same [corpus] and "
     '[model] name = "gme-qwen2-vl-7b", `retrieval-lens run SPEC.toml`, then name both runs'

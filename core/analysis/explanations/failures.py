@@ -16,7 +16,6 @@ Two products of a block with D per block of failures; nothing of size failures x
 float64. Knows nothing of labels nor of which split the queries are from.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,7 @@ from scipy.sparse import csr_array, vstack
 
 from core.analysis.arrays import Codes, row_blocks
 from core.analysis.retrieval.ranking import rank_top_k
-from core.analysis.variants.removal import project_out
+from core.analysis.subspaces import project_out
 from core.analysis.variants.transform import SideTransform, affine, edited_codes
 from core.errors import UserError
 
@@ -140,7 +139,7 @@ def summarise_failures(
 ) -> FailureSummary:
     """All failures, block by block."""
     centred = _centred(query, candidate, centred)
-    c = len(dictionary)
+    c, weights = len(dictionary), np.asarray(dictionary, dtype=np.float64)
     rest, worst, worst_term, deciding = (
         [np.zeros((5, 0))],
         [np.zeros(0, dtype=np.int64)],
@@ -148,7 +147,8 @@ def summarise_failures(
         [csr_array((0, c))],
     )
     term_sum = np.zeros(c)
-    for part in _blocks(query, candidate, failures, dictionary, centred):
+    for block in row_blocks(len(failures), c):  # the terms of all failures at once would be failures x concepts
+        part = margin_terms(query, candidate, failures[block], weights, centred)
         terms = part.concepts
         rest.append(np.stack([part.margin, terms.sum(axis=1), part.offset, part.query_error, part.candidate_error]))
         lowest = terms.argmin(axis=1)
@@ -188,15 +188,8 @@ class _Parts:
     error: np.ndarray
 
 
-def _blocks(
-    query: SideRows, candidate: SideRows, failures: np.ndarray, dictionary: np.ndarray, centred: bool
-) -> Iterator[MarginTerms]:
-    weights = np.asarray(dictionary, dtype=np.float64)
-    for block in row_blocks(len(failures), len(dictionary)):
-        yield margin_terms(query, candidate, failures[block], weights, centred)
-
-
 def _centred(query: SideRows, candidate: SideRows, centred: bool | None) -> bool:
+    """Whether codes are centred: as asked, or wherever both sides have a mean code."""
     has_means = query.transform.code_mean is not None and candidate.transform.code_mean is not None
     if centred and not has_means:
         raise UserError(
@@ -208,6 +201,7 @@ def _centred(query: SideRows, candidate: SideRows, centred: bool | None) -> bool
 
 
 def _parts(side: SideRows, rows: np.ndarray, dictionary: np.ndarray, centred: bool) -> _Parts:
+    """Some items of one side, split into what the concepts hold, the offset and the error (`_Parts`)."""
     t, z = side.transform, csr_array(side.codes[rows])
     u = np.zeros(1) if side.offset is None else np.asarray(side.offset, dtype=np.float64)
     if u.ndim == 2 and len(u) > 1:  # an offset of each item's own; else one for all
@@ -236,6 +230,7 @@ def _rest(q: _Parts, c: _Parts, inverse: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _inverse_norms(q: _Parts, c: _Parts) -> np.ndarray:
+    """(n, 1): 1 / (|q| |c|) of pairs, row by row; 0 for zero rows."""
     norms = (np.linalg.norm(q.y, axis=1) * np.linalg.norm(c.y, axis=1))[:, None]
     return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
 
@@ -253,4 +248,5 @@ def _back(g: np.ndarray, side: SideTransform) -> np.ndarray:
 
 
 def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Dot products of paired rows."""
     return np.einsum("nd,nd->n", a, b)

@@ -13,7 +13,7 @@ code z'_k, the offset u (with m), the error e:
 Their sum is the cosine. Centred codes: where the variant centres and the fit saw codes, a z' is replaced by a z' minus
 its mean over the statistics set, and that mean moves into the offset: o = (a u P - m + mean(a z') D P) W. Sums just as
 exactly, and the offset is small. Cost: D @ vector once per side, O(c d); without centred codes only active concepts are
-touched. All sums in float64. Knows nothing of rankings. Removal itself is in removal.py (re-exported here).
+touched. All sums in float64. Knows nothing of rankings. Removal is in `core/analysis/subspaces.py` (re-exported here).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from core.analysis.arrays import row_blocks
-from core.analysis.variants.removal import project_out, random_concepts, random_directions, removal_basis
+from core.analysis.subspaces import project_out, random_concepts, random_directions, removal_basis
 from core.analysis.variants.transform import SideTransform, affine
 from core.errors import ShapeMismatch, UserError
 
