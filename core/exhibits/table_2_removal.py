@@ -24,12 +24,16 @@ from core.exhibits.shared.words import PAIRED
 from core.questions import removal
 from core.questions.alternates import OWN
 from core.questions.comparisons import Draws, PairedGain, RecallRow, tidy
+from core.questions.removal import Removal
 from core.run import Run
 
 AFTER = {"none": "", "center": " and centring, minus centring alone", "realign": " and ReAlign, minus ReAlign alone"}
 """What follows the removal, and what it is compared with."""
 SHARES = (0.0025, 0.005, 0.01, 0.02, 0.05)
 """Sets of the specification curve."""
+RANKED = 16
+"""Removals of a run that stay in memory. The specification curve asks for each once per metric; its rankings are the
+same."""
 
 
 def compute(
@@ -53,9 +57,14 @@ def compute(
 
 
 def _removal(run: Run, share: float, then: str, draws: int, metric: str, dictionary: str) -> pd.DataFrame:
-    data = None if dictionary == OWN else sae_named(run, dictionary).data(run)
-    base = removal.no_removal(run, then)
-    top = removal.removed(run, "top attribution", share, then, data=data)
+    def rank() -> tuple[Removal, Removal, Removal | None]:
+        data = None if dictionary == OWN else sae_named(run, dictionary).data(run)
+        base, top = removal.no_removal(run, then), removal.removed(run, "top attribution", share, then, data=data)
+        if not draws:
+            return base, top, None
+        return base, top, removal.removed(run, "random concepts", share, then, seeds=range(draws), data=data)
+
+    base, top, random = run.memo(("table 2", share, then, draws, dictionary), rank, limit=RANKED)
     fixed = {"share": share, "removed": top.concepts, "then": then, "dictionary": dictionary, "metric": metric}
 
     def row(words: str, ranked: Draws, over: dict[str, Draws]) -> dict[str, Any]:
@@ -66,10 +75,9 @@ def _removal(run: Run, share: float, then: str, draws: int, metric: str, diction
 
     rows = [row("none", base.ranked, {}) | PairedGain.nothing().columns()]
     over: dict[str, Draws] = {"gain": base.ranked}
-    if not draws:
+    if random is None:
         rows.append(row("top attribution", top.ranked, over))
     else:
-        random = removal.removed(run, "random concepts", share, then, seeds=range(draws), data=data)
         rows.append(row("top attribution", top.ranked, over | {"beyond_random": random.ranked}))
         for i, ranked in enumerate(random.ranked, start=1):
             rows.append(row(f"random concepts, draw {i}", [ranked], over))

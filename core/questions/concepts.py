@@ -136,7 +136,7 @@ def _ranks(frame: pd.DataFrame, k: int) -> dict[str, float]:
 def _firing(run: Run, column: np.ndarray, keep: np.ndarray, n: int) -> pd.DataFrame:
     """The n items with the highest activation among `keep`, each text and image once."""
     order = np.argsort(-np.where(keep, column, 0.0), kind="stable")[:n]
-    order = order[column[order] > 0]
+    order = order[keep[order] & (column[order] > 0)]
     n_queries = len(run.corpus.items("queries"))
     frames = []
     for at in order:

@@ -7,6 +7,7 @@ Nothing of `core` is used for the recomputation: numpy and scipy over the defini
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from core.commands.cli import app
+from core.run import Run
 
-pytestmark = pytest.mark.demo
-RUNS = ("demo", "demo-clip", "demo-task7")
+RUNS = ("small", "small-clip", "small-task7")
 
 
 def cli(*words: str) -> dict:
@@ -65,9 +66,9 @@ class Exported:
 
 
 @pytest.fixture(scope="module")
-def exported(demo_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+def exported(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETRIEVAL_LENS_CACHE", str(demo_cache))
+        patch.setenv("RETRIEVAL_LENS_CACHE", str(small_cache))
         found = {}
         for run in RUNS:
             out = tmp_path_factory.mktemp(run)
@@ -120,7 +121,7 @@ def assert_recall(payload: dict, queries: np.ndarray, candidates: np.ndarray, ex
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_raw_recall(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+def test_raw_recall(run: str, exported: dict[str, Exported], small_store: object) -> None:
     e = exported[run]
     assert_recall(cli("evaluate", run, "--json"), e.queries, e.candidates, e)
 
@@ -129,7 +130,7 @@ def test_raw_recall(run: str, exported: dict[str, Exported], demo_store: object)
 @pytest.mark.parametrize("statistics", ["per-side", "shared"])
 @pytest.mark.parametrize(("beta", "eps"), [(0.1, 1e-5), (0.5, 1e-3), (1.0, 1e-5)])
 def test_realign_recall(
-    run: str, statistics: str, beta: float, eps: float, exported: dict[str, Exported], demo_store: object
+    run: str, statistics: str, beta: float, eps: float, exported: dict[str, Exported], small_store: object
 ) -> None:
     e = exported[run]
     words = ("--transform", "realign", "--beta", str(beta), "--eps", str(eps), "--statistics", statistics)
@@ -141,14 +142,14 @@ def test_realign_recall(
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_centred_recall(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+def test_centred_recall(run: str, exported: dict[str, Exported], small_store: object) -> None:
     e = exported[run]
     q, c = unit(e.queries), unit(e.candidates)
     assert_recall(cli("evaluate", run, "--transform", "center", "--json"), q - q.mean(axis=0), c - c.mean(axis=0), e)
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_exported_whitening_is_the_one_evaluated(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+def test_exported_whitening_is_the_one_evaluated(run: str, exported: dict[str, Exported], small_store: object) -> None:
     e = exported[run]
     w = load_file(e.folder / "whitening.safetensors")
     q, c = (
@@ -158,7 +159,7 @@ def test_exported_whitening_is_the_one_evaluated(run: str, exported: dict[str, E
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_four_measures(run: str, exported: dict[str, Exported], demo_store: object) -> None:
+def test_the_four_measures(run: str, exported: dict[str, Exported], small_store: object) -> None:
     e = exported[run]
     table = pd.read_parquet(e.folder / "concepts.parquet")
     zq, zc = e.codes["queries"].toarray(), e.codes["candidates"].toarray()
@@ -191,22 +192,22 @@ def test_codes_and_dictionary_fit_the_embeddings(exported: dict[str, Exported]) 
         assert e.codes["queries"].shape == (len(e.queries), len(e.dictionary))
 
 
-def test_reconstructions_are_those_whose_fidelity_is_told(exported: dict[str, Exported], demo_store: object) -> None:
+def test_reconstructions_are_those_whose_fidelity_is_told(exported: dict[str, Exported], small_store: object) -> None:
     """z D + offset from the folder alone: its explained variance is the one `show` prints."""
-    e = exported["demo"]
+    e = exported["small"]
     rows = {"queries": e.queries, "candidates": e.candidates}
     rebuilt = {p: e.codes[p] @ e.dictionary + e.offset[p] for p in rows}
     x, y = (np.concatenate([of["queries"], of["candidates"]]) for of in (rows, rebuilt))
     explained = 1 - ((x - y) ** 2).sum() / ((x - x.mean(axis=0)) ** 2).sum()
-    figures = {row["figure"]: row["value"] for row in cli("show", "demo", "--json")["sae"]}
+    figures = {row["figure"]: row["value"] for row in cli("show", "small", "--json")["sae"]}
     assert figures["explained variance"] == pytest.approx(explained, abs=1e-4)
     for part, values in rows.items():  # the shipped SAE has no decoder bias: its offset is there, and it is zero
         assert e.offset[part].shape in ((1, values.shape[1]), values.shape)
 
 
-@pytest.mark.parametrize("run", ["demo", "demo-task7"])
+@pytest.mark.parametrize("run", ["small", "small-task7"])
 def test_removal_fitted_on_the_support_split_from_the_folder_alone(
-    run: str, exported: dict[str, Exported], demo_store: object
+    run: str, exported: dict[str, Exported], small_store: object
 ) -> None:
     """Eqs 6 and 8-10: attribution on support pairs, the top 1% of the dictionary projected out, test queries ranked."""
     e = exported[run]
@@ -224,6 +225,7 @@ def test_removal_fitted_on_the_support_split_from_the_folder_alone(
     assert len(e.support("queries")) == len(zq) and e.support("candidates").shape[1] == d.shape[1]
 
 
-def test_demo_candidates_are_unique(exported: dict[str, Exported]) -> None:
-    texts = exported["demo"].items["candidates"]["text"]
-    assert texts.is_unique and len(texts) >= 2000
+@pytest.mark.demo
+def test_demo_candidates_are_unique(demo_runs: Mapping[str, Run]) -> None:
+    texts = list(demo_runs["demo"].corpus.items("candidates").texts)
+    assert len(set(texts)) == len(texts) >= 2000

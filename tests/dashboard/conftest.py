@@ -1,7 +1,7 @@
 """What tests of the dashboard share: small runs for the structure of pages, the demo's runs for its numbers, a browser.
 
-`small_store` holds the demo's runs with 50 queries each: every page and exhibit works on them, in a fraction of the
-time. A test that needs the demo's own numbers takes `demo_store` and says so by its marker.
+`small_store` of tests/conftest.py holds the demo's runs with 50 queries each: every page and exhibit works on them, in
+a fraction of the time. A test that needs the demo's own numbers takes `demo_store` and says so by its marker.
 """
 
 from __future__ import annotations
@@ -14,41 +14,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from dashboard_driver import Tab
 
+from core.questions import map
 from core.run import Run, open_run
 from core.store import Store
-
-QUERIES = 50
-
-
-@pytest.fixture(scope="session")
-def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a cache with `small`, `small-task1`, `small-task7` (demo-mllm) and `small-clip` (demo-clip)."""
-    from core import pipeline
-    from core.demo.runs import demo_specs
-    from core.progress import NoProgress
-
-    kept = os.environ.get("RETRIEVAL_LENS_TEST_CACHE")
-    root = Path(kept) / "small" if kept else tmp_path_factory.mktemp("small-cache")
-    for spec in demo_specs():
-        if spec.name in ("demo", "demo-task1", "demo-task7", "demo-clip"):
-            name = spec.name.replace("demo", "small")
-            pipeline.run(
-                replace(spec, name=name, corpus=replace(spec.corpus, limit=QUERIES)), Store(root), NoProgress()
-            )
-    return root
-
-
-@pytest.fixture
-def small_store(small_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The small runs as the default store of this test."""
-    monkeypatch.setenv("RETRIEVAL_LENS_CACHE", str(small_cache))
-    return Store(small_cache)
 
 
 @pytest.fixture
@@ -86,6 +59,9 @@ def browser() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def server(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`retrieval-lens serve` with the small runs on a free port, started where no checkout is."""
+    # umap takes half a minute to import. Other tests of pages need it in this process; the server reads what it made.
+    for name in ("small", "small-clip"):
+        map.points(open_run(name, Store(small_cache)), "none")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
 
-from core.run import Run, open_run
+from core.run import Run
 from core.store import Store
 
 
 @pytest.fixture
-def runs(demo_store: Store) -> dict[str, Run]:
-    """The demo runs of both models, by name."""
+def runs(demo_runs: Mapping[str, Run], demo_store: Store) -> dict[str, Run]:
+    """The demo runs of both models by name, in the default store of the test."""
     names = [model + task for task in ("", "-task1", "-task7") for model in ("demo", "demo-clip")]
-    return {name: open_run(name, demo_store) for name in names}
+    return {name: demo_runs[name] for name in names}
 
 
 def unit(x: np.ndarray) -> np.ndarray:

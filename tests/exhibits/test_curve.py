@@ -1,4 +1,4 @@
-"""A verdict is worth what survives: specification curves, on made-up settings."""
+"""A verdict is worth what survives: specification curves, on made-up settings and on a small run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
+from core.analysis.variants import FitData, VariantSpec
+from core.exhibits import table_2_removal
 from core.exhibits.shared import curve
 from core.exhibits.shared.records import Setting, Settings, Verdict
+from core.exhibits.shared.rows import METRIC
+from core.questions import removal
+from core.run import Run, open_run
+from core.store import Store
 
 YES, NO, OPEN, UNSAID = "agrees", "disagrees", "not clear", "cannot be said"
 
@@ -68,3 +74,21 @@ def test_what_cannot_be_said_has_no_settings() -> None:
 def test_the_table_has_a_column_per_choice_that_varies() -> None:
     table = curve.table_of(settings(("1", 1, YES), ("5", 1, NO)))
     assert list(table["metric"]) == ["1", "5"] and "share" not in table and list(table["outcome"]) == [YES, NO]
+
+
+def test_metrics_of_one_removal_share_its_rankings(small_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Table 2's curve asks for every removal with three metrics: ranked once, each with its own gain."""
+    ranked: list[str] = []
+    rank_under = removal.rank_under
+
+    def counting(run: Run, variant: VariantSpec, data: FitData | None = None) -> Any:
+        ranked.append(str(variant))
+        return rank_under(run, variant, data)
+
+    monkeypatch.setattr(removal, "rank_under", counting)
+    runs = [open_run("small", small_store)]
+    tables = {m: table_2_removal.compute(runs, draws=0, metric=m) for m in METRIC.allowed}
+    assert len(ranked) == 2  # nothing removed, and the top concepts
+    for metric, table in tables.items():
+        none, top = table[metric]
+        assert table["gain"].iloc[1] == pytest.approx(top - none)

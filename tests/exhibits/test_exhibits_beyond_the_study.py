@@ -28,25 +28,27 @@ BEYOND = [name for name, exhibit in EXHIBITS.items() if exhibit.group == "beyond
 
 
 @pytest.fixture
-def runs(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    """Both demo models, small settings."""
+def runs(small_store: Store, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """Small runs of both demo models, small settings."""
     monkeypatch.setattr(removal, "SHARES", (0.01,))
     monkeypatch.setattr(removal, "RANKS", (4,))
     monkeypatch.setattr(removal, "SEEDS", (0, 1))
-    monkeypatch.setattr(statistics, "SIZES", (100,))
+    monkeypatch.setattr(statistics, "SIZES", (20,))
     monkeypatch.setattr(alternates, "DIRECTIONS", {"pca": "PCA directions"})
     monkeypatch.setattr(alternates, "_shipped", lambda run: [])
-    monkeypatch.setattr(geometry, "NEGATIVES", 5000)
-    return [open_run(name, demo_store) for name in ("demo", "demo-clip")]
+    monkeypatch.setattr(geometry, "NEGATIVES", 2000)
+    return [open_run(name, small_store) for name in ("small", "small-clip")]
 
 
-@pytest.mark.demo
 @pytest.mark.parametrize("name", BEYOND)
 def test_every_exhibit_is_a_question_with_rows_intervals_and_verdicts(name: str, runs: list[Run]) -> None:
     exhibit = EXHIBITS[name]
     assert exhibit.claim.endswith("?") and exhibit.definition and exhibit.rule and exhibit.needs
+    if name == "failures":  # too few queries of small-clip fail for a concept to decide one
+        runs = [runs[0], open_run("small-task1", runs[0].store)]
     shown = show_exhibit(name, runs, **({"then": "none"} if name == "removal-controls" else {}))
-    assert set(shown.table["run"]) == {"demo", "demo-clip"} == {v.on for v in shown.verdicts} and not shown.left_out
+    assert set(shown.table["run"]) == {run.name for run in runs} == {v.on for v in shown.verdicts}
+    assert not shown.left_out
     assert list(shown.table.columns[:3]) == ["run", "model", "task"]
     for column in shown.table.columns:
         if f"{column}_low" in shown.table:
@@ -59,7 +61,6 @@ def test_every_exhibit_is_a_question_with_rows_intervals_and_verdicts(name: str,
     pd.testing.assert_frame_equal(again.table, shown.table)
 
 
-@pytest.mark.demo
 def test_the_removal_exhibit_holds_the_evaluations_recalls(runs: list[Run]) -> None:
     table = show_exhibit("removal-controls", runs[1:], then="center", along="rank", metric="recall@1").table
     assert set(table["amount"]) == {0, 4}
@@ -69,7 +70,6 @@ def test_the_removal_exhibit_holds_the_evaluations_recalls(runs: list[Run]) -> N
     assert top["gain"] == pytest.approx(found.recall[1] - retrieval.evaluate(runs[1], "center").evaluation.recall[1])
 
 
-@pytest.mark.demo
 def test_a_run_without_an_sae_gets_the_reason_or_the_rows_that_apply(
     runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +81,6 @@ def test_a_run_without_an_sae_gets_the_reason_or_the_rows_that_apply(
     assert set(show_exhibit("sae-fidelity", runs[1:]).table["dictionary"]) == {"PCA directions"}
 
 
-@pytest.mark.demo
 def test_a_run_without_support_gets_the_reason_or_the_rows_that_apply(
     runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

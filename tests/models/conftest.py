@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -199,6 +202,47 @@ def mixed() -> list[Item]:
         Item("i1", "image", None, picture(3, (30, 50))),
         Item("t2", "text", "x"),
     ]
+
+
+class Loaded(NamedTuple):
+    """A tiny checkpoint as this project loads it, and as transformers' documentation says."""
+
+    adapter: Adapter
+    model: Any
+    processor: Any
+
+
+@pytest.fixture(scope="session")
+def zoo_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a checkpoint of `zoo.MODELS`, made when it is first asked for. A test that changes it copies it."""
+    import torch
+    import zoo
+
+    root = tmp_path_factory.mktemp("zoo")
+
+    @cache
+    def made(name: str) -> Path:
+        torch.manual_seed(0)
+        return zoo.MODELS[name](root / name)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def zoo_loaded(zoo_folder: Callable[[str], Path]) -> Callable[[str], Loaded]:
+    """A checkpoint of `zoo.MODELS` in float32, loaded when it is first asked for."""
+
+    @cache
+    def loaded(name: str) -> Loaded:
+        import torch
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        folder = zoo_folder(name)
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        adapter = load_model(ModelSpec(name=str(folder), dtype="float32"))
+        return Loaded(adapter, model, AutoProcessor.from_pretrained(folder))
+
+    return loaded
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ each layer, and the softmax of the logits there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -62,19 +63,9 @@ class Tiny:
         return [h[0, -1].numpy() for h in output.hidden_states], output.logits[0, -1].float().softmax(0).numpy()
 
 
-def tiny_of(name: str, folder: Path) -> Tiny:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    torch.manual_seed(0)
-    zoo.MODELS[name](folder)
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-    adapter = load_model(ModelSpec(name=str(folder), dtype="float32"))
-    return Tiny(name, adapter, model, AutoProcessor.from_pretrained(folder))
-
-
 @pytest.fixture(scope="module", params=CHAT)
-def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    return tiny_of(request.param, tmp_path_factory.mktemp("answer") / request.param)
+def tiny(request: pytest.FixtureRequest, zoo_loaded: Callable[[str], Any]) -> Tiny:
+    return Tiny(request.param, *zoo_loaded(request.param))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -197,10 +188,9 @@ ONE_LINE = "{} has no answer header; got {}; allowed: a chat model whose templat
 
 @pytest.mark.parametrize("name", ["paligemma", "chameleon"])
 def test_models_without_a_chat_template_have_no_answer_but_a_next_word(
-    name: str, tmp_path: Path, mixed: list[Item]
+    name: str, zoo_loaded: Callable[[str], Any], mixed: list[Item]
 ) -> None:
-    torch.manual_seed(0)
-    adapter = load_model(ModelSpec(name=str(zoo.MODELS[name](tmp_path / name)), dtype="float32"))
+    adapter = zoo_loaded(name).adapter
     line = ONE_LINE.format(
         name, f"{name}, which has no chat template", "take pooling 'last': .* right behind the prompt"
     )

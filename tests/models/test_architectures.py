@@ -7,9 +7,9 @@ shares no code with the adapters. The prompts are written out here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,14 +101,8 @@ class Tiny:
 
 
 @pytest.fixture(scope="module", params=zoo.MODELS)
-def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    torch.manual_seed(0)
-    folder: Path = zoo.MODELS[request.param](tmp_path_factory.mktemp("zoo") / request.param)
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-    adapter = load_model(ModelSpec(name=str(folder), dtype="float32"))
-    return Tiny(request.param, adapter, model, AutoProcessor.from_pretrained(folder))
+def tiny(request: pytest.FixtureRequest, zoo_loaded: Callable[[str], Any]) -> Tiny:
+    return Tiny(request.param, *zoo_loaded(request.param))
 
 
 def pooled(states: torch.Tensor, pooling: str) -> np.ndarray:

@@ -7,6 +7,8 @@ The reference is transformers called by hand with the documented string; it shar
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import zoo
 from PIL import Image
 
 from core.config import ModelSpec
@@ -78,12 +79,11 @@ CASES = [(style, name) for style, strings in DOCUMENTED.items() for name in stri
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(zoo_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Qwen2-VL; and LLaVA-NeXT as E5-V is published: no chat template, and a processor that does not know its patch
     size."""
     root = tmp_path_factory.mktemp("retrievers")
-    torch.manual_seed(0)
-    qwen, llava = zoo.qwen2_vl(root / "qwen"), zoo.llava_next(root / "llava")
+    qwen, llava = zoo_folder("qwen2_vl"), Path(shutil.copytree(zoo_folder("llava_next"), root / "llava"))
     for path in llava.glob("chat_template*"):
         path.unlink()
     path = llava / "processor_config.json"
@@ -195,8 +195,8 @@ def test_a_model_without_chat_template_needs_prompts_with_their_own_frame(
         adapters["e5-v"].generate(ITEMS["text query"], "What is it?")
 
 
-def test_models_that_take_no_turns_refuse_a_frame(tmp_path: Path) -> None:
-    folder = zoo.paligemma(tmp_path / "paligemma")
+def test_models_that_take_no_turns_refuse_a_frame(zoo_folder: Callable[[str], Path]) -> None:
+    folder = zoo_folder("paligemma")
     with pytest.raises(SpecError, match="paligemma takes no turns"):
         describe(ModelSpec(name=str(folder), preset="gme"))
 

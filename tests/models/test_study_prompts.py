@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import zoo
 from PIL import Image
 
 from core.config import ModelSpec
@@ -94,11 +93,10 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_all_eight_tasks_equal_the_prompts_written_out(name: str, tmp_path: Path) -> None:
+def test_all_eight_tasks_equal_the_prompts_written_out(name: str, zoo_folder: Callable[[str], Path]) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    torch.manual_seed(5)
-    folder = zoo.MODELS[name](tmp_path / name)
+    folder = zoo_folder(name)
     model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
     adapter, view = load_model(ModelSpec(name=str(folder), dtype="float32", preset="study")), EmbeddingView()
 

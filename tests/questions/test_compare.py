@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,25 +13,24 @@ from core.errors import UserError
 from core.memo import Memo
 from core.questions import compare, geometry, retrieval
 from core.records import Qrels
-from core.run import Run, open_run
-from core.store import Store
+from core.run import Run
 
 pytestmark = pytest.mark.demo
 
 
-@pytest.fixture(scope="module")
-def mllm(demo_cache: object) -> Run:
-    return open_run("demo", Store(demo_cache))
+@pytest.fixture
+def mllm(demo_runs: Mapping[str, Run]) -> Run:
+    return demo_runs["demo"]
 
 
-@pytest.fixture(scope="module")
-def clip(demo_cache: object) -> Run:
-    return open_run("demo-clip", Store(demo_cache))
+@pytest.fixture
+def clip(demo_runs: Mapping[str, Run]) -> Run:
+    return demo_runs["demo-clip"]
 
 
-@pytest.fixture(scope="module")
-def other_task(demo_cache: object) -> Run:
-    return open_run("demo-task1", Store(demo_cache))
+@pytest.fixture
+def other_task(demo_runs: Mapping[str, Run]) -> Run:
+    return demo_runs["demo-task1"]
 
 
 def order(run: Run, centre: bool) -> np.ndarray:

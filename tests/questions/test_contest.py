@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from core.questions import retrieval
-from core.run import Run, open_run
-from core.store import Store
+from core.run import Run
 
 pytestmark = pytest.mark.demo
 
 
 @pytest.fixture
-def run(demo_store: Store) -> Run:
-    return open_run("demo", demo_store)
+def run(demo_runs: Mapping[str, Run]) -> Run:
+    return demo_runs["demo"]
 
 
 def test_contest_is_right_against_wrong(run: Run) -> None:

@@ -1,6 +1,8 @@
-"""Failures and the concepts that decide them, on the demo, against the single-pair explanation and dense numpy."""
+"""Failures and the concepts that decide them, on a small run, against the single-pair explanation and dense numpy."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +13,11 @@ from core.questions.answers import transformed
 from core.run import Run, open_run
 from core.store import Store
 
-pytestmark = pytest.mark.demo
-
 
 @pytest.fixture
-def run(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(small_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(failures, "SEEDS", (0, 1))
-    return open_run("demo-clip", demo_store)
+    return open_run("small", Store(small_cache))
 
 
 @pytest.mark.parametrize("variant", ["none", "center"])

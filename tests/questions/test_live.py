@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,7 @@ from PIL import Image
 from core.config import OWN_MODEL
 from core.errors import NotAvailable, UserError
 from core.questions import live, retrieval, similarity
-from core.run import Run, open_run
-from core.store import Store
+from core.run import Run
 
 pytestmark = pytest.mark.demo
 
@@ -21,12 +21,12 @@ NAMES = ("demo", "demo-clip", "demo-task1", "demo-task7")
 
 
 @pytest.fixture(scope="module")
-def runs(demo_cache: object) -> dict[str, Run]:
-    return {name: open_run(name, Store(demo_cache)) for name in NAMES}
+def runs(demo_runs: Mapping[str, Run]) -> Mapping[str, Run]:
+    return demo_runs
 
 
 @pytest.fixture(scope="module")
-def rows(runs: dict[str, Run]) -> dict[str, np.ndarray]:
+def rows(runs: Mapping[str, Run]) -> dict[str, np.ndarray]:
     """The first query of every run, embedded live."""
     return {name: live.embed(run, live.stored_item(run, "queries", 0)) for name, run in runs.items()}
 
@@ -34,7 +34,7 @@ def rows(runs: dict[str, Run]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("variant", ["none", "realign", "remove-top(share=0.01)+center", "set(3=0,17=2)+realign"])
 @pytest.mark.parametrize("name", NAMES)
 def test_stored_query_ranks_live_as_it_is_stored(
-    name: str, variant: str, runs: dict[str, Run], rows: dict[str, np.ndarray]
+    name: str, variant: str, runs: Mapping[str, Run], rows: dict[str, np.ndarray]
 ) -> None:
     run = runs[name]
     if variant.startswith("set"):
@@ -48,7 +48,9 @@ def test_stored_query_ranks_live_as_it_is_stored(
     np.testing.assert_allclose(found["similarity"], stored["similarity"], atol=1e-5)
 
 
-def test_variant_is_the_runs_own_and_not_fitted_on_the_query(runs: dict[str, Run], rows: dict[str, np.ndarray]) -> None:
+def test_variant_is_the_runs_own_and_not_fitted_on_the_query(
+    runs: Mapping[str, Run], rows: dict[str, np.ndarray]
+) -> None:
     """Centring with the mean of all unit queries, by numpy; a mean of the one query would leave nothing of it."""
     run, row = runs["demo"], rows["demo"].astype(np.float64)
     unit = [np.asarray(run.embeddings(part), np.float64) for part in ("queries", "candidates")]
@@ -59,7 +61,7 @@ def test_variant_is_the_runs_own_and_not_fitted_on_the_query(runs: dict[str, Run
     np.testing.assert_allclose(live.similarities(run, row, "center"), wanted, atol=1e-6)
 
 
-def test_rank_other_is_the_rank_on_the_other_side(runs: dict[str, Run], rows: dict[str, np.ndarray]) -> None:
+def test_rank_other_is_the_rank_on_the_other_side(runs: Mapping[str, Run], rows: dict[str, np.ndarray]) -> None:
     found = live.rankings(runs["demo"], rows["demo"], "none", "realign", 5)
     order = np.argsort(-live.similarities(runs["demo"], rows["demo"], "none"), kind="stable").tolist()
     assert [order.index(row) + 1 for row in found.after["row"]] == found.after["rank_other"].tolist()
@@ -68,7 +70,7 @@ def test_rank_other_is_the_rank_on_the_other_side(runs: dict[str, Run], rows: di
 
 @pytest.mark.parametrize("variant", ["none", "realign"])
 def test_contributions_of_a_live_query_sum_and_are_the_stored_ones(
-    variant: str, runs: dict[str, Run], rows: dict[str, np.ndarray]
+    variant: str, runs: Mapping[str, Run], rows: dict[str, np.ndarray]
 ) -> None:
     run, row = runs["demo"], rows["demo"]
     found, stored = live.explain(run, row, 7, variant), similarity.pair(run, 0, 7, variant)
@@ -78,7 +80,7 @@ def test_contributions_of_a_live_query_sum_and_are_the_stored_ones(
     np.testing.assert_allclose(found.table["contribution"], stored.table["contribution"], atol=1e-5)
 
 
-def test_concepts_are_the_stored_codes(runs: dict[str, Run], rows: dict[str, np.ndarray]) -> None:
+def test_concepts_are_the_stored_codes(runs: Mapping[str, Run], rows: dict[str, np.ndarray]) -> None:
     run = runs["demo"]
     stored = run.codes("queries")[[0]].toarray()[0]
     found = live.concepts(run, rows["demo"], 5)
@@ -88,7 +90,7 @@ def test_concepts_are_the_stored_codes(runs: dict[str, Run], rows: dict[str, np.
 
 
 def test_heat_of_a_live_item_is_the_pre_activation_of_its_tokens(
-    runs: dict[str, Run], rows: dict[str, np.ndarray]
+    runs: Mapping[str, Run], rows: dict[str, np.ndarray]
 ) -> None:
     """Their mean is the pooled item's pre-activation: where the concept fires, its code."""
     run = runs["demo"]
@@ -98,7 +100,7 @@ def test_heat_of_a_live_item_is_the_pre_activation_of_its_tokens(
     assert found.mean == pytest.approx(strongest["activation"], rel=1e-3)
 
 
-def test_text_picture_and_both_are_three_kinds_of_item(runs: dict[str, Run]) -> None:
+def test_text_picture_and_both_are_three_kinds_of_item(runs: Mapping[str, Run]) -> None:
     picture = Image.new("RGB", (64, 48), "red")
     run = runs["demo-task7"]
     assert live.item(run, " a fox ").modality == "text"
@@ -108,7 +110,7 @@ def test_text_picture_and_both_are_three_kinds_of_item(runs: dict[str, Run]) -> 
     assert (both.modality, both.task, both.side) == ("image,text", 7, "query")
 
 
-def test_typed_words_find_their_captions(runs: dict[str, Run]) -> None:
+def test_typed_words_find_their_captions(runs: Mapping[str, Run]) -> None:
     run = runs["demo-clip"]
     text = run.corpus.items("candidates").texts[11]
     row = live.embed(run, live.item(run, text))
@@ -129,7 +131,7 @@ def test_upload_is_decoded_upright_and_a_bad_file_is_one_line() -> None:
         assert "this file cannot be used as a picture" in str(error.value)
 
 
-def test_nothing_and_too_much_are_refused(runs: dict[str, Run]) -> None:
+def test_nothing_and_too_much_are_refused(runs: Mapping[str, Run]) -> None:
     run = runs["demo"]
     with pytest.raises(UserError, match="empty query"):
         live.item(run, "  \n ")
@@ -143,7 +145,7 @@ def test_nothing_and_too_much_are_refused(runs: dict[str, Run]) -> None:
         live.explain(run, np.asarray(run.embeddings("queries")[0]), 10**6)
 
 
-def test_own_embeddings_have_no_model_to_ask(runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_embeddings_have_no_model_to_ask(runs: Mapping[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     run = runs["demo"]
     own = replace(
         run,
@@ -154,12 +156,12 @@ def test_own_embeddings_have_no_model_to_ask(runs: dict[str, Run], monkeypatch: 
         live.embed(own, live.item(run, "a fox"))
 
 
-def test_model_that_does_not_generate_says_so(runs: dict[str, Run]) -> None:
+def test_model_that_does_not_generate_says_so(runs: Mapping[str, Run]) -> None:
     with pytest.raises(NotAvailable, match="does not speak"):
         live.say(runs["demo-clip"], live.item(runs["demo-clip"], "a fox"))
 
 
-def test_model_names_what_is_in_its_own_picture(runs: dict[str, Run]) -> None:
+def test_model_names_what_is_in_its_own_picture(runs: Mapping[str, Run]) -> None:
     run, names = runs["demo"], []
     for row in range(8):
         things = run.corpus.items("queries").truth(row)["things"]
@@ -176,7 +178,7 @@ def test_things_are_named_in_singular_and_plural() -> None:
     assert live.named("a foxglove", ["fox"]) == []
 
 
-def test_search_looks_through_texts_ids_and_partners(runs: dict[str, Run]) -> None:
+def test_search_looks_through_texts_ids_and_partners(runs: Mapping[str, Run]) -> None:
     run = runs["demo"]
     found = live.find(run, "queries", "FOX", 1000)
     texts = run.corpus.items("candidates").texts
@@ -189,7 +191,7 @@ def test_search_looks_through_texts_ids_and_partners(runs: dict[str, Run]) -> No
     assert live.find(run, "candidates", "", 3).attrs["total"] == len(texts)
 
 
-def test_concepts_of_a_pair_are_counted_by_a_loop(runs: dict[str, Run]) -> None:
+def test_concepts_of_a_pair_are_counted_by_a_loop(runs: Mapping[str, Run]) -> None:
     run = runs["demo"]
     query, candidate = run.codes("queries")[[3]].toarray()[0], run.codes("candidates")[[6]].toarray()[0]
     everything = np.vstack([run.codes("queries").toarray(), run.codes("candidates").toarray()])
@@ -203,7 +205,7 @@ def test_concepts_of_a_pair_are_counted_by_a_loop(runs: dict[str, Run]) -> None:
     np.testing.assert_array_equal(found["candidate_activation"], candidate[found["concept"]])
 
 
-def test_queries_whose_picture_is_described_wholly_come_first(runs: dict[str, Run]) -> None:
+def test_queries_whose_picture_is_described_wholly_come_first(runs: Mapping[str, Run]) -> None:
     run, rows = runs["demo"], list(range(12))
     whole = []
     for row in rows:

@@ -1,6 +1,8 @@
-"""Removal and its controls on the demo runs, recomputed with dense numpy."""
+"""Removal and its controls on a small run, recomputed with dense numpy."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +13,12 @@ from core.questions import removal
 from core.run import Run, open_run
 from core.store import Store
 
-pytestmark = pytest.mark.demo
-
 
 @pytest.fixture
-def run(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(small_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(removal, "SHARES", (0.01,))
     monkeypatch.setattr(removal, "RANKS", (4,))
-    return open_run("demo-clip", demo_store)
+    return open_run("small-clip", Store(small_cache))
 
 
 def dense(run: Run, part: str) -> np.ndarray:

@@ -1,22 +1,23 @@
-"""Sources of a whitening's gain, and support sizes on the demo, recomputed with plain numpy."""
+"""Sources of a whitening's gain, and support sizes on small runs, recomputed with plain numpy."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.errors import NotAvailable
+from core.memo import Memo
 from core.questions import retrieval, statistics
 from core.questions.answers import fit_data
-from core.run import Run, open_run
-from core.store import Store
-
-pytestmark = pytest.mark.demo
+from core.run import Run
 
 
-@pytest.fixture(params=["demo", "demo-clip"])
-def run(request: pytest.FixtureRequest, demo_store: Store) -> Run:
-    return open_run(request.param, demo_store)
+@pytest.fixture(params=["small", "small-clip"])
+def run(request: pytest.FixtureRequest, small_runs: Mapping[str, Run]) -> Run:
+    return small_runs[request.param]
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -44,7 +45,7 @@ def test_means_and_sources_are_what_numpy_computes(run: Run) -> None:
         "center(statistics=candidates)": recall(run, q - c.mean(0), c - c.mean(0)),
     }
     for variant, value in expected.items():
-        assert table[variant] == pytest.approx(value, abs=0.0011), variant
+        assert table[variant] == pytest.approx(value), variant
 
 
 def test_the_gains_of_the_split_sum_to_the_whole(run: Run) -> None:
@@ -74,7 +75,7 @@ def test_support_size_is_a_centring_by_the_drawn_rows(run: Run, monkeypatch: pyt
     for seed in (0, 1):
         drawn = np.random.default_rng(seed).permutation(len(support))[:20]
         found.append(recall(run, q - support[drawn].mean(0), c - c.mean(0)))
-    assert table.loc[20, "recall@1"] == pytest.approx(np.mean(found), abs=0.0011)
+    assert table.loc[20, "recall@1"] == pytest.approx(np.mean(found))
     assert (
         table.loc[len(support), "recall@1"]
         == retrieval.evaluate(run, "center(statistics=support)").evaluation.recall[1]
@@ -86,4 +87,4 @@ def test_support_size_is_a_centring_by_the_drawn_rows(run: Run, monkeypatch: pyt
 def test_without_support_it_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Run, "parts", property(lambda self: ("queries", "candidates")))
     with pytest.raises(NotAvailable, match="support split"):
-        statistics.support_size(run)
+        statistics.support_size(replace(run, _memos=Memo()))
