@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.exhibits.shared import gate
 from core.exhibits.shared.agreement import by_direction, cannot, percent, points
 from core.exhibits.shared.records import Exhibit, Option, Verdict
 from core.exhibits.shared.rows import METRIC, each_run, joined, need_sae_and_pairs
@@ -64,7 +65,7 @@ EXHIBIT = Exhibit(
     rule=(
         f"{PAIRED_YES}. Difference: the part through the means minus that through the rows, above 0 where the means"
         " explain more than half of the change, be it a gain or a loss. Cannot be said where the change's interval"
-        " holds 0."
+        f" holds 0. {gate.RULE}"
     ),
     compute=compute,
     judge=judge,
@@ -73,8 +74,10 @@ EXHIBIT = Exhibit(
     options=(
         Option(name="share", default=0.01, low=0.0001, high=0.5, help="Share of the concepts removed, 0-1."),
         METRIC,
+        *gate.OPTIONS,
     ),
     needs="an SAE and relevant pairs",
     on_sae=True,
+    gate=True,
     kept=False,
 )

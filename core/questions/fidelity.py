@@ -1,7 +1,7 @@
 """How well a dictionary stands for a run's embeddings: the figures that belong beside every claim on concepts.
 
-The measurement itself is `core.analysis.concepts.fidelity.figures`; here it is asked of a run, for its own SAE or for
-another dictionary at hand.
+The measurement itself is in `core/analysis/retrieval/reconstruction.py`; here it is asked of a run, for its own SAE or
+for another dictionary at hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.arrays import row_blocks
-from core.analysis.concepts import fidelity as science
+from core.analysis.retrieval import reconstruction as science
 from core.questions.alternates import OWN, Alternate
 from core.questions.answers import cached_table
 from core.questions.labels import TEST_PARTS
@@ -73,7 +73,7 @@ def of_dictionary(run: Run, dictionary: Alternate) -> Fidelity:
 
 def figures(run: Run, codes: Mapping[Part, Any], rebuilt: Mapping[Part, np.ndarray]) -> dict[str, tuple[float, int]]:
     """Figure -> (value, n) of any dictionary's codes and reconstructions of the test items
-    (`core.analysis.concepts.fidelity.figures`)."""
+    (`core/analysis/retrieval/reconstruction.py`)."""
     queries, candidates = (
         science.Side(run.embeddings(part), rebuilt[part], codes[part], run.corpus.items(part).modality)
         for part in TEST_PARTS

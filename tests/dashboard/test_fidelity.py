@@ -55,5 +55,5 @@ def test_every_page_on_concepts_shows_them(page: str, run: Run) -> None:
     assert f"{words.percent(found.kept('recall@5'))} (" in shown
     if page == "exhibits":
         assert "least 50% explained of each modality, least 50% of the recall kept" in shown
-        again = texts(show(page, run="small", exhibit="figure-2", least_explained="1.0"))
+        again = texts(show(page, run="small", exhibit="figure-2", **{"x-least_explained": "1.0"}))
         assert "Verdicts on concepts cannot be given: the SAE of small does not stand for the embeddings" in again

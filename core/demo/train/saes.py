@@ -201,9 +201,10 @@ def _halve(path: Path) -> None:
 
 
 def measured(adapter: Adapter, recipe: Recipe, folder: Path, work: Path, progress: Progress) -> dict[str, Any]:
-    """Figures of a folder on the support split (`core.analysis.concepts.fidelity.figures`), by direction of the search,
-    and of composed queries alone: explained variance, L0, dead share."""
+    """Figures of a folder on the support split (`core/analysis/retrieval/reconstruction.py`), by direction of the
+    search, and of composed queries alone: explained variance, L0, dead share."""
     from core.analysis.concepts import fidelity
+    from core.analysis.retrieval import reconstruction
     from core.sae.codes import SaeEncoder
 
     view = recipe.view(adapter.facts.kind)
@@ -212,15 +213,15 @@ def measured(adapter: Adapter, recipe: Recipe, folder: Path, work: Path, progres
     encoder = SaeEncoder(folder, recipe.input)
     codes, rebuilt = encoder.encode(rows).codes, encoder.reconstruct(rows)
 
-    def side(which: slice) -> fidelity.Side:
-        return fidelity.Side(rows[which], rebuilt[which], codes[which], [item.modality for item in items[which]])
+    def side(which: slice) -> reconstruction.Side:
+        return reconstruction.Side(rows[which], rebuilt[which], codes[which], [item.modality for item in items[which]])
 
     images, texts, composed = side(slice(PAIRS)), side(slice(PAIRS, 2 * PAIRS)), side(slice(2 * PAIRS, None))
     pairs = np.column_stack([np.arange(PAIRS)] * 2)
     searches = {"image -> text": (images, texts), "text -> image": (texts, images)}
-    figures = {words: _plain(fidelity.figures(*sides, pairs)) for words, sides in searches.items()}
+    figures = {words: _plain(reconstruction.figures(*sides, pairs)) for words, sides in searches.items()}
     alone = {
-        fidelity.EXPLAINED: fidelity.explained_variance_per_dimension(composed.rows, composed.rebuilt),
+        reconstruction.EXPLAINED: fidelity.explained_variance_per_dimension(composed.rows, composed.rebuilt),
         "L0": fidelity.l0(composed.codes),
         "dead share": fidelity.dead_share(composed.codes),
     }
