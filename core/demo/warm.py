@@ -17,8 +17,8 @@ RUNS = ("demo", "demo-clip")
 PAIRS = (RUNS, ("demo-task1", "demo-clip-task1"), ("demo-task7", "demo-clip-task7"))
 """Runs of both models on one task, as claims compare them."""
 CAPTIONER = "demo-captioner"
-SPEAKING = ("demo", "demo-task1")
-"""Runs whose pictures are put into words; both hold the same pictures, so the model describes them once."""
+SPEAKING = ("demo", "demo-task1", CAPTIONER)
+"""Runs whose pictures are put into words; the first two hold the same pictures, which the model describes once."""
 VARIANTS = ("none", "realign")
 
 
@@ -27,8 +27,8 @@ def warm(store: Store) -> None:
     task, maps, then the exhibits beyond the study, of the two main runs.
 
     Before the last, what the remedies compare: the main run once more without the study's prompts (`demo-chat.toml`),
-    and the pictures of the runs of demo-mllm in its own words, which takes minutes and is no part of `demo` itself.
-    After it, the main run at the middle of the decoder (`demo-layer3.toml`), and where the captioner is read.
+    and the pictures in the models' own words, which takes minutes and is no part of `demo` itself. After it, the main
+    run at the middle of the decoder (`demo-layer3.toml`), and where the captioner is read.
     """
     from core import pipeline
     from core.config import load_spec
@@ -56,7 +56,9 @@ def warm(store: Store) -> None:
     for name in _group("beyond"):
         show_exhibit(name, runs)
     pipeline.run(load_spec("demo-layer3.toml"), store)
-    show_exhibit("answer", [runs[0], open_run(CAPTIONER, store)])
+    captioner = open_run(CAPTIONER, store)
+    for name in ("answer", "remedies"):
+        show_exhibit(name, [runs[0], captioner])
 
 
 def _lesson(run: Run, other: Run) -> None:

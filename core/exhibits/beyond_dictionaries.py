@@ -35,13 +35,13 @@ def compute(
     share_of_alive: concepts that hold 99% of the energy, of those that fire, so that it does not hang on the size of
     the dictionary. barred: why a dictionary fails the gate, "" where it passes.
     """
-    least, found = gate.Thresholds(explained=least_explained, kept=least_kept), []
+    least, tables = gate.Thresholds(explained=least_explained, kept=least_kept), []
     for run in runs:
         table = dictionaries.conclusions(run).rename(columns={"kind": "dictionary_kind"})
         failures = [gate.standing(run, {"dictionary": name}).failings(least) for name in table["dictionary"]]
         share = table["concepts_for_99"] / table["alive"].clip(lower=1)
-        found.append((run, table.assign(share_of_alive=share, barred=["; ".join(low) for low in failures])))
-    return joined(found)
+        tables.append((run, table.assign(share_of_alive=share, barred=["; ".join(low) for low in failures])))
+    return joined(tables)
 
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:

@@ -20,7 +20,7 @@ from core.run import Run
 def compute(runs: Sequence[Run], variant: str = "none", listed: int = 15) -> pd.DataFrame:
     """The concepts that decide most failures of the test queries, and what switching off those chosen on the support
     split does."""
-    found = []
+    tables = []
     for run in runs:
         table = failures.failing_concepts(run, variant)
         if table.empty:
@@ -33,8 +33,8 @@ def compute(runs: Sequence[Run], variant: str = "none", listed: int = 15) -> pd.
         rows = rows.drop(columns="label")
         table = pd.concat([rows, off.assign(part="switched off", variant=variant)], ignore_index=True)
         table.attrs = {"notes": _of_failures(known, off)}
-        found.append((run, table))
-    return joined(found)
+        tables.append((run, table))
+    return joined(tables)
 
 
 def _of_failures(known: dict[str, Any], off: pd.DataFrame) -> list[str]:
@@ -55,15 +55,15 @@ def _of_failures(known: dict[str, Any], off: pd.DataFrame) -> list[str]:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """The largest number of concepts switched off, chosen on the support split: above the variant as it is, and above
     random ones."""
-    found = []
+    verdicts = []
     for name, rows in each_run(table[table["part"] == "switched off"]):
         most = rows[rows["count"] == rows["count"].max()].set_index("choice")
         row, random = most.loc["deciding"].to_dict(), most.loc["random"]
         what = f"recall@1 without the {int(row['count'])} concepts that decide most failures"
-        found.append(by_direction(name, f"{what}, minus all concepts", row, +1))
+        verdicts.append(by_direction(name, f"{what}, minus all concepts", row, +1))
         beyond = by_direction(name, f"{what}, minus without random ones", row, +1, "beyond_random")
-        found.append(beyond_draws(beyond, row["recall@1"], [random["draw_lowest"], random["draw_highest"]]))
-    return tuple(found)
+        verdicts.append(beyond_draws(beyond, row["recall@1"], [random["draw_lowest"], random["draw_highest"]]))
+    return tuple(verdicts)
 
 
 EXHIBIT = Exhibit(

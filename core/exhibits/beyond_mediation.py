@@ -24,8 +24,7 @@ def compute(runs: Sequence[Run], share: float = 0.01, metric: str = "recall@5") 
     tables = [(run, mediation.mediation(run, share, metric)) for run in runs]
     whole = joined([(run, table.assign(metric=metric)) for run, table in tables])
     whole.attrs["notes"] += [
-        f"{run.name}: {table.attrs['directions']} directions removed, attribution measured on"
-        f" {table.attrs['fitted_on']} pairs"
+        f"{table.attrs['directions']} directions removed, attribution measured on {table.attrs['fitted_on']} pairs"
         for run, table in tables
     ]
     return whole
@@ -76,6 +75,7 @@ EXHIBIT = Exhibit(
         METRIC,
         *gate.OPTIONS,
     ),
+    gate=True,
     needs="an SAE and relevant pairs",
     on_sae=True,
     gate=True,

@@ -36,10 +36,10 @@ def compute(runs: Sequence[Run], along: str = "share", then: str = "all", metric
     frames, sources = [], set()
     for run in runs:
         for after in THENS if then == "all" else (then,):
-            found = removal.removal_controls(run, after)
-            sources.add(found.attrs["fitted_on"])
+            controls = removal.removal_controls(run, after)
+            sources.add(controls.attrs["fitted_on"])
             frames.append(
-                _with_recalls(found[found["curve"].isin(["none", along])], metric).assign(then=after, **head(run))
+                _with_recalls(controls[controls["curve"].isin(["none", along])], metric).assign(then=after, **head(run))
             )
     table = pd.concat(frames, ignore_index=True).drop(columns="curve")
     table.insert(0, "amount", 100 * table["share"] if along == "share" else table["rank"])
@@ -49,20 +49,20 @@ def compute(runs: Sequence[Run], along: str = "share", then: str = "all", metric
     return table
 
 
-def _with_recalls(found: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _with_recalls(controls: pd.DataFrame, metric: str) -> pd.DataFrame:
     """From one row per recall to one row with all three recalls; everything else of `metric`."""
     point = ["curve", "share", "rank", "kind"]
-    chosen = found[found["metric"] == metric].rename(
+    chosen = controls[controls["metric"] == metric].rename(
         columns={"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
     )
     for other in RECALLS:
         if other != metric:
-            rows = found[found["metric"] == other][[*point, "value", "low", "high"]]
+            rows = controls[controls["metric"] == other][[*point, "value", "low", "high"]]
             rows = rows.rename(columns={"value": other, "low": f"{other}_low", "high": f"{other}_high"})
             chosen = chosen.merge(rows, on=point, validate="one_to_one")
     recalls = [name for recall in RECALLS for name in (recall, f"{recall}_low", f"{recall}_high")]
     gains = [f"{name}{end}" for name in ("gain", "beyond_random") for end in ("", "_low", "_high", "_p")]
-    ordered = chosen.rename(columns={"kind": "removal"}).assign(queries=found.attrs["queries"])
+    ordered = chosen.rename(columns={"kind": "removal"}).assign(queries=controls.attrs["queries"])
     return ordered[
         [
             "curve",
@@ -84,7 +84,7 @@ def _with_recalls(found: pd.DataFrame, metric: str) -> pd.DataFrame:
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """At the study's share, or at 4 directions: above no removal, and above random concepts, raw and after centring and
     ReAlign."""
-    found = []
+    verdicts = []
     share = (table["share"] == SHARE).any()
     at = table["share"] == SHARE if share else table["rank"] == RANK
     removed = (
@@ -95,10 +95,10 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     for name, rows in each_run(table[(table["removal"] == "top attribution") & at]):
         for row in rows.to_dict("records"):
             what, after = f"{row['metric']} without {removed}", AFTER[row["then"]]
-            found.append(by_direction(name, f"{what}, {after}, minus no removal", row, +1))
+            verdicts.append(by_direction(name, f"{what}, {after}, minus no removal", row, +1))
             beyond = by_direction(name, f"{what}, {after}, minus random concepts", row, +1, "beyond_random")
-            found.append(beyond_draws(beyond, row[row["metric"]], _draws(table, row)))
-    return tuple(found)
+            verdicts.append(beyond_draws(beyond, row[row["metric"]], _draws(table, row)))
+    return tuple(verdicts)
 
 
 def _draws(table: pd.DataFrame, row: dict[str, Any]) -> list[float]:

@@ -80,10 +80,10 @@ class _Items:
 
 def _pure(run: Run, dictionary: str) -> _Items:
     """Codes of the pure texts and images of both test parts."""
-    found = sae_named(run, dictionary)
+    chosen = sae_named(run, dictionary)
     modality = np.concatenate([np.asarray(run.corpus.items(part).modality, dtype=str) for part in TEST_PARTS])
     pure = np.isin(modality, ["text", "image"])
-    codes = sp.vstack([sp.csr_array(found.codes[part]) for part in TEST_PARTS], format="csr")
+    codes = sp.vstack([sp.csr_array(chosen.codes[part]) for part in TEST_PARTS], format="csr")
     return _Items(codes[np.flatnonzero(pure)], modality[pure] == "text")
 
 
@@ -137,8 +137,8 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
     """Wilson 95% interval of a share of n; NaN for none."""
     if not n:
         return float("nan"), float("nan")
-    found = binomtest(round(share * n), n).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
+    ends = binomtest(round(share * n), n).proportion_ci(method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:

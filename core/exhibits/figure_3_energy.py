@@ -35,9 +35,9 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
     for run in runs:
         other = partner(run, runs, CONTRASTIVE)
         other = None if other is run else other
-        for held in HELD:
-            mine = _needed(run, drawn[run.key], held)
-            values: dict[str, Any] = {"energy_held": held, "needed": mine.needed, "k": mine.k}
+        for energy_held in HELD:
+            mine = _needed(run, drawn[run.key], energy_held)
+            values: dict[str, Any] = {"energy_held": energy_held, "needed": mine.needed, "k": mine.k}
             values |= _with_interval("in_k", mine.needed / mine.k, mine.drawn / mine.k)
             values |= _with_interval(
                 "share_of_alive", mine.needed / max(1, mine.alive), mine.drawn / max(1, mine.alive)
@@ -46,7 +46,7 @@ def compute(runs: Sequence[Run]) -> pd.DataFrame:
             values |= {"concepts": mine.concepts, "alive": mine.alive, "against": "" if other is None else other.name}
             apart = dict.fromkeys(("apart_k", "apart_k_low", "apart_k_high"), np.nan)
             if other is not None:
-                their = _needed(other, drawn[other.key], held)
+                their = _needed(other, drawn[other.key], energy_held)
                 difference = mine.needed / mine.k - their.needed / their.k
                 low, high = resampled.interval(difference, mine.drawn / mine.k, their.drawn / their.k)
                 apart = {"apart_k": difference, "apart_k_low": low, "apart_k_high": high}
@@ -66,13 +66,13 @@ class _Needed:
     concepts: int
 
 
-def _needed(run: Run, drawn: np.ndarray, held: float) -> _Needed:
+def _needed(run: Run, drawn: np.ndarray, energy_held: float) -> _Needed:
     """The fewest concepts that hold that share, and what they are counted in; K is the mean number of active concepts
     where the architecture fixes none."""
     energy = concept_table(run)["energy"].to_numpy()
     k = float(run.need_sae().k or fidelity(run).value("L0"))
-    needed = int(resampled.concepts_needed(energy[None, :], held)[0])
-    return _Needed(needed, resampled.concepts_needed(drawn, held), k, int((energy > 0).sum()), len(energy))
+    needed = int(resampled.concepts_needed(energy[None, :], energy_held)[0])
+    return _Needed(needed, resampled.concepts_needed(drawn, energy_held), k, int((energy > 0).sum()), len(energy))
 
 
 def _with_interval(name: str, value: float, drawn: np.ndarray) -> dict[str, float]:
@@ -84,10 +84,10 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Figure 3: in units of K, a multimodal LLM needs no fewer concepts for 99% of the energy than the contrastive
     run."""
     rows = table[(table["energy_held"] == 0.99) & (table["kind"] == MLLM) & (table["against"] != "")]
-    found = [_concentration(row) for row in rows.to_dict("records")]
-    spoken = {name for verdict in found for name in verdict.on.split(", ")}
+    verdicts = [_concentration(row) for row in rows.to_dict("records")]
+    spoken = {name for verdict in verdicts for name in verdict.on.split(", ")}
     left = table[~table["run"].isin(spoken)]
-    return (*found, *([cannot(named_runs(left), NEEDS_BOTH)] if len(left) else []))
+    return (*verdicts, *([cannot(named_runs(left), NEEDS_BOTH)] if len(left) else []))
 
 
 def _concentration(row: Mapping[str, Any]) -> Verdict:

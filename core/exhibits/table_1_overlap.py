@@ -88,10 +88,10 @@ def _apart(mine: float = np.nan, drawn: Any = np.nan, theirs: float = np.nan, ot
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 1: the overlap of all three sets above that of the contrastive run."""
     rows = table[(table["measures"] == table["judged"]) & (table["kind"] == MLLM) & (table["against"] != "")]
-    found = [_overlap(row) for row in rows.to_dict("records")]
-    spoken = {name for verdict in found for name in verdict.on.split(", ")}
+    verdicts = [_overlap(row) for row in rows.to_dict("records")]
+    spoken = {name for verdict in verdicts for name in verdict.on.split(", ")}
     left = table[~table["run"].isin(spoken)]
-    return (*found, *([cannot(named_runs(left), NEEDS_BOTH)] if len(left) else []))
+    return (*verdicts, *([cannot(named_runs(left), NEEDS_BOTH)] if len(left) else []))
 
 
 def grid(runs: Sequence[Run]) -> list[dict[str, Value]]:

@@ -95,17 +95,17 @@ def grid(runs: Sequence[Run]) -> list[dict[str, Value]]:
 
 def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
     """Table 2: above no removal; and, what the study does not ask, above the removal of random concepts."""
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for name, rows in each_run(table):
         top = rows[rows["removal"] == "top attribution"].iloc[0].to_dict()
         removed = f"{top['metric']} after removal{AFTER[top['then']]}"
-        found += of_mllm(by_direction(name, removed, top, +1), top["kind"])
+        verdicts += of_mllm(by_direction(name, removed, top, +1), top["kind"])
         draws = rows.loc[rows["removal"].str.startswith("random concepts, draw"), top["metric"]].tolist()
         if draws:
             what = f"{removed}, minus the mean of random removals"
             beyond = by_direction(name, what, top, +1, "beyond_random", "beside")
-            found.append(beyond_draws(beyond, top[top["metric"]], draws))
-    return tuple(found)
+            verdicts.append(beyond_draws(beyond, top[top["metric"]], draws))
+    return tuple(verdicts)
 
 
 def measured(table: pd.DataFrame) -> pd.DataFrame:

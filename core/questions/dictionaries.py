@@ -96,17 +96,17 @@ def _note(name: str, note: str) -> str:
     return f"{name}: {note.removeprefix(f'{kind}: ')}"
 
 
-def _head(found: Alternate) -> dict[str, Any]:
+def _head(other: Alternate) -> dict[str, Any]:
     return {
-        "dictionary": found.name,
-        "kind": found.kind,
-        "fitted_on": found.fitted_on,
-        "concepts": len(found.dictionary),
+        "dictionary": other.name,
+        "kind": other.kind,
+        "fitted_on": other.fitted_on,
+        "concepts": len(other.dictionary),
     }
 
 
-def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
-    measured = of_dictionary(run, found)
+def _fidelity(run: Run, other: Alternate) -> dict[str, Any]:
+    measured = of_dictionary(run, other)
     columns = {
         "l0": "L0",
         "dead_share": "dead share",
@@ -115,12 +115,12 @@ def _fidelity(run: Run, found: Alternate) -> dict[str, Any]:
         "explained_candidates": "explained variance, candidates",
     }
     trained = {
-        "explained_in_training": found.trained.get("explained_variance", np.nan),
-        "trained_rows": found.trained.get("rows", ""),
+        "explained_in_training": other.trained.get("explained_variance", np.nan),
+        "trained_rows": other.trained.get("rows", ""),
     }
-    ranked = _ranked(run, {part: found.reconstruction(part) for part in TEST_PARTS})
+    ranked = _ranked(run, {part: other.reconstruction(part) for part in TEST_PARTS})
     return (
-        _head(found)
+        _head(other)
         | {column: measured.value(name) for column, name in columns.items()}
         | {f"explained_{words}": measured.explained.get(words, np.nan) for words in ("images", "texts")}
         | {"recall_kept": measured.kept()}
@@ -134,9 +134,9 @@ def _ranked(run: Run, rows: dict[Any, np.ndarray]) -> Ranked:
     return rank_relevant(queries, candidates, run.qrels("test").pairs)
 
 
-def _conclusions(run: Run, found: Alternate) -> dict[str, Any]:
-    table = found.measures(run)
-    return _head(found) | _of_concepts(table) | _removal(run, found) | _agreement(run, found, table)
+def _conclusions(run: Run, other: Alternate) -> dict[str, Any]:
+    table = other.measures(run)
+    return _head(other) | _of_concepts(table) | _removal(run, other) | _agreement(run, other, table)
 
 
 def _of_concepts(table: pd.DataFrame) -> dict[str, Any]:
@@ -158,27 +158,27 @@ def _of_concepts(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _removal(run: Run, found: Alternate) -> dict[str, Any]:
+def _removal(run: Run, other: Alternate) -> dict[str, Any]:
     """Recall without the top concepts by attribution, against no removal and against random concepts of equal
     number."""
-    data = found.data(run)
+    data = other.data(run)
     top = removed(run, "top attribution", TOP_SHARE, data=data)
     random = removed(run, "random concepts", TOP_SHARE, data=data)
     baselines = {"gain": [evaluate(run).evaluation.ranked], "beyond_random": random.ranked}
     return {"rank": top.ranks[0]} | compared(top.ranked, baselines)
 
 
-def _agreement(run: Run, found: Alternate, table: pd.DataFrame) -> dict[str, float]:
+def _agreement(run: Run, other: Alternate, table: pd.DataFrame) -> dict[str, float]:
     """How much of the dictionary is in the run's own SAE: concepts that fire, and the spans of the two top sets by
     attribution."""
     nothing = dict.fromkeys(
         ("own_cosine", "own_above_07", "own_above_09", "own_span", "own_span_by_chance"), float("nan")
     )
-    if run.sae is None or found.name == OWN:
+    if run.sae is None or other.name == OWN:
         return nothing
-    matched = match(found.dictionary, run.sae.dictionary, (table["energy"] > 0).to_numpy())
+    matched = match(other.dictionary, run.sae.dictionary, (table["energy"] > 0).to_numpy())
     mine = run.sae.dictionary[measures.top_share(concept_table(run)["attribution"].to_numpy(), TOP_SHARE)]
-    theirs = found.dictionary[measures.top_share(table["attribution"].to_numpy(), TOP_SHARE)]
+    theirs = other.dictionary[measures.top_share(table["attribution"].to_numpy(), TOP_SHARE)]
     spans = span_overlap(theirs, mine)
     return {
         "own_cosine": matched.mean(),

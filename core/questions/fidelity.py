@@ -95,6 +95,6 @@ def _measure_own(run: Run) -> pd.DataFrame:
     return _table(figures(run, codes, {part: reconstruction(run, part) for part in TEST_PARTS}))
 
 
-def _table(found: Mapping[str, tuple[float, int]]) -> pd.DataFrame:
-    rows = [(name, *figure) for name, figure in found.items()]
+def _table(by_name: Mapping[str, tuple[float, int]]) -> pd.DataFrame:
+    rows = [(name, *figure) for name, figure in by_name.items()]
     return pd.DataFrame(rows, columns=["figure", "value", "n"])

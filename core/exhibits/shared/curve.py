@@ -54,13 +54,13 @@ def curve(
     `options` are those of the verdict itself: their setting is marked as the default.
     """
     assert exhibit.grid is not None
-    found: list[Setting] = []
+    every: list[Setting] = []
     for group in (tuple(runs), *siblings(runs)):
         table = _of_group(exhibit, group, how)
         if table is None:
             return None
-        found += _settings(table, mine=group == tuple(runs), options=options)
-    return tuple(found)
+        every += _settings(table, mine=group == tuple(runs), options=options)
+    return tuple(every)
 
 
 def survived(verdict: Verdict, settings: Sequence[Setting] | None) -> Verdict:
@@ -136,10 +136,10 @@ def siblings(runs: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
                 spec = other.spec.corpus
                 place = (spec.source, spec.path or "", spec.task)
                 by_task.setdefault(place, {}).setdefault(at, other)  # the newest of each
-    for _, found in sorted(by_task.items(), key=lambda entry: entry[0]):
-        corpora = {run.folder.facts["corpus"] for run in found.values()}
-        if len(found) == len(runs) and len(corpora) == 1:
-            yield tuple(found[at] for at in range(len(runs)))
+    for _, on_task in sorted(by_task.items(), key=lambda entry: entry[0]):
+        corpora = {run.folder.facts["corpus"] for run in on_task.values()}
+        if len(on_task) == len(runs) and len(corpora) == 1:
+            yield tuple(on_task[at] for at in range(len(runs)))
 
 
 def _alike(run: Run, other: Run) -> bool:
