@@ -19,6 +19,7 @@ from core.errors import CacheCorrupt, NotAvailable, RunNotFound
 from core.memo import Memo
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord, Split
 from core.store import Folder, Store
+from core.waiting import about_to_compute
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -207,7 +208,12 @@ class Run:
             todo = "give the run a [model] and a corpus with items to see inside them"
             raise NotAvailable(f"run {self.name!r} holds own embeddings, without a model", todo=todo)
         key = self.folder.facts["model_key"]
-        return _ADAPTERS.get(key, lambda: load_model(self.spec.model))
+
+        def load() -> Adapter:
+            about_to_compute()
+            return load_model(self.spec.model)
+
+        return _ADAPTERS.get(key, load)
 
     def memo(self, key: tuple[Hashable, ...], make: Callable[[], T], limit: int | None = None) -> T:
         """The value of `key`, made by `make()` once and shared by all threads (several sessions share a run).

@@ -1,146 +1,36 @@
-"""The frame around every page: navigation, the runs to look at, the variant, what was replaced, and the failures it
-catches.
+"""The dashboard as a server: the frame of the pages behind the guard.
 
-`streamlit run dashboard/app.py` or `retrieval-lens serve`.
+`retrieval-lens serve` starts it, and so does `streamlit run dashboard/app.py`; both are guarded alike.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
+import sys
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
-from core.errors import UserError
-from dashboard import data, state, words
-from dashboard.parts import widgets
+from dashboard.guard import Guard, is_loopback, link
 
-ICON = Path(__file__).parent / "assets" / "icon.png"
-NO_OTHER = "none"
-FRONT = next(iter(words.PAGES))
-
-
-def main() -> None:
-    """One script run."""
-    st.set_page_config(page_title="Retrieval Lens", page_icon=str(ICON), layout="wide")
-    st.logo(ICON.with_name("logo.svg"), size="large")
-    widgets.style()
-    page = st.navigation(pages(), position="hidden")
-    if state.begin(page.url_path or FRONT):
-        widgets.close_menu()
-    try:
-        menu = st.sidebar.container(gap="xxsmall", key="lens-menu")
-        ready = sidebar()
-        with menu:
-            navigation()
-        above = st.container()
-        if ready:
-            run_page(page)
-        else:
-            nothing_yet(page.title)
-        with above:
-            for sentence in state.notices():
-                st.warning(sentence, icon=":material/info:")
-    except UserError as error:
-        widgets.problem(error)
-    state.end()  # not in `finally`: where a page switches to another one, that one writes the URL
+FRAME = Path(__file__).with_name("frame.py")
+TOKEN = "RETRIEVAL_LENS_TOKEN"  # noqa: S105
+"""Environment variable with a token of the user's own; "off": none is needed, whoever reaches the address."""
+OPEN = "No token: whoever reaches this address sees everything in the cache.\n"
 
 
-def pages() -> list[st.Page]:
-    """File pages; the first is the front page."""
-    return [
-        st.Page(f"views/{name}.py", title=title, icon=icon, default=name == FRONT)
-        for name, (title, icon, _) in words.PAGES.items()
-    ]
+def served() -> Middleware:
+    """The guard for the address that Streamlit was told to listen on; says how to get in."""
+    host, port = st.get_option("server.address"), st.get_option("server.port")
+    given, private = os.environ.get(TOKEN), is_loopback(host)
+    token = None if given == "off" else given or (None if private else secrets.token_urlsafe(24))
+    sys.stderr.write(f"\nRetrieval Lens: {link(host, port, token)}   (Ctrl-C stops it)\n")
+    sys.stderr.write(OPEN if token is None and not private else "")
+    sys.stderr.write("\n")
+    sys.stderr.flush()
+    return Middleware(Guard, token=token, names=st.get_option("server.allowedHosts"))
 
 
-def navigation() -> None:
-    """The pages by group, each as it was left. Links of our own: Streamlit's menu drops what the address says."""
-    for group, names in words.GROUPS.items():
-        widgets.html(f'<div class="lens-group">{group}</div>')
-        for name in names:
-            state.menu(name, words.PAGES[name][0], words.PAGES[name][1])
-    st.divider()
-
-
-def sidebar() -> bool:
-    """Runs and variant; False where there is no run yet."""
-    runs = data.runs()
-    if not runs:
-        return False
-    by_name = {choice.name: choice for choice in runs}
-    with st.sidebar:
-        name = state.pick(
-            st.selectbox,
-            "run",
-            "Run",
-            list(by_name),
-            help="A corpus embedded by one model, with everything derived from it.",
-            format_func=lambda n: f"{n}  ·  {by_name[n].model}" if by_name[n].model not in n else n,
-        )
-        others = [NO_OTHER, *(n for n in by_name if n != name)]
-        if state.get("paired", name) != name or state.get("other") == name:
-            state.put(other=None)  # chosen for another run
-        state.put(paired=name)
-        other = state.pick(
-            st.selectbox,
-            "other",
-            "Compare with",
-            others,
-            default=data.counterpart(name) or NO_OTHER,
-            format_func=lambda n: "—" if n == NO_OTHER else n,
-            help="A second run, shown beside the first where a page can.",
-        )
-        choose_variant()
-        footer()
-    state.put(run_key=by_name[name].key, other_key=by_name[other].key if other != NO_OTHER else None)
-    return True
-
-
-def choose_variant() -> None:
-    """A preset or any expression; one that cannot be read is refused with the reason and `none` is used."""
-    chosen = state.get("variant", "none")
-    if error := data.variant_error(chosen):
-        state.notice(f"The variant “{chosen}” cannot be read ({error.what}); showing the raw embeddings instead.")
-        state.put(variant="none")
-        chosen = "none"
-    options = [*words.VARIANTS, *([] if chosen in words.VARIANTS else [chosen])]
-    state.pick(st.selectbox, "variant", "Variant", options, format_func=words.variant_name, help=words.VARIANT_HELP)
-    with st.popover("Write a variant", icon=":material/edit:", width="stretch"), st.form("variant-form", border=False):
-        st.caption(words.VARIANT_HELP)
-        typed = st.text_input("Expression", chosen, key=f"variant-typed-{chosen}")
-        if st.form_submit_button("Use it", type="primary"):
-            if error := data.variant_error(typed):
-                widgets.problem(error)
-            else:
-                state.put(variant=data.canonical(typed))
-                st.rerun()
-
-
-def footer() -> None:
-    """Where the definitions come from."""
-    widgets.html(
-        '<div class="lens-footer">Definitions and equation numbers: Feng et al., “Generative Giants, Retrieval'
-        " Weaklings”, Findings of ACL 2026. Hover the question marks. The address bar always holds this exact"
-        " view.</div>"
-    )
-
-
-def run_page(page: st.Page) -> None:
-    """Run it; a user's error takes the place of what it prevented."""
-    with widgets.guard():
-        page.run()
-
-
-def nothing_yet(title: str) -> None:
-    """No run in the cache: say so on whatever page was asked for."""
-    st.title(title, anchor=False)
-    widgets.empty(
-        "No run yet",
-        f"The cache `{data.root()}` holds no run. The embedded demo makes seven in a few minutes on a laptop, without"
-        " network. Your own images and captions work too: see the README.",
-        "retrieval-lens demo",
-        icon=":material/rocket_launch:",
-    )
-
-
-main()
+app = st.App(FRAME, middleware=[served()])

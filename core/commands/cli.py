@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+NoToken = Annotated[bool, typer.Option("--no-token", help="Let everybody in who reaches the address.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name, key, or unique prefix of a key.")]
 Transform = Literal["none", "center", "pca", "zca", "realign", "auto"]
 StatisticsChoice = Literal["per-side", "support", "shared", "candidates"]
@@ -89,6 +90,7 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the dashboard afterwards.")] = True,
     port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8501,
     host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    no_token: NoToken = False,
 ) -> None:
     """Run everything on the embedded demo world, print a summary, open the dashboard."""
     from core.demo.runs import make_demo
@@ -104,7 +106,7 @@ def demo(
         from core.demo import warm
 
         warm.start()
-        open_dashboard(host, port)
+        open_dashboard(host, port, no_token=no_token)
 
 
 @command()
@@ -468,11 +470,13 @@ def remove(
 def serve(
     host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.")] = 8501,
+    no_token: NoToken = False,
 ) -> None:
-    """Open the dashboard on the runs of the cache."""
+    """Open the dashboard on the runs of the cache. On an address that other machines reach, the printed link holds a
+    token."""
     from core.commands.serve import serve as open_dashboard
 
-    open_dashboard(host, port)
+    open_dashboard(host, port, no_token=no_token)
 
 
 if __name__ == "__main__":

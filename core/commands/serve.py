@@ -1,4 +1,4 @@
-"""Start the dashboard: the real `streamlit run`, in this process's place."""
+"""Start the dashboard: the real `streamlit run`, in this process's place, behind the dashboard's own guard."""
 
 from __future__ import annotations
 
@@ -10,23 +10,32 @@ from pathlib import Path
 
 from core.errors import UserError
 
+FLAGS = (
+    "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none",
+    "--logger.hideWelcomeMessage", "true",
+)  # fmt: skip
+"""No e-mail prompt, no usage statistics (this works offline), no watching of source files, no second greeting."""
+TOKEN = "RETRIEVAL_LENS_TOKEN"  # noqa: S105
+"""Where the dashboard looks for its token: other users of this machine see a command line, but no environment."""
 
-def serve(host: str, port: int) -> None:
-    """Replace this process by Streamlit on http://host:port.
+
+def serve(host: str, port: int, *, no_token: bool = False) -> None:
+    """Replace this process by Streamlit on http://host:port; `dashboard/app.py` prints the link to open.
+
+    Where other machines reach that address, visitors need a token, which the link holds; `no_token` lets everybody in.
 
     Raises:
-        UserError: the port is taken.
+        UserError: the address or the port cannot be served on.
     """
     app = app_path()
     _check_port(host, port)
-    sys.stderr.write(f"\nRetrieval Lens: http://{host}:{port}   (Ctrl-C stops it)\n\n")
-    sys.stderr.flush()
+    environment = dict(os.environ)
+    if no_token:
+        environment[TOKEN] = "off"
+    elif environment.get(TOKEN) == "off":  # only the command line opens the door
+        del environment[TOKEN]
     arguments = ["-m", "streamlit", "run", str(app), "--server.address", host, "--server.port", str(port)]
-    os.execv(sys.executable, [sys.executable, *arguments, *FLAGS])
-
-
-FLAGS = ("--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none")
-"""No e-mail prompt, no usage statistics (this works offline), no watching of source files."""
+    os.execve(sys.executable, [sys.executable, *arguments, *FLAGS], environment)
 
 
 def app_path() -> Path:
@@ -38,9 +47,14 @@ def app_path() -> Path:
 
 
 def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UserError(f"cannot serve on {host}:{port}", got=error.strerror, todo=f"--port {port + 1}") from error
+    if not 0 < port < 2**16:
+        raise UserError("no such port", got=port, allowed="1 to 65535")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        next_port = port + 1 if port < 2**16 - 1 else 8501
+        raise UserError(f"cannot serve on {host}:{port}", got=reason, todo=f"--port {next_port}") from error

@@ -55,8 +55,11 @@ class BadImage(Exception):
     """An image that cannot be used; its text is the short reason."""
 
 
-def load_image(source: bytes | str | Path) -> Image.Image:
+def load_image(source: bytes | str | Path, *, side: int | None = None, pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode to RGB, upright, fully in memory.
+
+    `side`: a larger picture is made smaller, to at most so many pixels wide and high; a JPEG is then not even decoded
+    at its full size. `pixels`: width x height of the file above which it is refused unread.
 
     Raises:
         BadImage: missing, empty, not an image, truncated, broken, or a decompression bomb.
@@ -67,9 +70,12 @@ def load_image(source: bytes | str | Path) -> Image.Image:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd files; what matters is raised
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            _check_size(image)
+            _check_size(image, pixels)
+            if side is not None:
+                image.draft("RGB", (side, side))  # JPEG alone knows a smaller self
             image.load()
-            return _upright(_to_rgb(image), _orientation(image))
+            orientation = _orientation(image)
+            return _upright(_to_rgb(image if side is None else _smaller(image, side)), orientation)
     except _DECODER_ERRORS as error:
         raise BadImage(_reason(error)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -104,10 +110,24 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _check_size(image: Image.Image) -> None:
+def _check_size(image: Image.Image, pixels: int) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise BadImage(f"decompression bomb: {width} x {height} pixels, {MAX_PIXELS} allowed")
+    if width * height > pixels:
+        raise BadImage(f"decompression bomb: {width} x {height} pixels, {pixels} allowed")
+
+
+def _smaller(image: Image.Image, side: int) -> Image.Image:
+    """At most `side` pixels wide and high, in the same shape."""
+    if max(image.size) <= side:
+        return image
+    if image.mode in ("1", "P", "PA"):  # colours of a palette have no mean
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif image.mode[0] in "IF":
+        image = _grey_to_rgb(image)
+    if (factor := max(image.size) // side) > 1:
+        image = image.reduce(factor)
+    image.thumbnail((side, side))
+    return image
 
 
 def _reason(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import UserError, nearest
-from core.exhibits.registry import EXHIBITS
+from core.exhibits.registry import EXHIBITS, FILES
 from core.exhibits.shared.curve import Curves
 from core.exhibits.shared.printed import reported
 from core.exhibits.shared.records import Exhibit, LeftOut, Option, Shown, Value, Verdict
@@ -21,7 +21,7 @@ from core.exhibits.shared.show import show
 if TYPE_CHECKING:
     from core.run import Run
 
-__all__ = ["EXHIBITS", "Exhibit", "LeftOut", "Option", "Shown", "Value", "Verdict", "reported", "show_exhibit"]
+__all__ = ["EXHIBITS", "FILES", "Exhibit", "LeftOut", "Option", "Shown", "Value", "Verdict", "reported", "show_exhibit"]
 
 
 def show_exhibit(name: str, runs: Sequence[Run], *, curves: Curves = "cached", **options: Value) -> Shown:

@@ -78,6 +78,5 @@ EXHIBIT = Exhibit(
     gate=True,
     needs="an SAE and relevant pairs",
     on_sae=True,
-    gate=True,
     kept=False,
 )

@@ -60,3 +60,7 @@ MODULES = (
 
 EXHIBITS: dict[str, Exhibit] = {module.EXHIBIT.name: module.EXHIBIT for module in MODULES}
 """Every exhibit by name, the study's first."""
+
+FILES: dict[str, str] = {module.EXHIBIT.name: module.__name__.rpartition(".")[2] for module in MODULES}
+"""Name of an exhibit -> name of its file, e.g. "figure-2" -> "figure_2_modality"; its drawings have a file of that name
+too."""

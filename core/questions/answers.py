@@ -19,9 +19,12 @@ from core.fingerprint import stage_key
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft, Folder
+from core.waiting import about_to_compute
 
 LEAN_FITS = 8
 """Fitted variants kept in memory per run; each holds two d x d matrices."""
+QUICK_WIDTH = 1024
+"""Dimensions up to which a fit takes a fraction of a second, whoever waits."""
 
 
 def answer(
@@ -34,8 +37,15 @@ def answer(
     """The cached answer, or `write(draft)` it now.
 
     `made_from`: keys of folders it rests on beside the run's, so that they stay as long as it does.
+
+    Raises:
+        NotCached: it would have to be computed, and only what is cached was asked for.
     """
     spec = {"question": question, "arguments": dict(arguments)}
+    folder = run.store.find("answer", stage_key("answer", spec, (run.key, *made_from)))
+    if folder is not None:
+        return folder
+    about_to_compute()
     return run.store.build("answer", f"{run.name}-{question}", spec, (run.key, *made_from), write)
 
 
@@ -119,7 +129,13 @@ def explicit(run: Run, *variants: str | VariantSpec) -> list[str]:
 def fitted(run: Run, variant: str | VariantSpec) -> FittedVariant:
     """The variant fitted on this run; the last few fits stay in memory."""
     spec = variant_of(run, variant)
-    return run.memo(("fitted", spec), lambda: fit_variant(spec, fit_data(run)), limit=LEAN_FITS)
+
+    def fit() -> FittedVariant:
+        if run.embeddings("queries").shape[1] > QUICK_WIDTH:
+            about_to_compute()
+        return fit_variant(spec, fit_data(run))
+
+    return run.memo(("fitted", spec), fit, limit=LEAN_FITS)
 
 
 def side_of(variant: FittedVariant, part: Part) -> SideTransform:

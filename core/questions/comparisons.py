@@ -21,6 +21,7 @@ from core.analysis.variants import FitData, FittedVariant, VariantSpec, apply_va
 from core.analysis.variants.options import STATISTICS
 from core.questions.answers import fit_data, variant_of
 from core.run import Run
+from core.waiting import checkpoint
 
 Draws = Sequence[science.Ranked]
 RECALLS = ("recall@1", "recall@5", "recall@10")
@@ -30,6 +31,7 @@ def rank_under(
     run: Run, variant: str | VariantSpec, data: FitData | None = None
 ) -> tuple[science.Ranked, FittedVariant]:
     """The test queries ranked under a variant fitted now, on the run's own data or on `data`; nothing is kept."""
+    checkpoint()
     data = fit_data(run) if data is None else data
     fitted = fit_variant(variant_of(run, variant), data)
     both = apply_variant(fitted, data)

@@ -15,6 +15,7 @@ from core.questions.answers import cached_table, item_frame
 from core.questions.labels import RULE, TEST_PARTS, attributes, has_truth, label_all, test_codes
 from core.records import Item, Part, TokenRole
 from core.run import Run
+from core.waiting import about_to_compute
 
 SORTS = {"energy": "energy", "modality": "modality_score", "bridge": "bridge", "attribution": "attribution"}
 BINS = 24
@@ -190,6 +191,7 @@ def top_tokens(run: Run, k: int, n: int = 10) -> list[tuple[str, float]]:
         NotAvailable: the model has no output head.
     """
     check_concept(run, k)
+    about_to_compute()
     return run.adapter().top_tokens(np.asarray(run.need_sae().dictionary[k : k + 1]), n)[0]
 
 
@@ -209,6 +211,7 @@ def heat_of(run: Run, k: int, item: Item) -> Heat:
     from core.sae import concept_values
 
     check_concept(run, k)
+    about_to_compute()
     adapter = run.adapter()
     if not adapter.has_token_states:
         raise NotAvailable(f"{run.model_name} gives no token states", todo="choose a run of a model with tokens")

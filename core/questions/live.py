@@ -27,12 +27,17 @@ from core.questions.ranked import Rankings, side_by_side
 from core.questions.similarity import Explanation, explained
 from core.records import Item, Modality, Part
 from core.run import Run
+from core.waiting import about_to_compute
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from core.sae.codes import Coded
 
+UPLOAD_SIDE = 2048
+"""Pixels a side that are kept of an uploaded picture: more than any model here looks at."""
+UPLOAD_PIXELS = 50_000_000
+"""Pixels of an uploaded file: most kinds are decoded as a whole before they are made smaller."""
 LONGEST = 4000
 """Characters of a typed text."""
 SUMMARY_REQUEST = "What does this describe?"
@@ -49,15 +54,15 @@ _IRREGULAR = {"mice": "mouse", "dice": "die", "scarves": "scarf"}
 
 
 def picture(data: bytes) -> Image.Image:
-    """An uploaded file as an upright RGB picture.
+    """An uploaded file as an upright RGB picture of at most `UPLOAD_SIDE` pixels wide and high.
 
     Raises:
-        UserError: it is no picture, or a broken or hostile one; one line says which.
+        UserError: it is no picture, a broken or hostile one, or one of too many pixels; one line says which.
     """
     from core.corpus.images import BadImage, load_image
 
     try:
-        return load_image(data)
+        return load_image(data, side=UPLOAD_SIDE, pixels=UPLOAD_PIXELS)
     except BadImage as error:
         raise UserError(
             "this file cannot be used as a picture", got=str(error), allowed="JPEG, PNG, WebP, GIF, TIFF, BMP"
@@ -118,6 +123,7 @@ def embed(run: Run, item: Item) -> np.ndarray:
     Raises:
         NotAvailable: own embeddings without a model, or a mask that leaves no token of this item.
     """
+    about_to_compute()
     return run.adapter().embed([item], [run.view])[run.view][0]
 
 
@@ -127,6 +133,7 @@ def say(run: Run, item: Item, request: str = "") -> str:
     Raises:
         NotAvailable: the model does not generate.
     """
+    about_to_compute()
     adapter = run.adapter()
     if not adapter.can_generate:
         raise NotAvailable(

@@ -10,6 +10,8 @@ and render without a GPU.
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -36,6 +38,17 @@ CONFIG = {
     "responsive": True,
 }
 """Toolbar: save as picture, nothing else."""
+
+
+def text(words: object) -> str:
+    """Foreign words in a figure: plotly reads tags and entities, here they stay what they are."""
+    return re.sub(r"&(?=#?\w+;)", "&amp;", str(words)).replace("<", "&lt;")
+
+
+def texts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with every cell of text as a figure shows it."""
+    columns = table.select_dtypes(include=["object", "string"])
+    return table.assign(**{name: [text(v) if isinstance(v, str) else v for v in columns[name]] for name in columns})
 
 
 def modality_colour(score: float) -> str:

@@ -21,7 +21,7 @@ BIN = 0.18
 def outcomes(table: pd.DataFrame, names: tuple[str, str], k: int) -> go.Figure:
     """Who has a right answer in the top k, as a 2 x 2 table: [kind, queries, share]; the disagreements in the colours
     of the sides."""
-    by_kind = table.set_index("kind")
+    by_kind, names = table.set_index("kind"), (charts.text(names[0]), charts.text(names[1]))
     colours = {"both": charts.CONTROL, "only first": FIRST, "only second": SECOND, "neither": charts.CONTROL}
     figure, total = go.Figure(), int(by_kind["queries"].sum())
     for x, y, kind in HITS:
@@ -75,8 +75,8 @@ def ranks(first: np.ndarray, second: np.ndarray, names: tuple[str, str]) -> go.F
     top = float(max(table["x"].max(), table["y"].max())) if len(table) else 1.0
     figure.add_shape(type="line", x0=1, y0=1, x1=top, y1=top, line={"color": charts.BEFORE, "dash": "dot"})
     span = [-0.25, np.log10(top) + 0.25]
-    figure.update_xaxes(type="log", title=f"rank, {names[0]}", dtick=1, range=span)
-    figure.update_yaxes(type="log", title=f"rank, {names[1]}", dtick=1, range=span)
+    figure.update_xaxes(type="log", title=f"rank, {charts.text(names[0])}", dtick=1, range=span)
+    figure.update_yaxes(type="log", title=f"rank, {charts.text(names[1])}", dtick=1, range=span)
     return charts.finish(figure, 330, legend=False)
 
 

@@ -27,12 +27,12 @@ def item_map(points: pd.DataFrame, colour: str, size: int = 380) -> go.Figure:
         figure.add_scatter(
             x=part["x"],
             y=part["y"],
-            name=base.MODALITY_NAMES.get(name, name) or "other",
+            name=base.text(base.MODALITY_NAMES.get(name, name) or "other"),
             mode="markers",
             marker={"color": palette[name], "size": 5, "opacity": 0.7},
             unselected_marker_opacity=0.3,
             customdata=part[["part", "row"]].astype(str),
-            text=part["text"].str.slice(0, 70),
+            text=[base.text(words[:70]) for words in part["text"]],
             hovertemplate="%{text}<extra></extra>",
         )
     figure.update_xaxes(visible=False)

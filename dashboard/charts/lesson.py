@@ -19,7 +19,7 @@ def two_sides(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
     for column, name, sign in (("query_activation", names[0], -1), ("candidate_activation", names[1], 1)):
         figure.add_bar(
             x=sign * table[column],
-            y=table["name"],
+            y=[charts.text(name) for name in table["name"]],
             orientation="h",
             marker_color=colours,
             customdata=table[column],

@@ -47,7 +47,7 @@ def energy_by_modality(table: pd.DataFrame) -> go.Figure:
             name=f"{name} ({len(part):,})",
             mode="markers",
             marker={"color": colour, "size": 6, "opacity": 0.55},
-            customdata=part[["concept", "label"]],
+            customdata=base.texts(part[["concept", "label"]]),
             hovertemplate=(
                 "concept %{customdata[0]} · %{customdata[1]}<br>score %{x:.2f}, energy %{y:.3g}<extra></extra>"
             ),
@@ -64,10 +64,10 @@ def cumulative_energy(curves: Mapping[str, pd.DataFrame], marks: Mapping[str, fl
         figure.add_scatter(
             x=curve["share_of_concepts"],
             y=curve["share_of_energy"],
-            name=name,
+            name=base.text(name),
             mode="lines",
             line={"color": colour, "width": 3},
-            hovertemplate="%{x:.1%} of concepts hold %{y:.1%} of energy<extra>" + name + "</extra>",
+            hovertemplate="%{x:.1%} of concepts hold %{y:.1%} of energy<extra>" + base.text(name) + "</extra>",
         )
         figure.add_scatter(
             x=[marks[name]],
@@ -96,13 +96,13 @@ def overlaps(tables: Mapping[str, pd.DataFrame], reference: Mapping[str, Sequenc
             y=rows + step * i,
             width=0.9 * step,
             orientation="h",
-            name=name,
+            name=base.text(name),
             marker_color=colour,
             text=[f"{v:.0%}" for v in table["overlap"]],
             textposition="outside",
             cliponaxis=False,
             customdata=measures,
-            hovertemplate="%{customdata}: %{x:.1%}<extra>" + name + "</extra>",
+            hovertemplate="%{customdata}: %{x:.1%}<extra>" + base.text(name) + "</extra>",
         )
     for symbol, (name, values) in zip(("circle-open", "diamond"), (reference or {}).items(), strict=False):
         figure.add_scatter(

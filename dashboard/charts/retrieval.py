@@ -15,7 +15,8 @@ def before_after(
 ) -> go.Figure:
     """Two values with intervals per metric: [metric, before, before_low, before_high, after, ...]."""
     figure = go.Figure()
-    for side, colour, name in (("before", base.BEFORE, names[0]), ("after", base.AFTER, names[1])):
+    shown_as = (base.text(names[0]), base.text(names[1]))
+    for side, colour, name in zip(("before", "after"), (base.BEFORE, base.AFTER), shown_as, strict=True):
         figure.add_bar(
             x=[labels[m] for m in table["metric"]],
             y=table[side],

@@ -40,20 +40,24 @@ def waterfall(labels: Sequence[str], values: Sequence[float], total: str) -> go.
 
 def parts(labels: Sequence[str], values: Sequence[float], total: str, digits: int = 3) -> go.Figure:
     """A waterfall whose long labels are cut, so that the bars keep room on a phone."""
-    cut = [label if len(label) <= 26 else label[:25] + "…" for label in labels]
+    cut = [base.text(label if len(label) <= 26 else label[:25] + "…") for label in labels]
     figure = waterfall(cut, values, total)
     ends = np.concatenate([[0.0], np.cumsum(values)])
     room = 0.34 * (float(ends.max() - ends.min()) or 1.0)
     figure.update_xaxes(range=[ends.min() - room, ends.max() + room], nticks=4)
     texts = [f"{v:+.{digits}f}" for v in values] + [f"{sum(values):.{digits}f}"]
-    figure.update_traces(text=texts, customdata=[*labels, total], hovertemplate="%{customdata}: %{text}<extra></extra>")
+    figure.update_traces(
+        text=texts, customdata=[*map(base.text, labels), total], hovertemplate="%{customdata}: %{text}<extra></extra>"
+    )
     return figure
 
 
 def attribution(table: pd.DataFrame, total: float) -> go.Figure:
     """Shares of `total` attribution, largest first: [concept, label, attribution, modality_score]; coloured by
     modality."""
-    names = [f"{k} · {label}" if label else str(k) for k, label in zip(table["concept"], table["label"], strict=True)]
+    names = [
+        base.text(f"{k} · {label}" if label else k) for k, label in zip(table["concept"], table["label"], strict=True)
+    ]
     scores = table["modality_score"].fillna(0.5)
     figure = go.Figure(
         go.Bar(

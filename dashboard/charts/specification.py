@@ -31,7 +31,7 @@ def curve(table: pd.DataFrame, choices: Sequence[str], unit: str, reference: flo
 
     `unit`: percent or points; `reference`: where the number changes sides.
     """
-    table = table[table["value"].notna()].sort_values("value", kind="stable").reset_index(drop=True)
+    table = base.texts(table[table["value"].notna()]).sort_values("value", kind="stable").reset_index(drop=True)
     rows = [(name, value) for name in choices for value in table[name].drop_duplicates()]
     below = ROW * len(rows)
     total = ABOVE + GAP + below

@@ -127,16 +127,16 @@ def _second_model(lesson: Subject) -> tuple[str, str] | None:
     sides = data.ask_two(compare.compare, lesson.run, lesson.other, "none", "none")
     if sides.why_not:
         return None
-    facts, name = data.facts(lesson.other), escape(data.facts(lesson.other).model)
+    facts = data.facts(lesson.other)
     rank = int(sides.second.ranks[lesson.query])
     kind = ", which cannot speak but was trained to match," if facts.contrastive else ""
     place = "<b>first</b>" if rank == 1 else f"on place <b>{count(rank)}</b>" if rank else "nowhere"
     row = sides.table.set_index("metric").loc["recall@1"]
     ahead = direction(row)
-    leader = name if ahead > 0 else escape(lesson.model)
+    leader = facts.model if ahead > 0 else lesson.model
     verdict = f"{leader} is clearly ahead" if ahead else "no clear difference between the two"
-    return f"{name}{kind} puts it {place}.", (
-        f" {name}: {percent(row['second'])}; paired difference {signed(row)}, p {p_of(row)}: {verdict}."
+    return f"{escape(facts.model)}{kind} puts it {place}.", (
+        f" {facts.model}: {percent(row['second'])}; paired difference {signed(row)}, p {p_of(row)}: {verdict}."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from math import isnan
 
 import streamlit as st
@@ -130,11 +129,7 @@ def made_of(lesson: Subject) -> str:
         )
     first = explanations.leading(explanation, "margin")
     errors = abs(explanation.query_error + explanation.candidate_error)
-    lead = (
-        ""
-        if first is None
-        else f" Above all by concept {escape(listings.concept_name(int(first.concept), first.label))}."
-    )
+    lead = "" if first is None else f" Above all by concept {listings.concept_name(int(first.concept), first.label)}."
     caution = (
         " That is as large as the lead: do not read a story into single concepts here."
         if errors >= abs(explanation.similarity)

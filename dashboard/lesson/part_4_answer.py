@@ -110,7 +110,7 @@ def ask_what_to_do(lesson: Subject) -> str:
 
 def own_retriever(lesson: Subject) -> str:
     """What helped here, in the order of its effort, and the commands that do it elsewhere."""
-    name = data.facts(lesson.run).name
+    name = words.shell(data.facts(lesson.run).name)
     story(
         "What costs nothing first: <b>read</b> elsewhere, <b>move</b> to the middle, then <b>reshape</b>. Measure each."
     )

@@ -74,7 +74,7 @@ def effect(run: str, variant: str, /, **choices: Any) -> None:
     with widgets.guard():
         before = baseline(variant)
         result = data.ask(retrieval.compare, run, before, variant)
-        row = result.table.set_index("metric").loc["recall@1"]
+        row = data.row(data.Change, result.table, metric="recall@1")
         kind = "up" if row.difference > 0 else "down" if row.difference < 0 else "partly"
         interval = f"{100 * row.difference_low:+.1f} to {100 * row.difference_high:+.1f}"
         with st.container(border=True, key="effect"):

@@ -4,7 +4,7 @@ removal does."""
 from __future__ import annotations
 
 from html import escape
-from typing import Any
+from statistics import fmean
 
 import pandas as pd
 import streamlit as st
@@ -85,24 +85,20 @@ def candidate_picker(run: str, query: int, row: int, variant: str, name: str) ->
         st.caption(f"{count(len(frame))} of {count(frame.attrs['total'])} candidates, best first.")
 
 
-def leading(explanation: Explanation, view: str) -> Any:
+def leading(explanation: Explanation, view: str) -> data.Contribution | None:
     """The row that decides: the largest contribution that speaks for whoever is ahead; of a single pair, the
-    largest."""
-    speaking = (
-        explanation.table[(explanation.table["contribution"] < 0) == (explanation.similarity < 0)]
-        if view == "margin"
-        else explanation.table
-    )
-    rows = speaking if len(speaking) else explanation.table
-    return rows.iloc[0] if len(rows) else None
+    largest. None where no concept fires."""
+    rows = data.rows(data.Contribution, explanation.table)
+    speaking = [row for row in rows if view != "margin" or (row.contribution < 0) == (explanation.similarity < 0)]
+    return next(iter(speaking or rows), None)
 
 
 def sentence(explanation: Explanation, view: str) -> str:
-    """The explanation in one sentence."""
+    """The explanation in one sentence, as Markdown."""
     first = leading(explanation, view)
     if first is None:
         return "No concept fires on these items."
-    name = f"concept {concept_name(first.concept, first.label)}"
+    name = f"concept {words.plain(concept_name(first.concept, first.label))}"
     if view != "margin":
         return f"Similarity {explanation.similarity:.4f}: {name} contributes {first.contribution:+.4f}"
     winner = "wrong" if explanation.similarity < 0 else "right"
@@ -114,13 +110,11 @@ def sentence(explanation: Explanation, view: str) -> str:
 
 def parts_of(explanation: Explanation) -> tuple[list[str], list[float], pd.DataFrame]:
     """Labels and values of the waterfall, and the same as a table."""
-    concepts = [
-        concept_name(int(k), label)
-        for k, label in zip(explanation.table["concept"], explanation.table["label"], strict=True)
-    ]
+    rows = data.rows(data.Contribution, explanation.table)
+    concepts = [concept_name(row.concept, row.label) for row in rows]
     more = {f"{explanation.rest_count:,} other concepts": explanation.rest, "offset": explanation.offset}
     more |= {"SAE error, query": explanation.query_error, "SAE error, candidate": explanation.candidate_error}
-    labels, values = [*concepts, *more], [*map(float, explanation.table["contribution"]), *more.values()]
+    labels, values = [*concepts, *more], [*(row.contribution for row in rows), *more.values()]
     return labels, values, pd.DataFrame({"part": labels, "contribution": values})
 
 
@@ -149,8 +143,10 @@ def contribution_table(explanation: Explanation, view: str, variant: str, key: s
     """The concepts of an explanation; returns the chosen one, by default the leading one. A concept the variant edits
     may stay chosen."""
     table, spec, chosen = explanation.table, parse_variant(variant), state.current().concept
+    first = leading(explanation, view)
+    assert first is not None  # the table has rows
     known = {*table["concept"], *dict(spec.edits), *spec.removed}
-    concept = chosen if chosen is not None and chosen in known else int(leading(explanation, view).concept)
+    concept = chosen if chosen is not None and chosen in known else first.concept
     number = st.column_config.NumberColumn
     columns = concept_columns(["modality_score"], {}) | {
         "contribution": number("Contribution", help=words.explain("contribution"), format="%+.4f"),
@@ -164,36 +160,38 @@ def contribution_table(explanation: Explanation, view: str, variant: str, key: s
 
 
 def concept_of(run: str, explanation: Explanation, concept: int) -> str:
-    """A concept of an explanation with what it contributes."""
-    name = concept_name(concept, str(data.ask(concepts.table, run)["label"].iloc[concept]))
-    row = explanation.table[explanation.table["concept"] == concept]["contribution"]
-    return (
-        f"Concept {name}: {row.iloc[0]:+.4f}"
-        if len(row)
+    """A concept of an explanation with what it contributes, as Markdown."""
+    name = concept_name(concept, data.row(data.Concept, data.ask(concepts.table, run), concept=concept).label)
+    rows = [row for row in data.rows(data.Contribution, explanation.table) if row.concept == concept]
+    return words.plain(
+        f"Concept {name}: {rows[0].contribution:+.4f}"
+        if rows
         else f"Concept {name}: edited by this variant, not among the largest here"
     )
 
 
 def removal_figures(table: pd.DataFrame, share: float) -> None:
     """Recall@1 with the chosen share removed, beside the control and no removal."""
-    at = table[table["share"] == share]
-    top = float(at[at["kind"] == "top attribution"]["recall@1"].iloc[0])
-    control = at[at["kind"] != "top attribution"]["recall@1"]
-    none = float(table[table["share"] == 0]["recall@1"].iloc[0])
+    top, controls, none = removal_points(table, share)
     grid = st.grid(3, min_column_width=120, gap="xsmall")
-    n = table.attrs["queries"]
-    help = words.explain("recall@1", n, "queries")
-    grid.metric("Top gone", percent(top), _delta(top - none), help=help, border=True)
-    if len(control):
-        mean = float(control.mean())
-        grid.metric(
-            "Random gone",
-            percent(mean),
-            _delta(mean - none),
-            help=f"{help} Mean over {len(control)} draws.",
-            border=True,
-        )
-    grid.metric("All kept", percent(none), help=help, border=True, height="stretch")
+    help = words.explain("recall@1", table.attrs["queries"], "queries")
+    grid.metric("Top gone", percent(top.recall_1), _delta(top.recall_1 - none.recall_1), help=help, border=True)
+    if controls:
+        mean = fmean(control.recall_1 for control in controls)
+        draws = f"{help} Mean over {len(controls)} draws."
+        grid.metric("Random gone", percent(mean), _delta(mean - none.recall_1), help=draws, border=True)
+    grid.metric("All kept", percent(none.recall_1), help=help, border=True, height="stretch")
+
+
+def removal_points(
+    table: pd.DataFrame, share: float
+) -> tuple[data.RemovalPoint, list[data.RemovalPoint], data.RemovalPoint]:
+    """Without the top share of concepts; without as many random ones, one per draw; and without nothing."""
+    points = data.rows(data.RemovalPoint, table)
+    mine = [point for point in points if point.share == share]
+    top = next(point for point in mine if point.kind == "top attribution")
+    none = next(point for point in points if point.share == 0)
+    return top, [point for point in mine if point.kind != "top attribution"], none
 
 
 def _delta(difference: float) -> str:
@@ -203,7 +201,7 @@ def _delta(difference: float) -> str:
 
 def removal_note(table: pd.DataFrame, share: float) -> str:
     """How many concepts and dimensions, and where attribution was measured."""
-    at = table[(table["share"] == share) & (table["kind"] == "top attribution")].iloc[0]
+    top, _, _ = removal_points(table, share)
     source = table.attrs["fitted_on"]
     fitted = (
         "support pairs, which no number here is measured on"
@@ -211,16 +209,17 @@ def removal_note(table: pd.DataFrame, share: float) -> str:
         else "the test pairs themselves (there are no support pairs): optimistic"
     )
     return (
-        f"At {100 * share:g}%: {count(at['concepts'])} concepts, {count(at['rank'])} dimensions. Attribution was"
+        f"At {100 * share:g}%: {count(top.concepts)} concepts, {count(top.rank)} dimensions. Attribution was"
         f" measured on {fitted}."
     )
 
 
 def removal_title(table: pd.DataFrame, share: float) -> str:
     """What removal did, in one sentence."""
-    top = table[table["kind"] == "top attribution"].set_index("share")["recall@1"]
+    top, controls, none = removal_points(table, share)
     if not share:
-        return f"Recall@1 with every concept: {percent(top[0])}"
-    control = table[(table["kind"] != "top attribution") & (table["share"] == share)]["recall@1"].mean()
-    lead = f"Without the top {100 * share:g}%, Recall@1 goes from {percent(top[0])} to {percent(top[share])}"
-    return f"{lead}; without as many random ones to {percent(control)}"
+        return f"Recall@1 with every concept: {percent(none.recall_1)}"
+    lead = f"Without the top {100 * share:g}%, Recall@1 goes from {percent(none.recall_1)} to {percent(top.recall_1)}"
+    if not controls:
+        return lead
+    return f"{lead}; without as many random ones to {percent(fmean(control.recall_1 for control in controls))}"

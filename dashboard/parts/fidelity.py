@@ -31,7 +31,8 @@ def line(run: str, name: str = "") -> None:
     values = dict(zip(found.table["figure"], found.table["value"], strict=True))
     widgets.facts(head | {"concepts": count(facts.concepts or 0)} | written(values, METRIC))
     at_gate(data.ask(gate.check, run, {}))
-    st.caption(f"The SAE: {found.source}, learned from {found.trained_on}.", help=words.explain("explained_variance"))
+    source = words.plain(f"The SAE: {found.source}, learned from {found.trained_on}.")
+    st.caption(source, help=words.explain("explained_variance"))
 
 
 def of_exhibit(result: Shown) -> None:

@@ -31,7 +31,7 @@ def nothing_to_find(run: str) -> bool:
     if "candidates" in opened.parts and len(opened.qrels("test")):
         return False
     missing = "matching pairs" if "candidates" in opened.parts else "candidates"
-    reason = f"The corpus of run `{opened.name}` has no {missing}, so there is no retrieval task to explain. "
+    reason = f"The corpus of run “{opened.name}” has no {missing}, so there is no retrieval task to explain. "
     widgets.empty("Nothing to retrieve here", reason + words.PAIRS_HELP, icon=":material/link_off:")
     return True
 
@@ -72,7 +72,7 @@ def listing(
 def rank_list(run: str, ranking: pd.DataFrame, moved: str) -> None:
     """A ranking as cards: rank, item, similarity, and the rank on the other side; `moved`: "from" or "to"."""
     cards = []
-    for row in ranking.itertuples():
+    for row in data.rows(data.Candidate, ranking):
         item = data.item(run, "candidates", row.row)
         better = row.rank < row.rank_other
         kind = "" if row.rank == row.rank_other else "up" if better else "down"
@@ -87,11 +87,11 @@ def rank_list(run: str, ranking: pd.DataFrame, moved: str) -> None:
 def firing(run: str, concept: int, frame: pd.DataFrame, heat: bool, limit: int = 6) -> list[str]:
     """Cards of the items that fire most: [part, row, activation]; with `heat`, where in the first `limit` of them."""
     cards = []
-    for i, row in enumerate(frame.itertuples()):
+    for i, row in enumerate(data.rows(data.Firing, frame)):
         item = data.item(run, row.part, row.row)
         foot = [f'<span class="lens-number" title="{escape(words.explain("activation"))}">{row.activation:.2f}</span>']
         foot += [f'<span class="lens-dim">{words.PARTS[row.part]}</span>']
-        where = data.ask(concepts.heat, run, concept, row.part, int(row.row)) if heat and i < limit else None
+        where = data.ask(concepts.heat, run, concept, row.part, row.row) if heat and i < limit else None
         cards.append(_inside(run, item, where, foot) if where else widgets.card(item, foot))
     return cards
 
@@ -194,7 +194,7 @@ def modality_badge(score: float | None) -> str:
 def comparison(table: pd.DataFrame, names: tuple[str, str]) -> None:
     """Every metric before and after with 95% intervals, the paired difference and its p value."""
     rows = []
-    for row in table.itertuples():
+    for row in data.rows(data.Change, table):
         word = words.word(row.metric)
         ratio = word.unit == "%"
         sides = [
@@ -218,9 +218,9 @@ def comparison(table: pd.DataFrame, names: tuple[str, str]) -> None:
         "metric": text(
             "Metric", help=help[""] + " " + words.word("mrr").help + " " + words.word("ndcg@10").help, width=80
         ),
-        "before": text(names[0], help=words.word("interval").help, width=138),
-        "after": text(names[1], help=words.word("interval").help, width=138),
-        "difference": text("Difference", help=words.word("difference").help, width=172),
+        "before": text(names[0], help=words.word("interval").help, width=147),
+        "after": text(names[1], help=words.word("interval").help, width=147),
+        "difference": text("Difference", help=words.word("difference").help, width=158),
         "p": text("p", help=help["p"], width=66),
     }
     st.dataframe(frame, column_config=settings, hide_index=True, row_height=40)

@@ -49,7 +49,7 @@ def heading(page: str, lead: str | None = None) -> None:
 
 def section(title: str, note: str = "") -> None:
     """A heading inside a page, with one quiet line below."""
-    st.subheader(title, anchor=False)
+    st.subheader(words.plain(title), anchor=False)
     if note:
         html(f'<p class="lens-note">{escape(note)}</p>')
 
@@ -57,10 +57,10 @@ def section(title: str, note: str = "") -> None:
 def problem(error: UserError) -> None:
     """A user's error as a help box: what, got, allowed, next."""
     missing = isinstance(error, NotAvailable)
-    lines = [f"**{_plain(error.what)}**"]
-    lines += [f"Given: {_plain(error.got)}"] if error.got is not None else []
-    lines += [f"Possible: {_plain(error.allowed)}"] if error.allowed is not None else []
-    lines += [f"Next: {_plain(error.todo, code=True)}"] if error.todo else []
+    lines = [f"**{words.prose(error.what)}**"]
+    lines += [f"Given: {words.plain(_listed(error.got))}"] if error.got is not None else []
+    lines += [f"Possible: {words.plain(_listed(error.allowed))}"] if error.allowed is not None else []
+    lines += [f"Next: {words.prose(error.todo)}"] if error.todo else []
     show = st.error if isinstance(error, CacheCorrupt) else st.info if missing else st.warning
     show("\n\n".join(lines), icon=":material/add_circle:" if missing else ":material/help:")
 
@@ -89,8 +89,8 @@ def fragment(body: Callable[..., Any]) -> Callable[..., None]:
 def empty(title: str, reason: str, command: str | None = None, icon: str = ":material/inbox:") -> None:
     """Nothing to show: what, why, and the command that changes it."""
     with st.container(border=True):
-        st.markdown(f"#### {icon} {title}")
-        st.markdown(reason)
+        st.markdown(f"#### {icon} {words.plain(title)}")
+        st.markdown(words.prose(reason))
         if command:
             st.code(command, language="bash")
 
@@ -153,7 +153,7 @@ def figure(
     }
     config = charts.CONFIG | {"toImageButtonOptions": picture}
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-{key}"):
-        st.markdown(f"**{_plain(title)}**", help=help)
+        st.markdown(f"**{words.plain(title)}**", help=help)
         st.download_button(
             "CSV", table.to_csv(index=False), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-{key}",
             icon=":material/download:", type="tertiary", on_click="ignore", help="Download the data of this figure",
@@ -180,7 +180,7 @@ from core.questions import {module}
 from core.run import open_run
 from core.store import Store
 
-run = open_run("{run}", Store.default())
+run = open_run({run!r}, Store.default())
 print({expression})
 """
 
@@ -251,13 +251,6 @@ def heat(picture: Any, grid: Any, size: int = 280, colour: str = charts.IMAGE) -
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
-def _plain(value: object, code: bool = False) -> str:
-    """Text for Markdown: special signs are escaped; backticked commands stay code."""
-    if isinstance(value, (list, tuple, set)):
-        value = ", ".join(map(str, value))
-    text = str(value)
-    if code and "`" in text:
-        return text
-    for sign in "\\*_[]$<>#":
-        text = text.replace(sign, "\\" + sign)
-    return text
+def _listed(value: object) -> str:
+    """Several values as one text."""
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple, set)) else str(value)

@@ -1,6 +1,5 @@
 """Compare: two sides, each a run and a variant: who finds what, where they differ, and how their embeddings lie."""
 
-from dataclasses import dataclass
 from html import escape
 
 import pandas as pd
@@ -10,103 +9,33 @@ from core.questions import compare
 from dashboard import data, state, words
 from dashboard.charts import compare as charts_compare
 from dashboard.charts import retrieval as charts_retrieval
-from dashboard.parts import edits, listings, widgets
-from dashboard.words import count, percent, points, variant_name
+from dashboard.parts import listings, widgets
+from dashboard.parts.sides import Sides, choose
+from dashboard.words import count, percent, points
 
 KINDS = {"all": "All", "only first": "Only A", "only second": "Only B", "neither": "Neither"}
 TOPS = (1, 5, 10)
 
 
-@dataclass(frozen=True)
-class Sides:
-    """Keys and variants of both sides, and how they are called."""
-
-    first: str
-    second: str
-    variant: str
-    other_variant: str
-
-    @property
-    def names(self) -> tuple[str, str]:
-        return side_name("A", self.first, self.variant), side_name("B", self.second, self.other_variant)
-
-    @property
-    def short(self) -> tuple[str, str]:
-        """What is enough to tell them apart."""
-        if self.first != self.second:
-            return f"A: {data.facts(self.first).name}", f"B: {data.facts(self.second).name}"
-        return f"A: {variant_name(self.variant)}", f"B: {variant_name(self.other_variant)}"
-
-    @property
-    def same(self) -> bool:
-        return (self.first, self.variant) == (self.second, self.other_variant)
-
-
-def side_name(letter: str, run: str, variant: str) -> str:
-    """`A: demo, raw embeddings`."""
-    label = variant_name(variant)
-    if variant in words.VARIANTS and variant != "realign":
-        label = label[0].lower() + label[1:]
-    return f"{letter}: {data.facts(run).name}, {label}"
-
-
-def choose(run: str, other: str | None, variant: str) -> Sides:
-    """Both sides; A is the run and the variant of all pages and is changed for all of them here."""
-    by_name = {choice.name: choice for choice in data.runs()}
-    mine, names = data.name(run), list(by_name)
-    left, right = st.columns(2, gap="large", border=True)
-    with left:
-        st.markdown("**A**", help=words.SIDE_A_HELP)
-        chosen = st.selectbox("Run of A", names, names.index(mine), key=f"first-{mine}")
-        options = variants(variant)
-        after = st.selectbox(
-            "Variant of A", options, options.index(variant), format_func=variant_name, key=f"first-variant-{variant}"
-        )
-        if chosen != mine:
-            state.put(run=chosen)
-            st.rerun()
-        if after != variant:
-            edits.use_variant(after)
-    with right:
-        st.markdown("**B**", help=words.SIDE_B_HELP)
-        second = state.pick(st.selectbox, "second", "Run of B", names, data.name(other) if other else mine)
-        rival = str(state.get("against", variant))
-        if error := data.variant_error(rival):
-            state.notice(f"The variant “{rival}” of B cannot be read ({error.what}); showing that of A instead.")
-            state.put(against=None)
-            rival = variant
-        against = state.pick(
-            st.selectbox, "against", "Variant of B", variants(rival), variant, format_func=variant_name
-        )
-    return Sides(run, by_name[second].key, variant, against)
-
-
-def variants(chosen: str) -> list[str]:
-    """The presets, and what else is in use."""
-    return [*words.VARIANTS, *([] if chosen in words.VARIANTS else [chosen])]
-
-
 def verdict(result: compare.Sides, sides: Sides) -> None:
     """Who is ahead, if anyone clearly is."""
-    row = result.table.set_index("metric").loc["recall@1"]
+    row = data.row(data.Pairing, result.table, metric="recall@1")
     a, b = (escape(name) for name in sides.short)
     sentence = (
-        f"{a} puts a right answer first for <b>{percent(row['first'])}</b> of its queries, {b} for"
-        f" <b>{percent(row['second'])}</b>"
+        f"{a} puts a right answer first for <b>{percent(row.first)}</b> of its queries, {b} for"
+        f" <b>{percent(row.second)}</b>"
     )
     if result.why_not:
         sentence += ". These are not the same queries"
-    elif not data.direction(row["difference_low"], row["difference_high"], row["p_value"]):
+    elif not data.direction(row.difference_low, row.difference_high, row.p_value):
         sentence += ": no clear difference"
     else:
-        sentence += (
-            f": {'B' if row['difference'] > 0 else 'A'} is ahead by {points(abs(row['difference'])).lstrip('+')}"
-        )
+        sentence += f": {'B' if row.difference > 0 else 'A'} is ahead by {points(abs(row.difference)).lstrip('+')}"
     widgets.html(f'<p class="lens-story">{sentence}.</p>')
     if result.why_not:
         st.caption(
-            f":material/link_off: Not paired, because {result.why_not}. Nothing is subtracted or tested: each number"
-            " stands alone."
+            f":material/link_off: Not paired, because {words.plain(result.why_not)}. Nothing is subtracted or"
+            " tested: each number stands alone."
         )
 
 
@@ -132,20 +61,21 @@ def metrics(result: compare.Sides, sides: Sides) -> None:
             alone(table, sides.short)
         else:
             listings.comparison(as_steps, sides.short)
-        n = [
-            f"{name}: {count(q)} queries"
-            for name, q in zip(("A", "B"), table.loc[0, ["first_n", "second_n"]], strict=True)
-        ]
+        first = data.rows(data.Pairing, table)[0]
+        n = [f"A: {count(first.first_n)} queries", f"B: {count(first.second_n)} queries"]
         sizes = [f"{count(side.evaluation.candidates)} candidates" for side in (result.first, result.second)]
         st.caption(
-            f"{names[0]} ({n[0].removeprefix('A: ')}, {sizes[0]}); {names[1]} ({n[1].removeprefix('B: ')}, {sizes[1]})."
+            words.plain(
+                f"{names[0]} ({n[0].removeprefix('A: ')}, {sizes[0]});"
+                f" {names[1]} ({n[1].removeprefix('B: ')}, {sizes[1]})."
+            )
         )
 
 
 def alone(table: pd.DataFrame, names: tuple[str, str]) -> None:
     """Metrics of both sides without a difference."""
     rows = []
-    for row in table.itertuples():
+    for row in data.rows(data.Pairing, table):
         word = words.word(row.metric)
         cells = [(row.first, row.first_low, row.first_high), (row.second, row.second_low, row.second_high)]
         written = [
@@ -208,7 +138,7 @@ def browser(sides: Sides, k: int) -> None:
     table, columns = listings.listing(sides.first, "queries", frame, A=frame["rank_first"], B=frame["rank_second"])
     for letter, name in zip("AB", sides.names, strict=True):
         columns[letter] = st.column_config.NumberColumn(
-            letter, help=f"{words.explain('rank')} {name}.", format="%d", width=64
+            letter, help=f"{words.explain('rank')} {words.plain(name)}.", format="%d", width=64
         )
     key = f"{sides}-{kind}-{k}"
     state.table(
@@ -244,7 +174,7 @@ def rankings(sides: Sides, query: int) -> None:
         (second, sides.names[1], lists.after, "from"),
     ):
         with column:
-            st.markdown(f"**{name}**", help=words.word("similarity").help)
+            st.markdown(f"**{words.plain(name)}**", help=words.word("similarity").help)
             listings.rank_list(sides.first, ranking, moved)
     st.caption(words.RANK_OTHER_NOTE)
 
@@ -316,10 +246,11 @@ def reproduce(sides: Sides) -> None:
     """The commands and the lines that give the table."""
     a, b = data.facts(sides.first).name, data.facts(sides.second).name
     commands = [
-        f'retrieval-lens evaluate {n} --variant "{v}"' for n, v in ((a, sides.variant), (b, sides.other_variant))
+        f"retrieval-lens evaluate {words.shell(n)} --variant {words.shell(v)}"
+        for n, v in ((a, sides.variant), (b, sides.other_variant))
     ]
     expression = (
-        f'compare.compare(run, open_run("{b}", Store.default()), "{sides.variant}", "{sides.other_variant}").table'
+        f"compare.compare(run, open_run({b!r}, Store.default()), {sides.variant!r}, {sides.other_variant!r}).table"
     )
     widgets.reproduce("\n".join(commands), widgets.python("compare", a, expression))
 

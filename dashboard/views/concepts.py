@@ -43,19 +43,23 @@ def chooser(run: str, facts: data.RunFacts) -> int:
         )
         dead = state.toggle("dead", "Show dead concepts", help=words.word("alive").help)
     matches = listings.filtered(table, search, sort, dead)
-    strongest = int(table["energy"].idxmax())
-    chosen = state.within(
-        "concept", "concept", 0, len(table) - 1, int(matches["concept"].iloc[0]) if len(matches) else strongest
-    )
+    listed = data.rows(data.Concept, matches.head(listings.LISTED))
+    default = listed[0] if listed else max(data.rows(data.Concept, table), key=lambda one: one.energy)
+    chosen = state.within("concept", "concept", 0, len(table) - 1, default.concept)
     if matches.empty:
         widgets.empty("No such concept", f"No label or number fits “{search}”.", icon=":material/search_off:")
         return chosen
-    listed = matches.head(listings.LISTED)
     n = {name: f"{count(facts.queries + facts.candidates)} items" for name in COLUMNS}
     columns = listings.concept_columns(COLUMNS[2:], n)
     key = f"{run}-{search}-{sort}-{dead}"
     state.table(
-        "concept", listed[list(COLUMNS)], listed["concept"].tolist(), chosen, key, height=300, column_config=columns
+        "concept",
+        matches.head(listings.LISTED)[list(COLUMNS)],
+        [one.concept for one in listed],
+        chosen,
+        key,
+        height=300,
+        column_config=columns,
     )
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         cut = f"; the first {count(len(listed))} are listed" if len(listed) < len(matches) else ""
@@ -71,7 +75,10 @@ def headline(card: concepts.ConceptCard, variant: str, run: str) -> None:
     """Name, buttons, and what the variant does."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(
-            listings.concept_name(card.concept, card.label), anchor=False, width="content", help=words.LABEL_HELP
+            words.plain(listings.concept_name(card.concept, card.label)),
+            anchor=False,
+            width="content",
+            help=words.LABEL_HELP,
         )
         widgets.html(listings.modality_badge(card.figures["modality_score"]))
     edits.edit_buttons(card.concept, variant, concept=card.concept)
@@ -146,13 +153,11 @@ def co_firing(card: concepts.ConceptCard) -> None:
     """Concepts that fire on the same items; buttons, because a link to the page one is on does not reach the address
     bar."""
     st.markdown("**Fires together with**", help=words.word("jaccard").help)
-    for row in card.co_firing.head(8).itertuples():
-        label = (
-            f"{listings.concept_name(row.concept, row.label)} — {words.percent(row.jaccard, 0)}, {count(row.together)}"
-            " items"
-        )
+    for row in data.rows(data.Fellow, card.co_firing.head(8)):
+        name = words.plain(listings.concept_name(row.concept, row.label))
+        label = f"{name} — {words.percent(row.jaccard, 0)}, {count(row.together)} items"
         if st.button(label, key=f"fellow-{row.concept}", icon=":material/bubble_chart:", type="tertiary"):
-            state.put(concept=int(row.concept))
+            state.put(concept=row.concept)
             st.rerun()
     if card.co_firing.empty:
         st.caption("No other concept fires on these items.")
@@ -183,7 +188,7 @@ def page() -> None:
     with right:
         co_firing(card)
     widgets.reproduce(
-        f"retrieval-lens concepts {facts.name} --sort energy --top 20",
+        f"retrieval-lens concepts {words.shell(facts.name)} --sort energy --top 20",
         widgets.python("concepts", facts.name, f"concepts.table(run).iloc[{card.concept}]"),
     )
 

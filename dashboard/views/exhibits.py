@@ -9,6 +9,7 @@ from core.exhibits import Exhibit, Option, Shown, Value, Verdict
 from core.exhibits.shared.present import Readable
 from core.questions import alternates
 from dashboard import data, state
+from dashboard import words as prose
 from dashboard.charts import exhibits as charts_exhibits
 from dashboard.parts import claims, fidelity, widgets
 from dashboard.words import count
@@ -156,7 +157,7 @@ def shared_facts(readable: Readable) -> list[str]:
 def listed(table: pd.DataFrame, readable: Readable, title: str, help: str, key: str) -> None:
     """A table with its intervals in the cells."""
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-table-{key}"):
-        st.markdown(f"**{title}**", help=help)
+        st.markdown(f"**{prose.plain(title)}**", help=help)
         st.download_button(
             "CSV", table.to_csv(index=False), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-table-{key}",
             icon=":material/download:", type="tertiary", on_click="ignore", help="Every column, every digit",
@@ -197,7 +198,7 @@ def small_print(result: Shown) -> None:
             st.markdown(f"**Rule of the verdict.** {exhibit.rule} {answers}")
         for title, lines in (("The paper contradicts itself", exhibit.contradictions), ("Notes", result.notes)):
             if lines:
-                st.markdown(f"**{title}.**\n" + "\n".join(f"- {line}" for line in lines))
+                st.markdown(f"**{title}.**\n" + "\n".join(f"- {prose.prose(line)}" for line in lines))
 
 
 def page() -> None:
@@ -218,8 +219,7 @@ def page() -> None:
             with grid.cell():
                 chosen.append((option.name, option_widget(option, keys)))
     with widgets.guard():
-        names = ", ".join(map(data.name, keys))
-        with place, st.spinner(words.COMPUTING.format(title=exhibit.title, runs=names), show_time=True):
+        with place.container():
             result = data.exhibit(exhibit.name, tuple(keys), tuple(chosen))
         with place.container():
             if data.is_pending(result):
@@ -229,7 +229,7 @@ def page() -> None:
 
 def body(result: Shown) -> None:
     """An exhibit, from the verdict to the command. Several figures take the whole width, verdicts above them."""
-    drawn = charts_exhibits.draw(result.exhibit.name, result.table, result.options)
+    drawn = charts_exhibits.draw(data.exhibit_file(result.exhibit.name), result.table, result.options)
     if len(drawn) == 1:
         left, right = st.columns([5, 4], gap="large")
         with left:

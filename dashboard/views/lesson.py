@@ -43,7 +43,7 @@ def notes(text: str) -> None:
     """What to say, for whoever stands in front."""
     if state.toggle("notes", "What to say", True, help=words.NOTES_HELP):
         with st.container(border=True):
-            st.markdown(f":material/record_voice_over: {text}")
+            st.markdown(f":material/record_voice_over: {words.prose(text)}")
 
 
 def verdicts(run: str, other: str | None, number: int | None) -> None:
@@ -116,7 +116,7 @@ def page() -> None:
     below(chosen, at)
     name = data.facts(run).name
     widgets.reproduce(
-        f"retrieval-lens evaluate {name} --transform center",
+        f"retrieval-lens evaluate {words.shell(name)} --transform center",
         widgets.python("compare", name, "compare.teaching_queries(run)"),
     )
 

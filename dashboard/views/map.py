@@ -21,7 +21,7 @@ def waiting(run: str, variant: str, index: int) -> bool:
         return False
     items = data.facts(run).queries + data.facts(run).candidates
     with st.container(border=True):
-        st.markdown(f"**No map of “{words.variant_name(variant)}” yet**")
+        st.markdown(f"**No map of “{words.plain(words.variant_name(variant))}” yet**")
         seconds = max(5, round(min(items, 5000) / 120))
         st.markdown(
             f"UMAP of {count(min(items, 5000))} items takes about {seconds} seconds on a laptop; the map is cached."
@@ -41,7 +41,8 @@ def one_map(run: str, variant: str, colour: str, index: int, marked: set[tuple[P
     n, total = points.attrs["shown"], points.attrs["of"]
     sample = f"{count(n)} items" if n == total else f"{count(n)} of {count(total)} items, sampled evenly"
     chart = charts_item_map.item_map(points, colour)
-    charts_item_map.mark(chart, points[[(p, r) in marked for p, r in zip(points["part"], points["row"], strict=True)]])
+    ringed = [(point.part, point.row) in marked for point in data.rows(data.MapPoint, points)]
+    charts_item_map.mark(chart, points[ringed])
     note = f"{sample}. Neighbours mean something; distances between far clusters do not."
     title = f"{words.variant_name(variant)}"
     select: dict[str, Any] = {"on_select": state.clicked("point", f"map-{index}"), "selection_mode": "points"}
@@ -96,7 +97,7 @@ def page() -> None:
         item(run, *point, partners)
     else:
         st.caption("Click a point to see the item and what matches it, on both maps.")
-    widgets.reproduce(python=widgets.python("map", facts.name, f'map.points(run, "{after}")'))
+    widgets.reproduce(python=widgets.python("map", facts.name, f"map.points(run, {after!r})"))
 
 
 page()

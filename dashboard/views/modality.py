@@ -86,8 +86,12 @@ def scatter(runs: Mapping[str, str]) -> None:
                 title, charts_modality.energy_by_modality(table), f"energy-{name}", table, help=help, **select
             )
             if point := state.get(picked):
-                number, label = str(point).split(":", 1)
-                state.link("concepts", f"Open concept {number} · {label}", concept=int(number), run=data.name(key))
+                number, _, label = str(point).partition(":")
+                if number in map(str, table["concept"]):
+                    state.link("concepts", f"Open concept {number} · {label}", concept=int(number), run=data.name(key))
+                else:
+                    state.notice(f"There is no concept “{point}” in {name}.")
+                    state.put(**{picked: None})
 
 
 def concentration(runs: Mapping[str, str]) -> None:
@@ -148,11 +152,11 @@ def page() -> None:
         )
         widgets.empty(
             f"No modality scores in {name}",
-            f"{why} Its captioned counterpart, such as `demo`, has both.",
+            f"{why} Its captioned counterpart, such as “demo”, has both.",
             icon=":material/contrast:",
         )
     if scored:
-        st.markdown(f"**{opening(scored)}**")
+        st.markdown(f"**{words.plain(opening(scored))}**")
         distributions(scored)
         scatter(scored)
     widgets.section("How few concepts hold the energy, and are they the same ones?")
@@ -165,7 +169,7 @@ def page() -> None:
         fidelity.line(key, name if len(runs) > 1 else "")
     name = next(iter(runs))
     python = widgets.python("modality", name, "modality.scores(run)")
-    widgets.reproduce(f"retrieval-lens concepts {name} --sort modality", python)
+    widgets.reproduce(f"retrieval-lens concepts {words.shell(name)} --sort modality", python)
 
 
 page()

@@ -13,21 +13,21 @@ from dashboard.words import count, percent
 
 def opening(run: str, other: str | None, metric: str) -> None:
     """The strongest sentence these numbers allow."""
-    facts, table = data.facts(run), data.ask(retrieval.compare, run, "none", "realign").table.set_index("metric")
-    row, k = table.loc[metric], int(metric.removeprefix("recall@"))
+    facts, table = data.facts(run), data.ask(retrieval.compare, run, "none", "realign").table
+    row, k = data.row(data.Change, table, metric=metric), int(metric.removeprefix("recall@"))
     name, place = escape(facts.model), words.PLACES[k]
     sentence = (
-        f"Out of the box, {name} puts a right answer {place} for <b>{percent(row['before'])}</b> of"
+        f"Out of the box, {name} puts a right answer {place} for <b>{percent(row.before)}</b> of"
         f" {count(facts.queries)} queries"
     )
     if other:
         theirs, their_raw = data.facts(other), data.ask(retrieval.evaluate, other, "none").evaluation.recall[k]
         trained = ", trained to match," if theirs.contrastive else ""
         sentence += f"; {escape(theirs.model)}{trained} for <b>{percent(their_raw)}</b>"
-    change = data.direction(row["difference_low"], row["difference_high"], row["p_value"])
+    change = data.direction(row.difference_low, row.difference_high, row.p_value)
     verb = {1: f"lifts {name} to", -1: f"lowers {name} to", 0: "makes no clear difference:"}[change]
     widgets.html(
-        f'<p class="lens-story">{sentence}. Whitening the same embeddings {verb} <b>{percent(row["after"])}</b>.</p>'
+        f'<p class="lens-story">{sentence}. Whitening the same embeddings {verb} <b>{percent(row.after)}</b>.</p>'
     )
     st.caption(
         f"{words.word(metric).label} among {count(facts.candidates)} candidates, {words.TASKS[facts.task]}. Why? Four"
@@ -114,7 +114,7 @@ def pipeline(run: str) -> None:
         st.caption(
             f"Retrieving with the SAE's reconstructions instead of the embeddings gives Recall@1 {percent(rebuilt)}"
             f" (embeddings: {percent(figures.value('recall@1 of the embedding'))}). The SAE learned from"
-            f" {figures.trained_on}."
+            f" {words.plain(figures.trained_on)}."
         )
 
 
@@ -135,7 +135,8 @@ def page() -> None:
     names = [data.name(key) for key in (run, other) if key]
     chosen = "" if metric == claims.METRIC else f" --metric {metric}"
     widgets.reproduce(
-        f"retrieval-lens claims {' '.join(names)}{chosen}\nretrieval-lens evaluate {names[0]} --transform realign",
+        f"retrieval-lens claims {' '.join(map(words.shell, names))}{chosen}\n"
+        f"retrieval-lens evaluate {words.shell(names[0])} --transform realign",
         widgets.python("retrieval", names[0], 'retrieval.compare(run, "none", "realign").table'),
     )
 

@@ -40,7 +40,7 @@ def speech(run: str, choice: Choice) -> None:
     with widgets.guard():
         answer = data.ask_item(live.say, run, choice.query, request)
         widgets.html(f'<p class="lens-said">{widgets.plain_html(answer) or "(it says nothing)"}</p>')
-        st.caption(f"{data.facts(run).model}, greedy decoding, up to 48 tokens.")
+        st.caption(f"{words.plain(data.facts(run).model)}, greedy decoding, up to 48 tokens.")
 
 
 def rankings(run: str, choice: Choice, after: str) -> Rankings:
@@ -51,11 +51,11 @@ def rankings(run: str, choice: Choice, after: str) -> Rankings:
     known = "Outlined: known to be right." if relevant else "Nothing is known to be right for this query."
     widgets.section("What it finds", f"{pool} {known} The variant was fitted on the run, never on this one query.")
     if remark := live_query.remark(run, choice, after):
-        st.caption(f":material/info: {remark}")
+        st.caption(f":material/info: {words.plain(remark)}")
     left, right = st.columns(2, gap="medium")
     for column, variant, ranking, moved in ((left, "none", lists.before, "to"), (right, after, lists.after, "from")):
         with column:
-            st.markdown(f"**{variant_name(variant)}**", help=words.word("similarity").help)
+            st.markdown(f"**{words.plain(variant_name(variant))}**", help=words.word("similarity").help)
             listings.rank_list(run, ranking, moved)
     table = pd.concat([lists.before.assign(variant="none"), lists.after.assign(variant=after)])
     st.download_button(
@@ -67,13 +67,14 @@ def rankings(run: str, choice: Choice, after: str) -> Rankings:
 
 def switches(strongest: pd.DataFrame, after: str) -> None:
     """The query's strongest concepts, each with a switch that edits the variant."""
-    spec, largest = parse_variant(after), float(strongest["activation"].max())
+    spec, active = parse_variant(after), data.rows(data.Strong, strongest)
+    largest = max(row.activation for row in active)
     factors, removed = dict(spec.edits), set(spec.removed)
-    for row in strongest.itertuples():
-        k, on = int(row.concept), factors.get(row.concept, 1.0) != 0 and row.concept not in removed
+    for row in active:
+        k, on = row.concept, factors.get(row.concept, 1.0) != 0 and row.concept not in removed
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"switch-{k}"):
             name = listings.concept_name(k, row.label)
-            now = st.toggle(name, on, key=f"on-{k}-{after}", help=words.OFF_HELP, width="stretch")
+            now = st.toggle(words.plain(name), on, key=f"on-{k}-{after}", help=words.OFF_HELP, width="stretch")
             widgets.html(widgets.bar(row.activation / largest, f"{row.activation:.2f}", words.explain("activation")))
             if st.button("Where?", key=f"where-{k}", type="tertiary", icon=":material/my_location:"):
                 state.put(fires=k)
@@ -96,11 +97,12 @@ def inside(run: str, choice: Choice, after: str) -> None:
     with left:
         switches(strongest, after)
     with right:
-        options = strongest["concept"].tolist()
+        active = data.rows(data.Strong, strongest)
+        options = [row.concept for row in active]
         if str(state.get("fires")) not in map(str, options):
             state.put(fires=None)  # chosen for another query
-        labels = dict(zip(options, strongest["label"], strict=True))
-        rarest = int(strongest.loc[strongest["frequency"].idxmin(), "concept"])
+        labels = {row.concept: row.label for row in active}
+        rarest = min(active, key=lambda row: row.frequency).concept
         k = state.pick(
             st.selectbox,
             "fires",
@@ -135,14 +137,13 @@ def why(run: str, choice: Choice, lists: Rankings, after: str) -> None:
     widgets.section(
         "Why this candidate?", "Concepts, offset and the two SAE errors add up to the similarity, to the last digit."
     )
-    rows = list(dict.fromkeys([*lists.after["row"], *lists.before["row"]]))
+    raw, varied = data.rows(data.Candidate, lists.before), data.rows(data.Candidate, lists.after)
+    rows = list(dict.fromkeys(one.row for one in (*varied, *raw)))
     if str(state.get("candidate-live")) not in map(str, rows):
         state.put(**{"candidate-live": None})  # chosen for another query
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         names = {row: listings.item_name(run, data.item(run, "candidates", row)) for row in rows}
-        ranks = dict(zip(lists.after["row"], lists.after["rank"], strict=True)) | dict(
-            zip(lists.before["row"], lists.before["rank_other"], strict=True)
-        )
+        ranks = {one.row: one.rank for one in varied} | {one.row: one.rank_other for one in raw}
         row = state.pick(
             st.selectbox, "candidate-live", "Candidate", rows, format_func=lambda r: f"#{ranks[r]} · {names[r]}"
         )
@@ -179,7 +180,7 @@ def reproduce(name: str, choice: Choice, after: str) -> None:
     else:
         picture = ', live.picture(open("picture.jpg", "rb").read())' if choice.query.picture else ""
         item = f"live.item(run, {choice.query.text!r}{picture})"
-    widgets.reproduce(python=widgets.python("live", name, f'live.rank(run, live.embed(run, {item}), "{after}")'))
+    widgets.reproduce(python=widgets.python("live", name, f"live.rank(run, live.embed(run, {item}), {after!r})"))
 
 
 def page() -> None:
@@ -188,15 +189,15 @@ def page() -> None:
     run = selection.run
     widgets.heading("playground")
     if "candidates" not in data.run(run).parts:
-        widgets.empty("Nothing to search among", f"Run `{data.facts(run).name}` has no candidates. {words.PAIRS_HELP}")
+        widgets.empty("Nothing to search among", f"Run “{data.facts(run).name}” has no candidates. {words.PAIRS_HELP}")
         return
     facts = data.facts(run)
     if facts.model == OWN_MODEL:
         reason = (
-            f"Run `{facts.name}` holds own embeddings, so no model can embed a new query. Retrieval shows its stored"
+            f"Run “{facts.name}” holds own embeddings, so no model can embed a new query. Retrieval shows its stored"
             " ones."
         )
-        widgets.empty("No model to ask", reason + " Give a run a `[model]` to ask it live.", icon=":material/link_off:")
+        widgets.empty("No model to ask", reason + " Give a run a [model] to ask it live.", icon=":material/link_off:")
         return
     after = "realign" if selection.variant == "none" else selection.variant
     choice = query(run, facts)

@@ -53,16 +53,18 @@ def verdict(result: retrieval.Comparison, before: str, after: str) -> None:
         st.markdown("**All metrics, paired query by query**", help=words.word("interval").help)
         listings.comparison(result.table, names)
         notes = " ".join(f"{note}." for note in result.after.notes)
-        st.caption(f"n = {count(n)} queries, {count(result.after.evaluation.candidates)} candidates. {notes}")
+        st.caption(
+            f"n = {count(n)} queries, {count(result.after.evaluation.candidates)} candidates. {words.plain(notes)}"
+        )
 
 
 def gain(run: str) -> None:
     """Centring, scaling, rotation and shrinkage one after the other."""
     widgets.section("Where whitening's gain comes from", "The study reports the sum; most of it may be centring alone.")
     table = data.ask(retrieval.gain_split, run)
-    best = table.loc[table["gain"].idxmax()]
-    title = f"{best['label'].lstrip('+ ').capitalize()} brings most: {points(best['gain'])} of Recall@1"
-    rows = table.iloc[1:].itertuples()
+    _, *rows = data.rows(data.GainStep, table)
+    best = max(rows, key=lambda step: step.gain)
+    title = f"{best.label.lstrip('+ ').capitalize()} brings most: {points(best.gain)} of Recall@1"
     each = (
         f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p {edits.p_value(r.gain_p)})"
         for r in rows
@@ -81,8 +83,9 @@ def shrinkage(run: str, raw: float) -> None:
     expression = data.canonical(f"realign(beta={beta},eps={whitening.eps},statistics={statistics})")
     evaluation = data.ask(retrieval.evaluate, run, expression).evaluation
     table = data.ask(retrieval.beta_sweep, run, statistics)
-    best, help = table.loc[table["recall@1"].idxmax()], words.explain("beta", evaluation.queries, "queries")
-    title = f"Recall@1 is best at β = {best['beta']:g}: {percent(best['recall@1'])}"
+    best = max(data.rows(data.SweepPoint, table), key=lambda point: point.recall_1)
+    help = words.explain("beta", evaluation.queries, "queries")
+    title = f"Recall@1 is best at β = {best.beta:g}: {percent(best.recall_1)}"
     widgets.figure(title, charts_retrieval.beta_sweep(table, beta, raw), f"beta-{statistics}", table, help=help)
     recalls = ", ".join(f"@{k} {percent(v)}" for k, v in evaluation.recall.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -116,7 +119,7 @@ def rankings(run: str, query: int, before: str, after: str) -> None:
         (second, "After", after, lists.after),
     ):
         with column:
-            st.markdown(f"**{name}: {variant_name(variant)}**", help=words.word("similarity").help)
+            st.markdown(f"**{name}: {words.plain(variant_name(variant))}**", help=words.word("similarity").help)
             listings.why(run, query, variant)
             listings.rank_list(run, ranking, "to" if name == "Before" else "from")
 
@@ -138,8 +141,10 @@ def page() -> None:
     with right:
         shrinkage(run, float(data.ask(retrieval.evaluate, run, "none").evaluation.recall[1]))
     browser(run, result, before, after)
-    commands = [f'retrieval-lens evaluate {name} --variant "{variant}"' for variant in (before, after)]
-    lines = widgets.python("retrieval", name, f'retrieval.compare(run, "{before}", "{after}").table')
+    commands = [
+        f"retrieval-lens evaluate {words.shell(name)} --variant {words.shell(variant)}" for variant in (before, after)
+    ]
+    lines = widgets.python("retrieval", name, f"retrieval.compare(run, {before!r}, {after!r}).table")
     widgets.reproduce("\n".join(commands), lines)
 
 

@@ -11,11 +11,12 @@ from dashboard.words import count, duration, size
 def all_runs() -> None:
     """Every run of the cache."""
     table = data.run_table()
+    listed = data.rows(data.RunRow, table)
     rows = table.assign(
-        size=[size(b) for b in table["bytes"]],
-        time=[duration(s) for s in table["seconds"]],
-        task=[f"{t} · {words.TASKS[t]}" for t in table["task"]],
-        created=table["created"].str.slice(0, 16).str.replace("T", " "),
+        size=[size(one.bytes) for one in listed],
+        time=[duration(one.seconds) for one in listed],
+        task=[f"{one.task} · {words.TASKS[one.task]}" for one in listed],
+        created=[one.created[:16].replace("T", " ") for one in listed],
     )
     column = st.column_config
     st.dataframe(
@@ -52,7 +53,7 @@ def all_runs() -> None:
 
 def settings(run: str) -> None:
     """Spec and folders of the chosen run."""
-    card = data.fresh(inventory.card, run)
+    card = data.recent(inventory.card, run)
     made, folders = st.columns(2, gap="medium")
     with made:
         st.markdown(
@@ -62,8 +63,9 @@ def settings(run: str) -> None:
         st.dataframe(card.settings.replace("None", "–"), hide_index=True, height=360)
     with folders:
         st.markdown("**Folders**", help="Everything the run was made from, and answers computed for it.")
+        listed = data.rows(data.FolderRow, card.folders)
         rows = card.folders.assign(
-            size=[size(b) for b in card.folders["bytes"]], time=[duration(s) for s in card.folders["seconds"]]
+            size=[size(one.bytes) for one in listed], time=[duration(one.seconds) for one in listed]
         )
         st.dataframe(rows, hide_index=True, height=360, column_order=["stage", "folder", "size", "time"])
 
@@ -78,7 +80,7 @@ def integrity(run: str) -> None:
     ):
         return
     with st.spinner("Reading every file …"):
-        files = data.fresh(inventory.verify, run)
+        files = data.in_turn(inventory.verify, run)
     broken = files[~files["ok"]]
     if len(broken):
         st.error(
@@ -97,13 +99,14 @@ def page() -> None:
     widgets.heading("runs")
     widgets.facts({"Cache": data.root()})
     all_runs()
+    name = words.shell(facts.name)
     widgets.section(f"Run {facts.name}", "Choose another in the sidebar.")
     settings(run)
     integrity(run)
     st.markdown("**On the command line**")
     st.code(
-        f"retrieval-lens show {facts.name}\nretrieval-lens verify {facts.name}\n"
-        f"retrieval-lens export {facts.name} --out exported/{facts.name}\nretrieval-lens remove {facts.name}",
+        f"retrieval-lens show {name}\nretrieval-lens verify {name}\n"
+        f"retrieval-lens export {name} --out exported/{name}\nretrieval-lens remove {name}",
         language="bash",
     )
     st.caption("Removing a run keeps what other runs share with it.")

@@ -57,7 +57,8 @@ def items(run: str, chosen: Trio, variant: str) -> None:
         ]
         with column:
             st.markdown(
-                f"**{title}**", help=f"Rank and similarity among all candidates under: {words.variant_name(variant)}."
+                f"**{title}**",
+                help=f"Rank and similarity among all candidates under: {words.plain(words.variant_name(variant))}.",
             )
             more = [widgets.badge("relevant", "relevant")] if place.relevant else []
             listings.show(data.item(run, "candidates", row), [*badges, *more], place.relevant)
@@ -135,8 +136,8 @@ def population(run: str) -> None:
     )
     st.caption("Blue: text concepts, orange: image concepts, green: both. Open one:")
     with st.container(horizontal=True, gap="small"):
-        for row in table.head(6).itertuples():
-            state.link("concepts", listings.concept_name(row.concept, row.label), concept=int(row.concept))
+        for row in data.rows(data.Concept, table.head(6)):
+            state.link("concepts", listings.concept_name(row.concept, row.label), concept=row.concept)
 
 
 @widgets.fragment
@@ -185,9 +186,10 @@ def page() -> None:
         with right:
             removal(run)
         fidelity.line(run)
-    expression = f'similarity.margin(run, {chosen.query}, {chosen.right}, {chosen.wrong}, "{selection.variant}")'
+    expression = f"similarity.margin(run, {chosen.query}, {chosen.right}, {chosen.wrong}, {selection.variant!r})"
     widgets.reproduce(
-        f"retrieval-lens concepts {facts.name} --sort attribution", widgets.python("similarity", facts.name, expression)
+        f"retrieval-lens concepts {words.shell(facts.name)} --sort attribution",
+        widgets.python("similarity", facts.name, expression),
     )
 
 

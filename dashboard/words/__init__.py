@@ -1,6 +1,8 @@
 """Every word on screen: `terms` (the glossary), `numbers` (how they are written), `pages` (names and help texts),
-`exhibits` (columns and outcomes). Plain Python: no Streamlit, so that docs and tests can import it."""
+`exhibits` (columns and outcomes), and `foreign`: how words that are not ours are shown. Plain Python: no Streamlit, so
+that docs and tests can import it."""
 
+from dashboard.words.foreign import plain, prose, shell
 from dashboard.words.numbers import count, duration, interval, percent, points, sample, size
 from dashboard.words.pages import (
     AFTER_HELP,
@@ -49,5 +51,5 @@ __all__ = [
     "OFF_HELP", "PAGES", "PAIRS_HELP", "PARTS", "PLACES", "POOLINGS", "RANK_OTHER_NOTE", "REMOVE_HELP", "REQUEST_HELP",
     "SIDE_A_HELP", "SIDE_B_HELP", "SORT_HELP", "SPEAKS_HELP", "STATISTICS_HELP", "STUDY_OVERLAPS", "TASKS",
     "THEN_HELP", "VARIANTS", "VARIANT_HELP", "WHITENING_LINES", "WORDS", "Word", "count", "duration", "explain",
-    "interval", "percent", "points", "sample", "size", "variant_name", "word",
+    "interval", "percent", "plain", "points", "prose", "sample", "shell", "size", "variant_name", "word",
 ]  # fmt: skip

@@ -231,7 +231,6 @@ CURVE_HELP = (
 )
 NO_CLAIM = "The study makes this claim of multimodal LLMs only; {runs} can only stand beside it."
 BESIDE_CLAIM = "Beside the claim"
-COMPUTING = "Computing “{title}” on {runs}. The first time it takes seconds to minutes; the answer is cached."
 ABOUT = {
     "claim": (
         "The claim, on these runs",

@@ -124,7 +124,9 @@ SORT_HELP = "Largest first. Energy: how strongly; attribution: its part in match
 
 THEN_HELP = "A step of the variant that follows the removal: it is fitted on the embeddings that are left."
 
-PAIRS_HELP = "Images get captions from `captions.jsonl`, `.csv` or `.tsv`, or from `NAME.txt` beside `NAME.jpg`; then make the run again."
+PAIRS_HELP = (
+    "Images get captions from captions.jsonl, .csv or .tsv, or from NAME.txt beside NAME.jpg; then make the run again."
+)
 
 PARTS = {
     "queries": "query",

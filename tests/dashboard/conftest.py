@@ -11,13 +11,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dashboard_driver import Tab
+from dashboard_driver import Tab, wait_for
 
 from core.questions import map
 from core.run import Run, open_run
@@ -78,18 +76,6 @@ def server(small_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         process.terminate()
         process.wait(20)
         log.close()
-
-
-def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    raise AssertionError(f"no server at {address}: {log.read_text()}")
 
 
 @pytest.fixture

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import time
+import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import words
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+APP = Path(__file__).parents[2] / "dashboard" / "frame.py"
 PAGES = list(words.PAGES)
 FRONT = PAGES[0]
 PATIENCE = 150_000
@@ -69,6 +72,19 @@ def waterfall(app: AppTest) -> tuple[list[float], str]:
         if trace["type"] == "waterfall":
             return list(map(float, trace["x"][:-1])), trace["text"][-1]
     raise AssertionError("no waterfall")
+
+
+def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
+    """Wait until a server answers."""
+    for _ in range(240):
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    raise AssertionError(f"no server at {address}: {log.read_text()}")
 
 
 class Tab:

@@ -21,7 +21,7 @@ def test_empty_cache_is_a_designed_state(page: str, tmp_path: Path, monkeypatch:
     app = show(page)
     healthy(app, page)
     assert app.code[0].value == "retrieval-lens demo"
-    assert str(tmp_path) in texts(app)
+    assert str(tmp_path) in texts(app).replace("\\", "")  # shown as it is: Markdown's signs are escaped
 
 
 @pytest.mark.parametrize("run", ["small", "small-clip", "small-task7"])
@@ -60,6 +60,37 @@ def test_impossible_link_is_replaced_and_said(page: str, small_store: Store) -> 
     assert "“nobody”" in said
     assert "frobnicate" in said
     assert app.selectbox(key="w-run").value == "small"
+
+
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        ("playground", {"uploads": "x"}),
+        ("playground", {"start": "queries:²"}),
+        ("playground", {"picture": "candidates:٣"}),
+        ("retrieval", {"query-drawn": "x"}),
+        ("concepts", {"concept-listed": "x", "concept-drawn": "-1e9"}),
+        ("map", {"point": "queries:²"}),
+        ("modality", {"point-small": "x"}),
+        ("modality", {"point-small": "²:fox"}),
+        ("runs", {"run_key": "x"}),
+        ("runs", {"variant": "+".join(["center"] * 17)}),
+        ("compare", {"against": "+".join(["center"] * 10_000)}),
+    ],
+)
+def test_a_link_that_cannot_be_read_gives_the_page_with_a_note(
+    page: str, link: dict[str, str], small_store: Store
+) -> None:
+    app = show(page, run="small", **link)
+    healthy(app, page)
+    assert len(app.warning) == 1
+    assert app.selectbox(key="w-run").value == "small"
+
+
+def test_a_chain_of_too_many_steps_says_the_limit(small_store: Store) -> None:
+    app = show("runs", run="small", variant="+".join(["center"] * 17))
+    assert "up to 16" in app.warning[0].value
+    assert not show("runs", run="small", variant="+".join(["center"] * 16)).warning
 
 
 @pytest.mark.parametrize("page", ["concepts", "similarity", "retrieval"])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import core.exhibits
-from core.exhibits import EXHIBITS, show_exhibit
+from core.exhibits import EXHIBITS, FILES, show_exhibit
 from core.run import open_run
 from core.store import Store
 from dashboard.charts import exhibits as charts_exhibits
@@ -24,8 +24,8 @@ STUDY = [name for name, exhibit in EXHIBITS.items() if exhibit.group == "study"]
 @pytest.mark.parametrize("name", STUDY)
 def test_every_chart_draws_the_numbers_of_its_table(name: str, small_store: Store) -> None:
     shown = show_exhibit(name, [open_run(run, small_store) for run in ("small", "small-clip")])
-    pictures = charts_exhibits.draw(name, shown.table)
-    for drawing, drawn in zip(charts_exhibits.CHARTS[name], pictures, strict=True):
+    pictures = charts_exhibits.draw(FILES[name], shown.table)
+    for drawing, drawn in zip(charts_exhibits.drawings(FILES[name]), pictures, strict=True):
         lengths = drawing.kind in ("bars", "dots")
         traces = [trace for trace in drawn.figure.data if trace.hoverinfo != "skip"]
         values = [float(v) for trace in traces for v in (trace.x if lengths else trace.y)]
@@ -43,22 +43,20 @@ def test_a_chart_stands_in_a_file_named_as_its_exhibit() -> None:
     files = {path.stem for path in Path(charts_exhibits.__file__).parent.glob("*_*.py") if path.stem != "__init__"}
     exhibits = {path.stem for path in Path(core.exhibits.__file__).parent.glob("*_*.py") if path.stem != "__init__"}
     assert files <= exhibits
-    assert len(files) == len(charts_exhibits.CHARTS)
+    assert files <= set(FILES.values())
 
 
-def test_charts_are_of_exhibits_there_are() -> None:
-    assert set(charts_exhibits.CHARTS) <= set(EXHIBITS)
-    assert set(STUDY) <= set(charts_exhibits.CHARTS)
-    assert charts_exhibits.draw("no-such", pd.DataFrame({"a": [1]})) == []
+def test_every_exhibit_of_the_study_has_a_chart() -> None:
+    assert all(charts_exhibits.drawings(FILES[name]) for name in STUDY)
+    assert charts_exhibits.draw("no_such_exhibit", pd.DataFrame({"a": [1]})) == []
 
 
-def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bars_carry_their_intervals() -> None:
     drawing = Drawing(kind="bars", title="{metric} by run", x="run", y="recall@5")
-    monkeypatch.setitem(charts_exhibits.CHARTS, "t", (drawing,))
     table = pd.DataFrame(
         {"run": ["a", "b"], "recall@5": [0.5, 0.7], "recall@5_low": [0.4, 0.65], "recall@5_high": [0.65, 0.8]}
     )
-    (drawn,) = charts_exhibits.draw("t", table)
+    (drawn,) = charts_drawing.draw((drawing,), table)
     bars = [trace for trace in drawn.figure.data if trace.type == "bar"]
     assert drawn.title == "Recall@5 by run"
     assert [trace.error_x.array[0] for trace in bars] == pytest.approx([0.15, 0.1])
@@ -66,12 +64,12 @@ def test_bars_carry_their_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [text for trace in bars for text in trace.customdata] == ["a: 50.0% [40.0, 65.0]", "b: 70.0% [65.0, 80.0]"]
 
 
-def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(charts_exhibits.CHARTS, "t", (Drawing(kind="dots", title="", x="label", y="gain"),))
+def test_numbers_stand_right_of_every_bar_and_interval() -> None:
+    drawing = Drawing(kind="dots", title="", x="label", y="gain")
     table = pd.DataFrame(
         {"run": "a", "label": ["x", "y"], "gain": [-0.5, 0.02], "gain_low": [-0.6, -0.1], "gain_high": [-0.4, 0.14]}
     )
-    figure = charts_exhibits.draw("t", table)[0].figure
+    figure = charts_drawing.draw((drawing,), table)[0].figure
     (texts,) = [trace for trace in figure.data if trace.mode == "text"]
     assert [text.strip() for text in texts.text] == ["−50.0", "+2.0"]
     assert min(texts.x) > 0.14
@@ -79,12 +77,10 @@ def test_numbers_stand_right_of_every_bar_and_interval(monkeypatch: pytest.Monke
     assert list(figure.layout.xaxis.ticktext) == ["−60", "−40", "−20", "0"]
 
 
-def test_the_largest_stands_first_within_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        charts_exhibits.CHARTS, "t", (Drawing(kind="dots", title="", x="remedy", y="gain", series="kind", sort=True),)
-    )
+def test_the_largest_stands_first_within_its_kind() -> None:
+    drawing = Drawing(kind="dots", title="", x="remedy", y="gain", series="kind", sort=True)
     table = pd.DataFrame({"remedy": list("abcd"), "kind": ["t", "s", "t", "s"], "gain": [0.1, 0.9, 0.2, 0.8]})
-    figure = charts_exhibits.draw("t", table)[0].figure
+    figure = charts_drawing.draw((drawing,), table)[0].figure
     assert list(figure.layout.yaxis.ticktext) == ["c", "a", "b", "d"]
 
 
@@ -93,7 +89,7 @@ def test_marks_of_a_category_are_neighbours_and_nothing_keeps_a_place_that_is_no
     assert charts_panels.slots(rows, "dictionary", "run") == {("own", "a"): 0, ("own", "b"): 1, ("pca", "a"): 2.45}
 
 
-def test_a_figure_for_each_value_of_a_column_and_a_level_for_what_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_for_each_value_of_a_column_and_a_level_for_what_is_none() -> None:
     drawing = Drawing(
         kind="lines",
         title="after {value}",
@@ -103,9 +99,8 @@ def test_a_figure_for_each_value_of_a_column_and_a_level_for_what_is_none(monkey
         apart="then",
         level={"removal": ["no"]},
     )
-    monkeypatch.setitem(charts_exhibits.CHARTS, "t", (drawing,))
     rows = [("none", 0, "no", 0.5), ("none", 1, "top", 0.6), ("center", 0, "no", 0.7), ("center", 1, "top", 0.4)]
-    drawn = charts_exhibits.draw("t", pd.DataFrame(rows, columns=["then", "amount", "removal", "recall@1"]))
+    drawn = charts_drawing.draw((drawing,), pd.DataFrame(rows, columns=["then", "amount", "removal", "recall@1"]))
     assert [one.title for one in drawn] == ["After nothing", "After centring"]
     assert [list(one.figure.data[0].y) for one in drawn] == [[0.6], [0.4]]
     assert [one.figure.layout.shapes[0].y0 for one in drawn] == [0.5, 0.7]

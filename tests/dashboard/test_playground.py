@@ -21,6 +21,7 @@ from core.questions import compare, live, retrieval
 from core.run import Run, open_run
 from core.store import Store
 from dashboard import data
+from dashboard.data import live as uploads
 
 
 def png(colour: str = "red") -> bytes:
@@ -117,9 +118,42 @@ def test_uploaded_picture_is_asked_with_the_text(run: Run, monkeypatch: pytest.M
     assert not app.warning
     row = live.embed(run, live.item(run, "a fox", Image.new("RGB", (40, 30), "red")))
     assert f"{live.rank(run, row, 'realign')['similarity'].iloc[0]:.3f}" in texts(app)
-    monkeypatch.setattr(data, "UPLOADS", 1)
+    monkeypatch.setattr(uploads, "UPLOADS_PER_VISITOR", 1)
     data.keep_upload(png("blue"))
     assert not data.has_upload(name)
+
+
+def test_uploads_cost_what_they_show() -> None:
+    kept = uploads.Uploads()
+    for visitor in "ab":
+        for i in range(uploads.UPLOADS_PER_VISITOR + 2):
+            kept.add(f"{visitor}{i}", visitor, Image.new("RGB", (8, 8)))
+    assert kept.bytes() == 2 * uploads.UPLOADS_PER_VISITOR * 3 * 64
+    assert kept.get("a0") is None
+    assert kept.get("a5") is not None
+    for i in range(30):
+        kept.add(f"large{i}", f"visitor {i}", Image.new("RGB", (2048, 2048)))
+    assert kept.bytes() <= uploads.UPLOAD_BYTES
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("RGB", "JPEG"), ("RGB", "PNG"), ("P", "GIF"), ("I;16", "PNG"), ("1", "PNG")]
+)
+def test_a_large_upload_is_made_small(mode: str, kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (4100, 2050)).save(buffer, kind)
+    picture = live.picture(buffer.getvalue())
+    assert picture.mode == "RGB"
+    assert picture.size == (live.UPLOAD_SIDE, live.UPLOAD_SIDE // 2)
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (13_000, 13_000)).save(buffer, "PNG")
+    content = buffer.getvalue()
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(UserError, match="13000 x 13000"):
+        data.keep_upload(content)
 
 
 def test_bad_upload_is_one_line_and_keeps_nothing() -> None:

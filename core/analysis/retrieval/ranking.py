@@ -20,6 +20,7 @@ from scipy.sparse import csr_array, csr_matrix, issparse
 
 from core.analysis.retrieval.resampling import shared_answers
 from core.errors import ShapeMismatch, UserError
+from core.waiting import checkpoint
 
 Precision = Literal["float64", "float32"]
 Rows: TypeAlias = np.ndarray | csr_matrix
@@ -224,6 +225,7 @@ def _score_blocks(
         )
     left = queries.astype(precision)
     for start in range(0, candidates.shape[0], block):
+        checkpoint()
         scores = left @ candidates[start : start + block].astype(precision).T
         scores = scores.toarray() if issparse(scores) else scores
         yield start, scores.astype(np.float32) + np.float32(0.0)

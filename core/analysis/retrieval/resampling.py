@@ -13,6 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import binom, binomtest, norm
 
+from core.waiting import checkpoint
+
 RESAMPLES = 2000
 PERMUTATIONS = 10_000
 LEVEL = 0.05
@@ -85,6 +87,7 @@ def resampled_means(
     rng, means = np.random.default_rng(seed), np.empty((resamples, m))
     step = max(1, _BLOCK // groups)
     for start in range(0, resamples, step):
+        checkpoint()
         size = min(step, resamples - start)
         # Each resample gets a range of numbers of its own, so that one bincount counts all of them.
         drawn = rng.integers(groups, size=(size, groups)) + groups * np.arange(size)[:, None]
@@ -140,6 +143,7 @@ def sign_flip(
     rng, extreme, observed = np.random.default_rng(seed), 0, abs(float(changed.sum()))
     step = max(1, _BLOCK // len(changed))
     for start in range(0, permutations, step):
+        checkpoint()
         signs = rng.integers(2, size=(min(step, permutations - start), len(changed)), dtype=np.int8)
         flipped = 2 * (signs @ changed) - changed.sum()
         # Rounding must not let a flip that equals the observed sum count as smaller.
@@ -163,6 +167,7 @@ def max_t(
     rng, reached = np.random.default_rng(seed), np.zeros(t.shape[1])
     step = max(1, _BLOCK // max(1, len(t)))
     for start in range(0, permutations, step):
+        checkpoint()
         signs = 2.0 * rng.integers(2, size=(min(step, permutations - start), len(t)), dtype=np.int8) - 1
         most = np.abs(signs @ t).max(axis=1)
         reached += (most[:, None] >= observed * (1 - 1e-12)).sum(axis=0)

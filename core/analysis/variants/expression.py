@@ -17,6 +17,8 @@ from core.errors import VariantError, nearest
 _STAGES = ("edit", "removal", "affine")
 _STEP = re.compile(r"([a-z][a-z-]*)(?:\(([^()]*)\))?")
 NONE = "none"
+MOST_STEPS = 16
+"""Steps of one chain: each is a fit, and a link holds any number of them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class VariantSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", _canonical(self.steps))
+        if len(self.steps) > MOST_STEPS:
+            raise VariantError("too many steps in a variant", got=len(self.steps), allowed=f"up to {MOST_STEPS}")
 
     def __str__(self) -> str:
         return "+".join(map(str, self.steps)) or NONE

@@ -25,6 +25,7 @@ from core.exhibits.shared.gate import Standing, Thresholds, standing
 from core.exhibits.shared.records import Exhibit, Setting, Settings, Value, Verdict
 from core.questions.answers import cached_table, cached_table_if_there
 from core.run import Run, list_runs
+from core.waiting import pause
 
 Curves = Literal["computed", "cached", "none"]
 """Whether a missing curve is computed now, or left open; none: a verdict under its own setting alone."""
@@ -177,6 +178,7 @@ def _measure(exhibit: Exhibit, runs: Sequence[Run], grid: Sequence[Mapping[str, 
     rows = []
     standings: dict[tuple[Value | None, ...], list[Standing]] = {}
     for choices in grid:
+        pause()
         # What the gate asks hangs on the dictionary and the recall alone.
         place = tuple(choices.get(name) for name in ("dictionary", "metric"))
         if exhibit.gate and place not in standings:

@@ -81,9 +81,10 @@ class Drawn:
 def draw(drawings: Sequence[Drawing], table: pd.DataFrame, options: Mapping[str, Any] | None = None) -> list[Drawn]:
     """The figures of an exhibit's table; none where the table is empty."""
     options, drawn = options or {}, []
+    texts = charts.texts(table)
     for drawing in drawings if len(table) else ():
         metric = str(options.get("metric", "recall@5"))
-        rows = rows_of(drawing, table)
+        rows = rows_of(drawing, texts)
         for value in rows[drawing.apart].drop_duplicates() if drawing.apart else ("",):
             mine = rows[rows[drawing.apart] == value] if drawing.apart else rows
             y = metric if drawing.y == METRIC else drawing.y
@@ -93,7 +94,8 @@ def draw(drawings: Sequence[Drawing], table: pd.DataFrame, options: Mapping[str,
                 scale = rows if drawing.apart == "run" and not drawing.own else mine
                 title = title if drawing.apart == "run" else title[:1].upper() + title[1:]
                 figure = _figure(drawing, mine[mine[y].notna()], scale, y, value, options)
-                drawn.append(Drawn(title, figure, mine.dropna(axis=1, how="all")))
+                given = table.loc[mine.index] if mine.index.isin(table.index).all() and not drawing.melt else mine
+                drawn.append(Drawn(title, figure, given.dropna(axis=1, how="all")))
     return drawn
 
 
