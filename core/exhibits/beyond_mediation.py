@@ -75,7 +75,6 @@ EXHIBIT = Exhibit(
         METRIC,
         *gate.OPTIONS,
     ),
-    gate=True,
     needs="an SAE and relevant pairs",
     on_sae=True,
     kept=False,
