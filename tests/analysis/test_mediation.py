@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from core.analysis.variants.removal import random_directions
 
 from core.analysis.retrieval import per_query, rank_relevant
 from core.analysis.retrieval.mediation import SETTINGS, mediated, setting_rows
+from core.analysis.subspaces import random_directions
 from core.analysis.variants.transform import SideTransform, transform
 
 N, D = 60, 8

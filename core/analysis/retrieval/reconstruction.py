@@ -45,13 +45,13 @@ def figures(queries: Side, candidates: Side, pairs: Int[np.ndarray, "p 2"]) -> d
     sides = {"queries": queries, "candidates": candidates}
     codes = [side.codes for side in sides.values()]
     items = sum(len(side.rows) for side in sides.values())
-    found = {f"{EXPLAINED}, {name}": _explained(side) for name, side in sides.items()}
-    found[EXPLAINED] = _explained(queries, candidates)
+    values = {f"{EXPLAINED}, {name}": _explained(side) for name, side in sides.items()}
+    values[EXPLAINED] = _explained(queries, candidates)
     for modality, measure in sorted(_per_modality(queries, candidates).items()):
-        found[explained_of(MODALITY_WORDS[modality])] = measure.compute(), measure.n
-    found["L0"] = sum(l0(z) * z.shape[0] for z in codes if z.shape[0]) / items if items else float("nan"), items
-    found["dead share"] = dead_share(*codes), codes[0].shape[1]
-    return found | _recalls(queries, candidates, pairs)
+        values[explained_of(MODALITY_WORDS[modality])] = measure.compute(), measure.n
+    values["L0"] = sum(l0(z) * z.shape[0] for z in codes if z.shape[0]) / items if items else float("nan"), items
+    values["dead share"] = dead_share(*codes), codes[0].shape[1]
+    return values | _recalls(queries, candidates, pairs)
 
 
 def explained_of(words: str) -> str:
@@ -66,7 +66,7 @@ def kept_of(metric: str) -> str:
 
 def _recalls(queries: Side, candidates: Side, pairs: Int[np.ndarray, "p 2"]) -> dict[str, tuple[float, int]]:
     """Recalls by cosine of the reconstructions and of the rows, and the share that is kept."""
-    n, found = len(queries.rows), {}
+    n, values = len(queries.rows), {}
 
     def recalls(mine: np.ndarray, theirs: np.ndarray) -> list[float]:
         if not n:
@@ -77,10 +77,10 @@ def _recalls(queries: Side, candidates: Side, pairs: Int[np.ndarray, "p 2"]) -> 
 
     rebuilt, own = recalls(queries.rebuilt, candidates.rebuilt), recalls(queries.rows, candidates.rows)
     for metric, after, before in zip(RECALLS, rebuilt, own, strict=True):
-        found[f"{metric} of the reconstruction"] = after, n
-        found[f"{metric} of the embedding"] = before, n
-        found[kept_of(metric)] = after / before if before > 0 else float("nan"), n
-    return found
+        values[f"{metric} of the reconstruction"] = after, n
+        values[f"{metric} of the embedding"] = before, n
+        values[kept_of(metric)] = after / before if before > 0 else float("nan"), n
+    return values
 
 
 def _explained(*sides: Side) -> tuple[float, int]:
@@ -94,12 +94,12 @@ def _explained(*sides: Side) -> tuple[float, int]:
 
 def _per_modality(*sides: Side) -> dict[str, ExplainedVariance]:
     """The same of the items of each modality that occurs."""
-    found: dict[str, ExplainedVariance] = {}
+    values: dict[str, ExplainedVariance] = {}
     for side in sides:
         kinds = np.asarray(side.modality, dtype=str)
         for block in row_blocks(*side.rebuilt.shape):
             for kind in dict.fromkeys(kinds[block].tolist()):
                 mine = kinds[block] == kind
-                measure = found.setdefault(kind, ExplainedVariance(side.rows.shape[1]))
+                measure = values.setdefault(kind, ExplainedVariance(side.rows.shape[1]))
                 measure.add_batch(np.asarray(side.rows[block])[mine], side.rebuilt[block][mine])
-    return found
+    return values
