@@ -66,9 +66,9 @@ def test_cached_answers_hang_on_every_option_of_their_variants(run: Run, monkeyp
     seen: list[tuple[str, Any]] = []
     answer = cached.answer
 
-    def recorded(run: Run, question: str, arguments: Any, write: Any) -> Any:
+    def recorded(run: Run, question: str, arguments: Any, write: Any, *made_from: Any) -> Any:
         seen.append((question, json.loads(json.dumps(arguments))))
-        return answer(run, question, arguments, write)
+        return answer(run, question, arguments, write, *made_from)
 
     for module in pkgutil.iter_modules(core.questions.__path__):
         loaded = importlib.import_module(f"core.questions.{module.name}")

@@ -4,6 +4,7 @@ the adapter called item by item, and numpy."""
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from core import captions, inventory
 from core.captions import LONGEST, WORDS, Captioned, caption_part, picture_rows
+from core.commands.cli import app
 from core.config import CorpusSpec, EmbeddingSpec, ModelSpec, RunSpec, SaeSpec
 from core.errors import NotAvailable
 from core.models import Adapter, load_model
@@ -21,6 +24,7 @@ from core.pipeline import run
 from core.progress import NoProgress
 from core.questions import own_words
 from core.questions.remedies import remedies
+from core.questions.retrieval import evaluate
 from core.records import EmbeddingView, Item
 from core.run import Run
 from core.store import Store
@@ -115,6 +119,20 @@ def test_they_are_a_remedy_with_its_cost(made: Run) -> None:
         evaluated = own_words.evaluate_captions(made, own, view)
         assert rows["recall@1"][f"caption / {view} / none"] == evaluated.recall[1]
     assert any(f"{N} pictures" in note for note in table.attrs["notes"])
+
+
+def test_the_command_prints_recall_beside_the_pictures_own(
+    made: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETRIEVAL_LENS_CACHE", str(store.root))
+    done = CliRunner().invoke(app, ["captions", made.name, "--json"])
+    assert done.exit_code == 0, done.output
+    printed, own = json.loads(done.stdout), own_words.make_captions(made)
+    assert (printed["pictures"], printed["seconds"], printed["request"]) == (N, own.seconds, WORDS["caption"])
+    assert printed["examples"][0] == {"id": own.examples()[0][0], "text": own.examples()[0][1]}
+    recalls = [row["recall@1"] for row in printed["rows"]]
+    views = [own_words.evaluate_captions(made, own, view, v) for view in own.views for v in ("none", "realign")]
+    assert recalls == [evaluate(made).evaluation.recall[1], *(one.recall[1] for one in views)]
 
 
 def test_a_run_that_was_not_asked_says_how(pictures: Path, llava_folder: Path, tmp_path: Path) -> None:
