@@ -106,7 +106,8 @@ def small_runs(small_cache: Path) -> Mapping[str, Run]:
     from core.run import list_runs
     from core.store import Store
 
-    return {run.name: run for run in list_runs(Store(small_cache))}
+    # Newest first: in a cache that was kept, the newest run of a name counts, as it does for `open_run`.
+    return {run.name: run for run in reversed(list_runs(Store(small_cache)))}
 
 
 @pytest.fixture(scope="session")
