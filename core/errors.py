@@ -8,6 +8,7 @@ RetrievalLensError
 │   ├── SaeError         a dictionary that cannot be loaded, trained or that does not fit
 │   ├── ShapeMismatch    two arrays that do not belong together
 │   ├── VariantError     a chain of transforms that cannot be read or fitted
+│   ├── TooLarge         more memory than this machine has
 │   ├── RunNotFound      no run (or more than one) of that name or key
 │   └── NotAvailable     an ingredient the run does not have, and the command that adds it
 └── CacheCorrupt         a folder of the cache that is not what its manifest says; exit code 1
@@ -20,13 +21,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from core.text import printable, shortened
+
+MOST = 600
+"""Characters of `got` that a message repeats; `allowed` is written by us and stays whole."""
+
 
 class RetrievalLensError(Exception):
     """Base of all errors raised on purpose."""
 
 
 class UserError(RetrievalLensError):
-    """The user's input is at fault.
+    """The user's input is at fault. Its message is one line that is safe to print, whatever was given.
 
     Args:
         what: what failed, one clause.
@@ -38,10 +44,10 @@ class UserError(RetrievalLensError):
     def __init__(self, what: str, *, got: object = None, allowed: object = None, todo: str | None = None) -> None:
         self.what, self.got, self.allowed, self.todo = what, got, allowed, todo
         parts = [what]
-        parts += [f"got {got}"] if got is not None else []
+        parts += [f"got {shortened(str(got), MOST)}"] if got is not None else []
         parts += [f"allowed: {allowed}"] if allowed is not None else []
         parts += [f"next: {todo}"] if todo else []
-        super().__init__("; ".join(parts))
+        super().__init__(printable("; ".join(parts)))
 
 
 class SpecError(UserError):
@@ -66,6 +72,10 @@ class ShapeMismatch(UserError):
 
 class VariantError(UserError):
     """A chain of transforms that cannot be read or fitted."""
+
+
+class TooLarge(UserError):
+    """More memory than this machine has, estimated before it was tried."""
 
 
 class RunNotFound(UserError):

@@ -34,7 +34,7 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     from core.corpus import build_corpus
     from core.encode import resolve_views
     from core.models import describe
-    from core.sae import check_source, encode_codes
+    from core.sae import check_source, check_training, encode_codes, plans
 
     progress = progress or NoProgress()
     _check_family(spec)
@@ -45,6 +45,9 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
         _check_model(spec, store)
         resolve_views(spec.embedding, describe(spec.model))
         check_source(spec.sae, describe(spec.model))
+        # A finished run of this spec needs no memory for training: its dictionaries may come from a larger machine.
+        if spec.sae.source == "train" and all(f.manifest["spec"] != spec.keyed() for f in store.folders("run")):
+            check_training(plans(spec.sae, describe(spec.model), steps=1))  # memory does not depend on steps
     corpus = build_corpus(spec.corpus, store, progress)
     own = corpus.own_embeddings("queries")
     facts = describe(spec.model) if own is None else own_facts(corpus, own.shape[1])

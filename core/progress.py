@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from core.text import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -61,7 +63,7 @@ class RichProgress:
 
     @contextmanager
     def task(self, name: str, total: int | None = None) -> Iterator[Task]:
-        """A bar with count, time used and time left."""
+        """A bar with count, time used and time left. Names and notes may come from outside: they are no markup."""
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -72,19 +74,19 @@ class RichProgress:
         )
 
         columns = (
-            TextColumn("{task.description:<34}"),
+            TextColumn("{task.description:<34}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self.console) as bars:
-            yield _RichTask(bars, bars.add_task(name, total=total, note=""))
+            yield _RichTask(bars, bars.add_task(printable(name), total=total, note=""))
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self.console.print(text, highlight=False)
+        self.console.print(printable(text), highlight=False, markup=False)
 
 
 class _RichTask:
@@ -95,4 +97,4 @@ class _RichTask:
         self._bars.advance(self._id, n)
 
     def note(self, text: str) -> None:
-        self._bars.update(self._id, note=text)
+        self._bars.update(self._id, note=printable(text))

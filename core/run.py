@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from core.config import OWN_MODEL, Family, Place, RunSpec, parse_spec
+from core.config import OWN_MODEL, Family, Place, RunSpec, stored_spec
 from core.errors import CacheCorrupt, NotAvailable, RunNotFound
 from core.memo import Memo
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord, Split
@@ -79,7 +79,7 @@ class Run:
 
     @cached_property
     def spec(self) -> RunSpec:
-        spec = parse_spec(self.folder.manifest["spec"])
+        spec = stored_spec(self.folder.manifest["spec"])
         if self.folder.facts.get("steps_left_out"):  # the key, and with it the manifest, holds a number in its place
             spec = replace(spec, sae=replace(spec.sae, steps=None))
         return spec

@@ -12,7 +12,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = ("errors", "config", "records", "fingerprint", "store", "memo", "progress", "waiting")
+GROUND = (
+    "text",
+    "json_text",
+    "errors",
+    "paths",
+    "machine",
+    "config",
+    "records",
+    "fingerprint",
+    "store",
+    "memo",
+    "progress",
+    "waiting",
+)
 FLOW = (
     "ground",
     "world",

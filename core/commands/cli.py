@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.commands.output import emit, present, present_claims
+from core.commands.faults import user_error
+from core.commands.output import emit, present, present_claims, say
 from core.commands.output import show as show_table
 from core.errors import UserError
 
@@ -51,8 +52,6 @@ def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
                 function(*args, **kwargs)
-            except UserError as error:
-                _fail(str(error), 1)
             except KeyboardInterrupt:
                 _fail("interrupted; the same command goes on from what is finished", 130)
             except BrokenPipeError:
@@ -60,6 +59,8 @@ def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable
             except typer.Exit:
                 raise
             except Exception as error:
+                if known := user_error(error):
+                    _fail(str(known), 1)
                 if os.environ.get("RETRIEVAL_LENS_DEBUG"):
                     raise
                 _fail(
@@ -74,7 +75,7 @@ def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable
 
 
 def _fail(line: str, code: int) -> None:
-    typer.echo(f"retrieval-lens: {line}", err=True)
+    say(f"retrieval-lens: {line}", err=True)
     raise typer.Exit(code) from None
 
 
@@ -88,7 +89,7 @@ def _run(name: str) -> Run:
 @command()
 def demo(
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the dashboard afterwards.")] = True,
-    port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the dashboard.")] = 8501,
     host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
     no_token: NoToken = False,
 ) -> None:
@@ -99,7 +100,7 @@ def demo(
 
     made = make_demo(Store.default(), RichProgress())
     show_table(made.summary, "The demo, as measured here (recall in per cent; after = ReAlign, beta 0.1)")
-    typer.echo("Image -> text: what the demo says about the study's claims")
+    say("Image -> text: what the demo says about the study's claims")
     present_claims(made.claims)
     if serve:
         from core.commands.serve import serve as open_dashboard
@@ -131,7 +132,7 @@ def run(
     spec_read, trusted = load_spec(spec), None
     if trust_remote_code is not None:
         trusted = trusted_source(spec_read.model, trust_remote_code)
-        typer.echo(f"warning: code of {trusted} will run with your rights", err=True)
+        say(f"warning: code of {trusted} will run with your rights", err=True)
     with trusting(trusted):
         made = pipeline.run(spec_read, Store.default(), RichProgress())
     facts = {
@@ -143,7 +144,7 @@ def run(
     if json_:
         emit(facts)
     else:
-        typer.echo(
+        say(
             f"{made.name} ({made.key}): {facts['parts']}\nnext: retrieval-lens evaluate {made.name}; retrieval-lens"
             " serve"
         )
@@ -158,6 +159,9 @@ def corpus(
     max_bad_share: Annotated[
         float, typer.Option(help="Refuse it if more than this share of its rows (0-1) is bad.")
     ] = 0.05,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="Read files outside the folder too, if you trust its listing.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Say what is in a corpus: counts by modality, bad rows with reasons. Exit 1 if it is unusable."""
@@ -165,18 +169,18 @@ def corpus(
 
     from core.corpus import guess_source, inspect_corpus
 
-    guessed = guess_source(source, max_bad_share)
+    guessed = replace(guess_source(source, max_bad_share), allow_outside=allow_outside)
     report = inspect_corpus(guessed if task is None else replace(guessed, task=task))
     if json_:
         emit({k: v for k, v in asdict(report).items() if k != "why_not"})
     else:
         counts = ", ".join(f"{n} {m}" for m, n in report.by_modality.items())
-        typer.echo(
+        say(
             f"{report.items} items ({counts}); {report.queries} queries, {report.candidates} candidates;"
             f" {len(report.bad)} bad"
         )
         for bad in report.bad:
-            typer.echo(f"  {bad.where}: {bad.reason}")
+            say(f"  {bad.where}: {bad.reason}")
     if not report.usable:
         _fail(report.why_not, 1)
 
@@ -194,8 +198,8 @@ def models(json_: Json = False) -> None:
 
     show_table(pd.DataFrame([_model_row(row) for row in rows]))
     for row in rows:
-        typer.echo(f"{row['name']}: {row['special']}")
-    typer.echo(
+        say(f"{row['name']}: {row['special']}")
+    say(
         "GiB: parameters x bytes + a fifth. Any other hub id or local folder of a kind above works too: [model] name"
         " = ..."
     )
@@ -253,7 +257,7 @@ def evaluate(
             f"{opened.name}, {payload['variant']}, {payload['queries']} queries, {payload['candidates']} candidates",
         )
         for note in payload["notes"]:
-            typer.echo(f"note: {note}", err=True)
+            say(f"note: {note}", err=True)
 
 
 @command()
@@ -313,7 +317,7 @@ def export(run_: RunName, out: Annotated[Path, typer.Option(help="Folder to writ
     from core.commands.export import export_run
 
     written = export_run(_run(run_), out)
-    typer.echo(f"{len(written)} files in {out}")
+    say(f"{len(written)} files in {out}")
 
 
 @command()
@@ -328,13 +332,13 @@ def exhibit(
     """One figure or table of the study, on your runs."""
     from core.exhibits import show_exhibit
 
-    shown = show_exhibit(name, [_run(r) for r in runs_], curves="computed", **_options(option))
-    if shown.table.empty:
-        _fail("; ".join(left.why for left in shown.left_out), 1)
+    result = show_exhibit(name, [_run(r) for r in runs_], curves="computed", **_options(option))
+    if result.table.empty:
+        _fail("; ".join(left.why for left in result.left_out), 1)
     if json_:
-        emit(shown.to_json())
+        emit(result.to_json())
     else:
-        present(shown)
+        present(result)
 
 
 @command()
@@ -344,13 +348,13 @@ def claims(
     json_: Json = False,
 ) -> None:
     """The study's four claims on your runs, each judged by its exhibit."""
-    from core.exhibits.claims import claims as judged
+    from core.exhibits.claims import claims as judge
 
-    found = judged([_run(r) for r in runs_], metric, curves="computed")
+    judged = judge([_run(r) for r in runs_], metric, curves="computed")
     if json_:
-        emit({"claims": [claim.to_json() for claim in found]})
+        emit({"claims": [claim.to_json() for claim in judged]})
     else:
-        present_claims(found)
+        present_claims(judged)
 
 
 def _options(given: list[str]) -> dict[str, str]:
@@ -366,10 +370,12 @@ def bench(
     model: Annotated[
         str | None, typer.Option(help="Row of the table or folder; default: demo-mllm, with --corpus demo-clip.")
     ] = None,
-    items: Annotated[int, typer.Option(min=3, help="Items encoded both ways.")] = 256,
+    items: Annotated[int, typer.Option(min=3, max=10**6, help="Items encoded both ways.")] = 256,
     corpus_items: Annotated[
         int | None,
-        typer.Option("--corpus", min=3, help="Instead: time and peak memory of a demo-world corpus of so many items."),
+        typer.Option(
+            "--corpus", min=3, max=10**8, help="Instead: time and peak memory of a demo-world corpus of so many items."
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -379,7 +385,7 @@ def bench(
     figures = (
         benchmark(model or "demo-mllm", items) if corpus_items is None else scale(corpus_items, model or "demo-clip")
     )
-    emit(figures) if json_ else typer.echo("\n".join(f"{k}: {v}" for k, v in figures.items()))
+    emit(figures) if json_ else say("\n".join(f"{k}: {v}" for k, v in figures.items()))
 
 
 @command()
@@ -406,7 +412,7 @@ def runs(json_: Json = False) -> None:
     if json_:
         emit({"runs": table.to_dict("records")})
     elif table.empty:
-        typer.echo("no runs yet; next: retrieval-lens demo")
+        say("no runs yet; next: retrieval-lens demo")
     else:
         show_table(table)
 
@@ -443,7 +449,7 @@ def verify(
     if json_:
         emit({"files": len(checked), "broken": checked[~checked["ok"]].to_dict("records")})
     else:
-        typer.echo(f"{len(checked)} files, {int((~checked['ok']).sum())} broken")
+        say(f"{len(checked)} files, {int((~checked['ok']).sum())} broken")
     if not checked["ok"].all():
         names = ", ".join(f"{r.folder}/{r.file}" for r in checked[~checked["ok"]].itertuples())
         _fail(f"broken: {names}; next: `retrieval-lens remove RUN` and make it again", 1)
@@ -463,13 +469,13 @@ def remove(
     if (run_ is None) != unfinished:
         raise UserError("remove what?", got="both" if run_ else "nothing", allowed="a RUN, or --unfinished")
     freed = Store.default().remove_unfinished() if run_ is None else cache.remove(_run(run_))
-    typer.echo(f"freed {freed / 2**20:.1f} MiB")
+    say(f"freed {freed / 2**20:.1f} MiB")
 
 
 @command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port.")] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 8501,
     no_token: NoToken = False,
 ) -> None:
     """Open the dashboard on the runs of the cache. On an address that other machines reach, the printed link holds a

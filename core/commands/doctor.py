@@ -73,14 +73,15 @@ def _device() -> tuple[str, str, bool, str]:
 
 def _memory() -> tuple[str, str, bool, str]:
     """Free main memory, and how many of the known models the device would hold."""
+    from core.machine import GIB, free_memory
     from core.models import KNOWN
-    from core.models.device import cpu_gib, free_gib, resolve_dtype
+    from core.models.device import free_gib, resolve_dtype
 
     free, dtype = free_gib(), resolve_dtype("auto")
     fitting = sum(row.memory(dtype) <= free for row in KNOWN.values())
     return (
         "memory",
-        f"{cpu_gib():.0f} GiB free; {fitting} of {len(KNOWN)} known models fit the device in {dtype}",
+        f"{free_memory() / GIB:.0f} GiB free; {fitting} of {len(KNOWN)} known models fit the device in {dtype}",
         True,
         "",
     )

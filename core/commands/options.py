@@ -30,7 +30,8 @@ def expression(
     _only_with(transform, "--beta", beta, ("realign",))
     _only_with(transform, "--eps", eps, ("pca", "zca", "realign", "auto"))
     _only_with(transform, "--statistics", statistics, ("center", "pca", "zca", "realign", "auto"))
-    steps = [] if remove_top is None else [f"remove-top(share={remove_top}" + (f",rank={rank})" if rank else ")")]
+    of_rank = "" if rank is None else f",rank={rank}"
+    steps = [] if remove_top is None else [f"remove-top(share={remove_top}{of_rank})"]
     steps += [] if transform == "none" else [f"{transform}({_parameters(defaults, transform, beta, eps, statistics)})"]
     return "+".join(steps) or "none"
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from core.text import UNSAFE, printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,9 +33,19 @@ NAMES = 3
 """Columns that name a row, at most."""
 
 
+def say(text: str, err: bool = False) -> None:
+    """Print lines that may repeat what somebody else wrote: names, captions, paths. The only way to the terminal.
+
+    Only line breaks are obeyed; every other control character is written out.
+    """
+    for line in text.split("\n"):
+        typer.echo(printable(line), err=err)
+
+
 def emit(payload: dict[str, Any]) -> None:
-    """Print strict JSON: NaN and infinity become null."""
-    typer.echo(json.dumps(_strict(payload), ensure_ascii=False))
+    """Print strict JSON on one line: NaN and infinity become null, control characters stay escapes."""
+    text = json.dumps(_strict(payload), ensure_ascii=False)
+    typer.echo(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def show(table: pd.DataFrame, title: str = "") -> None:
@@ -42,30 +54,30 @@ def show(table: pd.DataFrame, title: str = "") -> None:
     from rich.measure import Measurement
 
     console = Console(width=None if sys.stdout.isatty() else NO_TERMINAL)
-    written = table.map(_cell).rename(columns=str)
+    written = table.map(_cell).rename(columns=printable)
     notes: list[str] = []
     if Measurement.get(console, console.options.update(width=10_000), _grid(written)).maximum > console.width:
         written, notes = _noted(written)
     for at, block in enumerate(_blocks(written, console.width)):
         console.print(_grid(block, title if at == 0 else ""))
     for number, note in enumerate(notes, 1):
-        console.print(f"[{number}] {note}", markup=False)
+        console.print(f"[{number}] {note}", markup=False, highlight=False)
 
 
 def present(shown: Shown) -> None:
     """Claim, verdicts by run, tables, printed numbers and notes of an exhibit."""
     from core.exhibits.shared.present import sheets
 
-    typer.echo(f"{shown.exhibit.title}: {shown.exhibit.claim}")
+    say(f"{shown.exhibit.title}: {shown.exhibit.claim}")
     _judged(shown)
     for left in shown.left_out:
-        typer.echo(f"left out, {left.run}: {left.why}")
+        say(f"left out, {left.run}: {left.why}")
     for title, table in sheets(shown.table):
         _tabulate(table, title)
     _tabulate(shown.printed, "live beside printed")
     _tabulate(shown.fidelity, "fidelity of the SAE")
     for line in (*shown.exhibit.contradictions, *shown.notes):
-        typer.echo(f"note: {line}", err=True)
+        say(f"note: {line}", err=True)
 
 
 def _judged(shown: Shown) -> None:
@@ -78,13 +90,12 @@ def _judged(shown: Shown) -> None:
         "printed": "printed numbers",
     }
     for about, title in titles.items():
-        found = by_run([verdict for verdict in shown.verdicts if verdict.about == about])
-        for run, verdicts in found.items():
-            typer.echo(f"{title}, {run}:")
+        for run, verdicts in by_run([verdict for verdict in shown.verdicts if verdict.about == about]).items():
+            say(f"{title}, {run}:")
             for verdict in verdicts:
-                typer.echo(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
+                say(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
             for gate in dict.fromkeys(verdict.gate for verdict in verdicts if verdict.gate):
-                typer.echo(f"  dictionary: {gate}")
+                say(f"  dictionary: {gate}")
 
 
 def present_claims(claims: Sequence[Claim]) -> None:
@@ -92,17 +103,17 @@ def present_claims(claims: Sequence[Claim]) -> None:
     said = None
     for claim in claims:
         if claim.claim != said:
-            typer.echo(f"Claim {claim.claim} ({claim.exhibit}): {claim.statement}")
+            say(f"Claim {claim.claim} ({claim.exhibit}): {claim.statement}")
             said = claim.claim
         settings = f" in {claim.settings.agrees} of {claim.settings.of} settings" if claim.settings else ""
         hangs = f", depends on {claim.depends_on}" if claim.depends_on else ""
-        typer.echo(f"  {claim.on}: {claim.outcome}{hangs}. {claim.why}")
+        say(f"  {claim.on}: {claim.outcome}{hangs}. {claim.why}")
         if settings:
-            typer.echo(f"    agrees{settings}")
+            say(f"    agrees{settings}")
         if claim.gate:
-            typer.echo(f"    dictionary: {claim.gate}")
+            say(f"    dictionary: {claim.gate}")
         for verdict in claim.beside:
-            typer.echo(f"    beside: {verdict.outcome}: {verdict.why}")
+            say(f"    beside: {verdict.outcome}: {verdict.why}")
 
 
 def _tabulate(table: pd.DataFrame, title: str) -> None:
@@ -111,11 +122,11 @@ def _tabulate(table: pd.DataFrame, title: str) -> None:
 
     if not len(table):
         return
-    found = readable(table)
-    for run, facts in found.by_run.items():
-        typer.echo(f"{run}: {', '.join(f'{name} {value}' for name, value in facts.items())}")
-    shared = ", ".join(f"{name} {value}" for name, value in found.shared.items())
-    show(found.table, ": ".join(part for part in (title, shared) if part))
+    sheet = readable(table)
+    for run, facts in sheet.by_run.items():
+        say(f"{run}: {', '.join(f'{name} {value}' for name, value in facts.items())}")
+    shared = ", ".join(f"{name} {value}" for name, value in sheet.shared.items())
+    show(sheet.table, ": ".join(part for part in (title, shared) if part))
 
 
 def _strict(value: Any) -> Any:
@@ -136,14 +147,16 @@ def _cell(value: object) -> str:
     """A cell as text: four digits of a float."""
     if isinstance(value, float):
         return "undefined" if math.isnan(value) else f"{value:.4g}"
-    return str(value)
+    return printable(value)
 
 
 def _grid(table: pd.DataFrame, title: str = "") -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(*table.columns, title=title or None, title_justify="left")
+    grid = Table(title=Text(printable(title)) if title else None, title_justify="left")
+    for name in table.columns:
+        grid.add_column(Text(name))  # Text: what a name holds is no markup
     for row in table.itertuples(index=False):
         grid.add_row(*[Text(cell) for cell in row])
     return grid
@@ -162,10 +175,10 @@ def _blocks(table: pd.DataFrame, width: int) -> list[pd.DataFrame]:
     """Tables that each fit into `width` where a column alone does, the first columns repeated in each."""
     sizes = {name: max([len(name), *table[name].str.len()]) + 3 for name in table}
     names = _naming(table)
-    kept = 1 + sum(sizes[name] for name in names)
+    repeated = 1 + sum(sizes[name] for name in names)
     blocks: list[list[str]] = [[]]
     for name in (name for name in table if name not in names):
-        if blocks[-1] and kept + sum(sizes[one] for one in (*blocks[-1], name)) > width:
+        if blocks[-1] and repeated + sum(sizes[one] for one in (*blocks[-1], name)) > width:
             blocks.append([])
         blocks[-1].append(name)
     return [table[[*names, *block]] for block in blocks]

@@ -47,14 +47,13 @@ def app_path() -> Path:
 
 
 def _check_port(host: str, port: int) -> None:
-    if not 0 < port < 2**16:
-        raise UserError("no such port", got=port, allowed="1 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        next_port = port + 1 if port < 2**16 - 1 else 8501
-        raise UserError(f"cannot serve on {host}:{port}", got=reason, todo=f"--port {next_port}") from error
+    # The last three: a NUL in the host, or no name of one.
+    except (OSError, UnicodeError, OverflowError, ValueError, TypeError) as error:
+        got = getattr(error, "strerror", None) or error
+        todo = f"--port {port + 1 if port < 65535 else 8501}, or another --host"
+        raise UserError(f"cannot serve on {host}:{port}", got=got, todo=todo) from error

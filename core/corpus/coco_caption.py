@@ -42,7 +42,11 @@ def read(spec: CorpusSpec) -> Source:
     queries, candidates = SIDES_OF_SPLIT["test"]
     images, texts = (queries, candidates) if spec.task == 4 else (candidates, queries)
     number = None if spec.limit is None else spec.limit if spec.task == 4 else _images_for(root, paths, spec.limit)
-    captions = partial(_captions, root, paths, number, spec.limit if spec.task == 1 else None)
+    most = spec.limit if spec.task == 1 else None
+
+    def captions() -> Iterator[RawRow]:
+        return islice(_all_captions(root, paths, number), most)
+
     rows: dict[Part, Callable] = {images: partial(_images, root, paths, number), texts: captions}
     pairs: dict[Split, Callable] = {"test": partial(_pairs, captions, spec.task)}
     count = parquet.count(paths)
@@ -75,12 +79,9 @@ def _named(
 
 
 def _images(root: Path, paths: tuple[Path, ...], number: int | None) -> Iterator[RawRow | BadRow]:
+    """The images, in the order of the files."""
     for where, name, path, row, values in islice(_named(root, paths, ("image",)), number):
         yield RawRow(where, name, "image", image=parquet.image_ref(values["image"], root, path, row))
-
-
-def _captions(root: Path, paths: tuple[Path, ...], number: int | None, limit: int | None) -> Iterator[RawRow]:
-    return islice(_all_captions(root, paths, number), limit)
 
 
 def _all_captions(root: Path, paths: tuple[Path, ...], number: int | None) -> Iterator[RawRow]:
@@ -96,6 +97,7 @@ def _images_for(root: Path, paths: tuple[Path, ...], captions: int) -> int:
 
 
 def _pairs(captions: Callable[[], Iterator[RawRow]], task: int) -> Iterator[RawPair]:
+    """Every caption with its image, the query first."""
     for row in captions():
         image = row.partner or ""
         yield RawPair(row.where, *((image, row.id) if task == 4 else (row.id, image)))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core.config import CorpusSpec
 from core.corpus import listings
-from core.corpus.files import fingerprint, image_files
+from core.corpus.files import check_table, fingerprint, image_files
 from core.corpus.rows import ImageRef, RawPair, RawRow, Source
 from core.errors import CorpusError
 from core.records import BadRow
@@ -46,6 +46,7 @@ def read(spec: CorpusSpec, root: Path, listing: Path | None) -> Source:
         raise CorpusError(
             "task 7 needs composed queries", got=root, allowed="queries.csv, .tsv or .jsonl in the folder"
         )
+    check_table(root, path, spec.allow_outside or path == listing)
     lines = list(_queries(path))[: spec.limit]
     candidates = [p.relative_to(root).as_posix() for p in image_files(root)]
     said = (f"{q.id}|{q.image}|{q.text}|{q.targets}" for q in lines if isinstance(q, Query))
@@ -60,6 +61,7 @@ def read(spec: CorpusSpec, root: Path, listing: Path | None) -> Source:
 
 
 def _queries(path: Path) -> Iterator[Query | BadRow]:
+    """The lines of the list as queries."""
     records = list(listings.read_listing(path))
     wanted = {
         "query image": listings.QUERY_IMAGE,
@@ -77,6 +79,7 @@ def _queries(path: Path) -> Iterator[Query | BadRow]:
 
 
 def _query(number: int, record: listings.Record, image: str, text: str, target: str) -> Query | BadRow:
+    """One line; a bad row where it names no image or no target."""
     name = str(record.values.get(image) or "").strip()
     targets = tuple(t.strip() for t in listings.texts_of(record.values.get(target)) if t.strip())
     if not name or not targets:
@@ -86,6 +89,7 @@ def _query(number: int, record: listings.Record, image: str, text: str, target: 
 
 
 def _query_rows(queries: list[Query | BadRow]) -> Iterator[RawRow | BadRow]:
+    """Image and text of each query."""
     for query in queries:
         if isinstance(query, BadRow):
             yield query
@@ -95,11 +99,13 @@ def _query_rows(queries: list[Query | BadRow]) -> Iterator[RawRow | BadRow]:
 
 
 def _candidates(files: list[str]) -> Iterator[RawRow]:
+    """Every image of the folder."""
     for name in files:
         yield RawRow(name, name, "image", image=ImageRef(f"file:{name}"))
 
 
 def _pairs(queries: list[Query | BadRow]) -> Iterator[RawPair]:
+    """Every query with each of its targets."""
     for query in queries:
         if isinstance(query, Query):
             for target in query.targets:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.config import CorpusSpec
-from core.corpus.ingest import Pairs, Tally, ingest
+from core.corpus.ingest import Tally, ingest
 from core.corpus.readers import ImageReader
 from core.corpus.rows import Source, Split
 from core.corpus.sources import open_source
@@ -46,7 +46,7 @@ class Corpus:
         self.name: str = folder.facts["name"]
         self.task: int = folder.facts["task"]
         root = folder.facts["root"]
-        self._reader = ImageReader(None if root is None else Path(root))
+        self._reader = ImageReader(None if root is None else Path(root), folder.facts.get("allow_outside", False))
         self._max_bad_share = max_bad_share
         self._qrels: dict[Split, Qrels] = {}
         self._tables = {p: ItemTable(folder, p, self._reader, self.task) for p in PARTS if self.has(p)}
@@ -72,6 +72,7 @@ class Corpus:
         return self._qrels[split]
 
     def _read_qrels(self, split: Split) -> Qrels:
+        """The pairs of a split from the folder; empty where it has none."""
         path = self.folder.path / QRELS_FILES[split]
         if not path.is_file():
             return Qrels(np.empty(0, np.int64), np.empty(0, np.int64))
@@ -109,6 +110,7 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
         "path": _plain(source.root),
     }
     key_spec["content"] = dict(source.fingerprint)
+    key_spec |= {"allow_outside": True} if spec.allow_outside else {}  # younger than the cache: not in older keys
     folder = store.build(STAGE, source.name, key_spec, (), lambda draft: _write(source, spec.task, draft, progress))
     corpus = Corpus(folder, spec.max_bad_share)
     if not corpus.report.usable:
@@ -129,18 +131,16 @@ def inspect_corpus(spec: CorpusSpec, progress: Progress | None = None) -> Corpus
 
 
 def _write(source: Source, task: int, draft: Draft, progress: Progress) -> None:
+    """Everything a corpus folder holds, written into the draft."""
     tally = ingest(source, lambda part: PartWriter(part, task, draft.path), progress)
     for split, pairs in tally.pairs.items():
-        pq.write_table(_pair_table(pairs), draft.path / QRELS_FILES[split])
+        columns = {"query_row": pairs.query_rows, "candidate_row": pairs.candidate_rows, "score": pairs.scores}
+        pq.write_table(pa.table(columns), draft.path / QRELS_FILES[split])
     rows = {"where": [b.where for b in tally.bad], "reason": [b.reason for b in tally.bad]}
     pq.write_table(
         pa.table(rows, schema=pa.schema([("where", pa.string()), ("reason", pa.string())])), draft.path / BAD_FILE
     )
     draft.facts.update(_facts(source, task, tally))
-
-
-def _pair_table(pairs: Pairs) -> pa.Table:
-    return pa.table({"query_row": pairs.query_rows, "candidate_row": pairs.candidate_rows, "score": pairs.scores})
 
 
 def _facts(source: Source, task: int, tally: Tally) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _facts(source: Source, task: int, tally: Tally) -> dict[str, Any]:
         "unknown_pairs": {split: pairs.unknown for split, pairs in tally.pairs.items()},
         "read": dict(tally.read),
         "failed": dict(tally.failed),
-    }
+    } | ({"allow_outside": True} if source.allow_outside else {})
 
 
 def _report(facts: Mapping[str, Any], bad: tuple[BadRow, ...], max_bad_share: float) -> CorpusReport:
@@ -184,6 +184,7 @@ def _why_not(facts: Mapping[str, Any], sizes: Mapping[str, int], max_bad_share: 
 
 
 def _examples(bad: tuple[BadRow, ...]) -> str | None:
+    """The first three bad rows in one line, for an error; None where there is none."""
     examples = [f"{b.where}: {b.reason}" for b in bad[:3]]
     return " | ".join([*examples, f"and {len(bad) - 3} more"] if len(bad) > 3 else examples) or None
 

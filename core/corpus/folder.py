@@ -23,10 +23,11 @@ from pathlib import Path
 
 from core.config import CorpusSpec
 from core.corpus import composed, listings
-from core.corpus.files import fingerprint, image_files
+from core.corpus.files import check_table, fingerprint, given_path, image_files, refusal
 from core.corpus.images import SUFFIXES
 from core.corpus.rows import SIDES_OF_SPLIT, ImageRef, RawPair, RawRow, Source, Split
 from core.errors import CorpusError
+from core.paths import is_file, kind
 from core.records import BadRow, Part
 
 TASKS = (1, 4, 7)
@@ -46,56 +47,57 @@ def read(spec: CorpusSpec) -> Source:
     """A folder as a source of task 1, 4 or 7."""
     if spec.task not in TASKS:
         raise CorpusError("a folder has no such task", got=spec.task, allowed="1, 4 or 7", todo="set task in [corpus]")
-    root, listing = locate(spec.path or "")
+    root, listing = locate(spec.path or "", spec.allow_outside)
     if spec.task == 7:
         return composed.read(spec, root, listing)
-    entries = list(_entries(root, listing))
+    entries = list(_listed(listing) if listing else _beside(root, spec.allow_outside))
     if not any(isinstance(e, Entry) and e.captions for e in entries):
         return _images_only(spec, root, entries)
     return _captioned(spec, root, entries)
 
 
-def locate(path: str) -> tuple[Path, Path | None]:
+def locate(path: str, allow_outside: bool) -> tuple[Path, Path | None]:
     """The folder, and the listing in it if there is one.
 
     Raises:
-        CorpusError: there is no such folder or listing.
+        CorpusError: there is no such folder or listing, or the listing must not be read.
     """
-    given = Path(path).expanduser()
-    if given.is_file() and given.suffix.lower() in listings.SUFFIXES:
+    given = given_path(path)
+    if is_file(given) and given.suffix.lower() in listings.SUFFIXES:
         return given.parent.resolve(), given.resolve()
-    if not given.is_dir():
+    if kind(given) != "folder":
         raise CorpusError("no such folder of images", got=given, todo="check path in [corpus]")
     root = given.resolve()
-    return root, listings.find_listing(root, "captions") or _metadata(root)
+    if listing := listings.find_listing(root, "captions"):
+        check_table(root, listing, allow_outside)
+        return root, listing
+    # `metadata.*`, as image folders of the hub have it, counts if it holds captions.
+    if listing := listings.find_listing(root, "metadata"):
+        check_table(root, listing, allow_outside)
+        if listings.column(listings.read_listing(listing), listings.CAPTIONS):
+            return root, listing
+    return root, None
 
 
-def _metadata(root: Path) -> Path | None:
-    """`metadata.*`, as image folders of the hub have it, if it holds captions."""
-    path = listings.find_listing(root, "metadata")
-    return path if path and listings.column(listings.read_listing(path), listings.CAPTIONS) else None
-
-
-def _entries(root: Path, listing: Path | None) -> Iterator[Entry | BadRow]:
-    return _listed(listing) if listing else _beside(root)
-
-
-def _beside(root: Path) -> Iterator[Entry | BadRow]:
+def _beside(root: Path, allow_outside: bool) -> Iterator[Entry | BadRow]:
     """Captions from text files beside the images; if there are any at all, an image without one is a bad row."""
     images = image_files(root)
     if not images:
         raise CorpusError("no image in the folder or below", got=root, allowed=" ".join(sorted(SUFFIXES)))
-    captioned = any(path.with_suffix(".txt").is_file() for path in images)
+    captioned = any(is_file(path.with_suffix(".txt")) for path in images)
     for path in images:
-        name = path.relative_to(root).as_posix()
-        entry = Entry(name, name, name, _captions_beside(root, path))
-        missing = captioned and not entry.captions
-        yield BadRow(name, f"no caption: {path.with_suffix('.txt').name} is missing or empty") if missing else entry
+        name, beside = path.relative_to(root).as_posix(), path.with_suffix(".txt")
+        reason = refusal(root, beside, allow_outside) or "missing or empty"
+        entry = Entry(name, name, name, _captions_in(root, beside) if reason == "missing or empty" else [])
+        if captioned and not entry.captions:
+            yield BadRow(name, f"no caption: {beside.name} is {reason}")
+        else:
+            yield entry
 
 
-def _captions_beside(root: Path, image: Path) -> list[tuple[str, str]]:
-    path = image.with_suffix(".txt")
-    if not path.is_file():
+def _captions_in(root: Path, path: Path) -> list[tuple[str, str]]:
+    """Place and text of each caption of a text file, one per line; none where there is no file."""
+    if not is_file(path):
         return []
     name = path.relative_to(root).as_posix()
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
@@ -147,6 +149,7 @@ def _note(
 
 
 def _images_only(spec: CorpusSpec, root: Path, entries: list[Entry | BadRow]) -> Source:
+    """A corpus of images: nothing to retrieve."""
     chosen = list(islice((e for e in entries if isinstance(e, Entry)), spec.limit))
     mark = fingerprint(root, (e.file for e in chosen), ())
     return Source(
@@ -155,6 +158,7 @@ def _images_only(spec: CorpusSpec, root: Path, entries: list[Entry | BadRow]) ->
 
 
 def _captioned(spec: CorpusSpec, root: Path, entries: list[Entry | BadRow]) -> Source:
+    """Images and captions, one side each, and the pairs between them."""
     chosen = entries if spec.limit is None else _cut(entries, spec.limit, spec.task)
     good = [e for e in chosen if isinstance(e, Entry)]
     captions = list(_caption_rows(good))[: spec.limit if spec.task == 1 else None]
@@ -189,12 +193,14 @@ def _image_rows(entries: Iterable[Entry | BadRow]) -> Iterator[RawRow | BadRow]:
 
 
 def _caption_rows(entries: Iterable[Entry]) -> Iterator[RawRow]:
+    """One row per caption; its partner is its image."""
     for entry in entries:
         for n, (where, text) in enumerate(entry.captions):
             yield RawRow(where, f"{entry.id}#{n}", "text", text, partner=entry.id)
 
 
 def _pairs(captions: Iterable[RawRow], task: int) -> Iterator[RawPair]:
+    """Every caption with its image, the query first."""
     for row in captions:
         image = row.partner or ""
         yield RawPair(row.where, *((image, row.id) if task == 4 else (row.id, image)))

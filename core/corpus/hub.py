@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from core.corpus.files import given_path
 from core.errors import CorpusError
+from core.paths import kind
 
 MBEIR_OWNER = "MRBench"
 PATTERNS = ["*.parquet", "*.tsv", "*.jsonl"]
@@ -58,8 +60,8 @@ def locate(path: str) -> Path:
     """
     if is_hub(path):
         return _fetch(repositories(path))
-    given = Path(path).expanduser()
-    if not given.exists():
+    given = given_path(path)
+    if kind(given) == "nothing":
         raise CorpusError("no such corpus", got=given, allowed="a folder, mbeir:NAME or hf:OWNER/NAME")
     return given.resolve()
 
@@ -84,6 +86,7 @@ def _fetch(names: list[str]) -> Path:
 
 
 def _snapshot(name: str) -> Path:
+    """A data set's tables, fetched into the hub's own cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,

@@ -5,7 +5,8 @@ reason.
 2. the pixel count is checked before anything is decoded;
 3. the first frame of an animation;
 4. EXIF (or XMP) rotation applied; broken EXIF counts as none;
-5. 16-bit grey is scaled to 8 bit, transparency is laid over white, everything else becomes RGB. Colour profiles are
+5. large images are decoded one at a time, and only where their pixels fit into the free memory;
+6. 16-bit grey is scaled to 8 bit, transparency is laid over white, everything else becomes RGB. Colour profiles are
    ignored.
 """
 
@@ -13,13 +14,18 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import warnings
 import zlib
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from core.machine import check_memory, free_memory
+from core.paths import NOT_REGULAR, kind
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "PPM", "ICO", "TGA", "JPEG2000")
 """Pillow's names; MPO comes with JPEG, and formats a build of Pillow lacks are left out."""
@@ -30,6 +36,10 @@ SUFFIXES = frozenset({
 """What counts as an image file in a folder; those that cannot be decoded here are reported as bad, not overlooked."""
 MAX_PIXELS = 178_956_970
 """Width x height above which a file counts as a decompression bomb (Pillow's own hard limit)."""
+LARGE_PIXELS = 2**24
+"""Width x height from which only one image is decoded at a time, whatever the number of threads."""
+BYTES_PER_PIXEL = 12
+"""Upper bound of what decoding takes: 4 bytes as decoded, 4 in RGB with transparency, 4 turned upright."""
 THUMBNAIL_SIDE = 256
 LOSSLESS_SIDE = 160
 
@@ -38,6 +48,8 @@ _DECODER_ERRORS = (
     RuntimeError, MemoryError, struct.error, zlib.error,
 )  # fmt: skip
 """What Pillow's decoders raise on hostile or broken files."""
+
+_ONE_LARGE = threading.Lock()
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,6 +75,7 @@ def load_image(source: bytes | str | Path, *, side: int | None = None, pixels: i
 
     Raises:
         BadImage: missing, empty, not an image, truncated, broken, or a decompression bomb.
+        TooLarge: its pixels do not fit into the free memory.
     """
     data = source if isinstance(source, bytes) else read_bytes(Path(source))
     if not data:
@@ -73,9 +86,16 @@ def load_image(source: bytes | str | Path, *, side: int | None = None, pixels: i
             _check_size(image, pixels)
             if side is not None:
                 image.draft("RGB", (side, side))  # JPEG alone knows a smaller self
-            image.load()
-            orientation = _orientation(image)
-            return _upright(_to_rgb(image if side is None else _smaller(image, side)), orientation)
+            width, height = image.size
+            large = width * height >= LARGE_PIXELS
+            with _ONE_LARGE if large else nullcontext():
+                if large:  # until here only the header was read; decoding is where the memory goes
+                    needed = width * height * BYTES_PER_PIXEL
+                    check_memory(f"an image of {width} x {height} pixels", needed, free_memory(), "use a smaller image")
+                image.load()
+                turn = _TURNS.get(_orientation(image))
+                picture = _to_rgb(image if side is None else _smaller(image, side))
+                return picture if turn is None else picture.transpose(turn)
     except _DECODER_ERRORS as error:
         raise BadImage(_reason(error)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -84,10 +104,11 @@ def load_image(source: bytes | str | Path, *, side: int | None = None, pixels: i
 
 def read_bytes(path: Path) -> bytes:
     """The file's bytes; `BadImage` where there is no such readable file."""
+    what = kind(path)
+    if what in ("nothing", "other"):
+        raise BadImage("no such file" if what == "nothing" else NOT_REGULAR)
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise BadImage("no such file") from error
     except OSError as error:
         raise BadImage(f"cannot be read: {error.strerror or error}") from error
 
@@ -106,6 +127,7 @@ def thumbnail(image: Image.Image) -> bytes:
 
 @cache
 def _formats() -> tuple[str, ...]:
+    """The formats that this build of Pillow decodes."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
@@ -131,6 +153,7 @@ def _smaller(image: Image.Image, side: int) -> Image.Image:
 
 
 def _reason(error: BaseException) -> str:
+    """What is wrong with a file, in a few words, from what the decoder raised."""
     text = str(error)
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format, or broken from the start"
@@ -144,18 +167,15 @@ def _reason(error: BaseException) -> str:
 
 
 def _orientation(image: Image.Image) -> int:
+    """The turn that EXIF asks for, 1 to 8; 1 (none) where EXIF is broken."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except _DECODER_ERRORS:
         return 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    turn = _TURNS.get(orientation)
-    return image if turn is None else image.transpose(turn)
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: grey of many bits scaled, transparency laid over white."""
     if image.mode.startswith("I") or image.mode == "F":
         return _grey_to_rgb(image)
     if image.has_transparency_data:

@@ -21,13 +21,19 @@ from core.corpus.images import BadImage, thumbnail
 from core.corpus.readers import ImageReader
 from core.corpus.rows import SIDES_OF_SPLIT, RawPair, RawRow, Source, Split
 from core.corpus.tables import PartCounter, PartFacts
+from core.errors import TooLarge
+from core.machine import check_memory, free_memory
 from core.progress import Progress
 from core.records import BadRow, Part
+from core.text import is_utf8, printable, shortened
 
 LISTED_PAIRS = 100
 """Bad lines of one qrels table that are listed; the others are counted in one last line."""
 WORKERS = min(8, os.cpu_count() or 1)
 WINDOW = 4 * WORKERS
+
+BYTES_PER_ROW = 600
+"""Memory that a row takes while a corpus is read: its id, its number, and its pairs."""
 
 Decoded = tuple[bytes | None, bytes] | BadImage
 """Digest and thumbnail, or why there is none."""
@@ -56,15 +62,21 @@ class Tally:
     """Bad rows per table."""
 
     def reject(self, table: str, bad: BadRow, listed: bool = True) -> None:
-        """Note one bad row."""
+        """Note one bad row. Its words come from the source, so they are made safe to print and to write."""
         self.failed[table] += 1
         if listed:
-            self.bad.append(bad)
+            self.bad.append(BadRow(shortened(printable(bad.where), 300), shortened(printable(bad.reason), 300)))
 
 
 def ingest(source: Source, open_part: Callable[[Part], PartCounter], progress: Progress) -> Tally:
-    """Read everything once."""
-    tally, reader = Tally(), ImageReader(source.root)
+    """Read everything once.
+
+    Raises:
+        TooLarge: so many items, or so large an image, do not fit into the free memory.
+    """
+    items = sum(source.sizes.values())
+    check_memory(f"a corpus of {items:,} items", items * BYTES_PER_ROW, free_memory(), "set limit in [corpus]")
+    tally, reader = Tally(), ImageReader(source.root, source.allow_outside)
     lost: set[str] = set()  # ids of rows that were left out
     rows_of_id: dict[Part, dict[str, int]] = {}
     for part, rows in source.rows.items():
@@ -91,6 +103,7 @@ def _take(
     tally: Tally,
     lost: set[str],
 ) -> None:
+    """One row: written, or noted as bad with its reason."""
     if isinstance(row, RawRow) and row.partner in lost:
         lost.add(row.id)  # its image is reported already
         return
@@ -114,25 +127,23 @@ def _fault(row: RawRow, decoded: Decoded, known: dict[str, int]) -> str | None:
         return f"duplicate id {row.id!r}" if row.id else "empty id"
     if row.fault or row.digest is not None:
         return row.fault
-    if "text" in row.modality and (reason := _text_fault(row.text or "")):
+    if not is_utf8(row.id) or (row.image is not None and not is_utf8(row.image.source)):
+        return "a name that is no UTF-8; rename the file"
+    if "text" in row.modality and (reason := _text_fault(row.text)):
         return reason
     if "image" in row.modality and row.image is None:
         return "no image"
     return str(decoded) if isinstance(decoded, BadImage) else None
 
 
-def _text_fault(text: str) -> str | None:
-    if not text.strip():
+def _text_fault(text: object) -> str | None:
+    """Why a text cannot be used, or None."""
+    # A column of a parquet file may hold anything, whatever it is called.
+    if text is not None and not isinstance(text, str):
+        return f"its text is no text: {text!r}"
+    if text is None or not text.strip():
         return "empty text"
-    return None if _encodable(text) else "text that is not valid Unicode"
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return None if is_utf8(text) else "text that is not valid Unicode"
 
 
 def _decoded(rows: Iterable[RawRow | BadRow], reader: ImageReader) -> Iterator[tuple[RawRow | BadRow, Decoded]]:
@@ -155,11 +166,14 @@ def _finished(row: RawRow | BadRow, work: Future[Decoded] | None) -> tuple[RawRo
 
 
 def _decode(row: RawRow, reader: ImageReader) -> Decoded:
+    """Digest and thumbnail of an image; the reason where it cannot be used."""
     assert row.image is not None
     try:
         picture = reader.picture(row.image)
     except BadImage as error:
         return error
+    except TooLarge as error:
+        raise TooLarge(f"{row.where}: {error.what}", got=error.got, allowed=error.allowed, todo=error.todo) from error
     drawn = row.image.source.startswith("scene:")
     return picture.digest, b"" if drawn else thumbnail(picture.image)
 
@@ -201,6 +215,7 @@ def _resolve(
 
 
 def _unknown(pair: RawPair, queries: dict[str, int], candidates: dict[str, int]) -> BadRow | None:
+    """The bad row of a pair whose ids are in no table, or None."""
     if pair.query not in queries:
         return BadRow(pair.where, f"names unknown query {pair.query!r}")
     if pair.candidate not in candidates:

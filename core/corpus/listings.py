@@ -7,13 +7,14 @@ queries.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import CorpusError
+from core.json_text import NotJson, json_object
+from core.paths import kind
 from core.records import BadRow
 
 SUFFIXES = (".jsonl", ".csv", ".tsv")
@@ -34,8 +35,9 @@ class Record:
 
 
 def find_listing(root: Path, stem: str) -> Path | None:
-    """`<stem>.jsonl`, `.csv` or `.tsv` in `root`, the first of them."""
-    return next((path for suffix in SUFFIXES if (path := root / f"{stem}{suffix}").is_file()), None)
+    """`<stem>.jsonl`, `.csv` or `.tsv` in `root`, the first of them; also one that must not be read (`check_table`)."""
+    paths = (root / f"{stem}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in paths if kind(path) in ("file", "other")), None)
 
 
 def read_listing(path: Path) -> Iterator[Record | BadRow]:
@@ -48,35 +50,73 @@ def read_listing(path: Path) -> Iterator[Record | BadRow]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             yield from lines(path, stream)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path} cannot be read", got=error, allowed="UTF-8 text") from error
 
 
-def _json_lines(path: Path, stream: Iterable[str]) -> Iterator[Record | BadRow]:
-    for number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        where = f"{path.name}:{number}"
+def table_cells(stream: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Line number and cells of each row of a table with quoted cells; the reason in place of cells for a bad row.
+
+    A quote that is never closed would swallow all rows behind it. So reading is strict: where a quoted cell ends in
+    anything but the end of the cell, or not at all (in the file, or within 131,072 characters), its first line is a bad
+    row and reading goes on with the next line. Sloppy quotes that a line opens and closes are read as they always were.
+    """
+    lines = list(stream)
+    at = 0
+    while at < len(lines):
+        reader = csv.reader((lines[n] for n in range(at, len(lines))), delimiter=delimiter, strict=True)
+        first = at
         try:
-            values = json.loads(line)
-        except ValueError as error:
-            yield BadRow(where, f"not JSON: {error}")
-            continue
-        known = isinstance(values, dict)
-        yield Record(where, {k.lower(): v for k, v in values.items()}) if known else BadRow(where, "not a JSON object")
+            for cells in reader:
+                if cells:
+                    yield first + 1, cells
+                first = at + reader.line_num
+            return
+        except csv.Error as error:
+            yield (
+                first + 1,
+                _lenient(lines[first], delimiter)
+                or (str(error) if "limit" in str(error) else "a quote that opens here is never closed"),
+            )
+            at = first + 1
+
+
+def _lenient(line: str, delimiter: str) -> list[str] | None:
+    """Cells of a single line whose quotes are odd yet even in number, as in `a,"b" c`; None where one stays open."""
+    if line.count('"') % 2:
+        return None
+    try:
+        return next(csv.reader([line], delimiter=delimiter), None)
+    except csv.Error:
+        return None
+
+
+def _json_lines(path: Path, stream: Iterable[str]) -> Iterator[Record | BadRow]:
+    """One JSON object per line."""
+    for number, line in enumerate(stream, 1):
+        if line.strip():
+            where = f"{path.name}:{number}"
+            try:
+                yield Record(where, {key.lower(): value for key, value in json_object(line).items()})
+            except NotJson as error:
+                yield BadRow(where, str(error))
 
 
 def _table_lines(path: Path, stream: Iterable[str]) -> Iterator[Record | BadRow]:
-    reader = csv.reader(stream, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    header = [name.strip().lower() for name in next(reader, [])]
-    for cells in reader:
-        where = f"{path.name}:{reader.line_num}"
-        if not cells:
-            continue
-        if len(cells) > len(header):
+    """The first row names the columns."""
+    header: list[str] | None = None
+    for number, cells in table_cells(stream, "\t" if path.suffix.lower() == ".tsv" else ","):
+        where = f"{path.name}:{number}"
+        if header is None:
+            if isinstance(cells, str):
+                raise CorpusError(f"{path.name} has no header that can be read", got=cells, todo="mend its first line")
+            header = [name.strip().lower() for name in cells]
+        elif isinstance(cells, str):
+            yield BadRow(where, cells)
+        elif len(cells) > len(header):
             yield BadRow(where, f"{len(cells)} cells under {len(header)} columns; a caption with a comma needs quotes")
-            continue
-        yield Record(where, dict(zip(header, cells, strict=False)))
+        else:
+            yield Record(where, dict(zip(header, cells, strict=False)))
 
 
 def column(records: Iterable[Record | BadRow], names: tuple[str, ...]) -> str | None:

@@ -28,6 +28,7 @@ from core.corpus.qrels import read_pairs
 from core.corpus.rows import RawPair, RawRow, Source, Split
 from core.corpus.tables import modality_of
 from core.errors import CorpusError
+from core.paths import kind
 from core.records import MODALITIES, BadRow, Modality, Part
 
 SUPPORT_QUERIES = 10_000
@@ -118,7 +119,7 @@ def _files(base: Path, words: Sequence[str], split: str) -> tuple[Path, ...]:
         if split == "test":
             patterns += [f"{word}-*", f"{word}.*", f"data/{word}-*", f"{word}/{word}-*"]
         for pattern in patterns:
-            if files := sorted(p for p in base.glob(pattern) if p.suffix in suffixes):
+            if files := sorted(p for p in base.glob(pattern) if p.suffix in suffixes and kind(p) != "folder"):
                 return tuple(files)
     return ()
 
@@ -133,6 +134,7 @@ def _items(root: Path, paths: Sequence[Path], only: frozenset[str] | None = None
 
 
 def _item(where: str, values: dict[str, Any], root: Path, path: Path, number: int) -> RawRow | BadRow:
+    """One row of a table; a bad row where it has no id or an unknown modality."""
     item_id = values.get("id", values.get("_id"))
     if item_id is None:
         return BadRow(where, "no id")
@@ -157,6 +159,7 @@ def _modality(values: dict[str, Any]) -> Any:
 def _add_support(
     root: Path, test: Layout, support: Layout, rows: dict[Part, Callable], pairs: dict[Split, Callable]
 ) -> None:
+    """The support split, where the folder has one: rows and pairs."""
     if not support.query:
         return
     rows["support_queries"] = lambda: islice(_items(root, support.query), SUPPORT_QUERIES)
@@ -178,6 +181,7 @@ def _support_pairs(support: Layout) -> Iterator[RawPair | BadRow]:
 
 
 def _ids(paths: Sequence[Path]) -> Iterator[str]:
+    """Ids of a table, in order."""
     for path in paths:
         for _, values in parquet.rows(path, ("id", "_id")):
             yield str(values.get("id", values.get("_id")))

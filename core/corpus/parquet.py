@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from core.corpus.rows import ImageRef
 from core.errors import CorpusError
+from core.paths import NOT_REGULAR, is_file, kind
 
 BATCH = 64
 """Rows decoded at a time."""
@@ -56,7 +57,8 @@ def image_ref(value: Any, root: Path, path: Path, row: int) -> ImageRef | None:
         value = {"bytes": value}
     if not isinstance(value, dict):
         return None
-    if value.get("bytes") is not None:
+    # Bytes and nothing else: a text here would be taken for the path of a file.
+    if isinstance(value.get("bytes"), bytes):
         return ImageRef(f"parquet:{path.relative_to(root).as_posix()}", row, value["bytes"])
     return ImageRef(f"file:{value['path']}") if value.get("path") else None
 
@@ -66,6 +68,8 @@ def _schema(path: Path) -> pa.Schema:
 
 
 def _metadata(path: Path) -> pq.FileMetaData:
+    if not is_file(path):
+        raise CorpusError(f"{path} is {NOT_REGULAR}" if kind(path) == "other" else "no such table", got=path)
     try:
         return pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:

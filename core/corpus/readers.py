@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from core.corpus.files import refusal
 from core.corpus.images import BadImage, load_image, read_bytes
 from core.corpus.rows import ImageRef
 
@@ -39,10 +40,10 @@ def digest(data: bytes) -> bytes:
 
 
 class ImageReader:
-    """Images below one root (None where all are generated)."""
+    """Images below one root (None where all are generated); files outside it only where that is allowed."""
 
-    def __init__(self, root: Path | None) -> None:
-        self.root = root
+    def __init__(self, root: Path | None, allow_outside: bool = False) -> None:
+        self.root, self._allow_outside = root, allow_outside
         self._tables: dict[str, _ParquetImages] = {}
         self._lock = threading.Lock()
 
@@ -50,7 +51,8 @@ class ImageReader:
         """The upright RGB image.
 
         Raises:
-            BadImage: it is not there (any more) or cannot be decoded.
+            BadImage: it is not there (any more), must not be read, or cannot be decoded.
+            TooLarge: its pixels do not fit into the free memory.
         """
         kind, _, name = ref.source.partition(":")
         if kind == "scene":
@@ -59,9 +61,12 @@ class ImageReader:
         return Picture(load_image(data), digest(data))
 
     def _data(self, kind: str, name: str, entry: int) -> bytes:
+        """The encoded bytes of a file or of a row of a parquet file."""
         if self.root is None or kind not in {"file", "parquet"}:
             raise BadImage(f"unknown kind of image source {kind!r}")
         if kind == "file":
+            if reason := refusal(self.root, self.root / name, self._allow_outside):
+                raise BadImage(reason)
             return read_bytes(self.root / name)
         with self._lock:
             table = self._tables.setdefault(name, _ParquetImages(self.root / name))
@@ -113,6 +118,7 @@ class _ParquetImages:
         return value
 
     def _opened(self) -> pq.ParquetFile:
+        """The file, opened once, with the first row of each of its groups."""
         if self._file is None:
             self._file = pq.ParquetFile(self._path)
             counts = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
@@ -120,6 +126,7 @@ class _ParquetImages:
         return self._file
 
     def _group(self, file: pq.ParquetFile, group: int) -> pa.ChunkedArray:
+        """The images of one row group, from memory where it was read lately."""
         if group not in self._groups:
             self._groups[group] = image_bytes(file.read_row_group(group, columns=["image"]).column(0))
             while len(self._groups) > 1 and sum(g.nbytes for g in self._groups.values()) > CACHED_BYTES:

@@ -80,6 +80,7 @@ class Source:
         rows: per part, in the order in which parts must be read (images before the rows that are their partners).
         pairs: per split.
         cut: whether a limit left queries out, so that pairs may name queries that are not there.
+        allow_outside: whether files may lie outside `root` (`[corpus] allow_outside`).
         sizes: number of rows per part where it is known, for the progress bar.
     """
 
@@ -89,4 +90,5 @@ class Source:
     rows: Mapping[Part, Callable[[], Iterable[RawRow | BadRow]]]
     pairs: Mapping[Split, Callable[[], Iterable[RawPair | BadRow]]] = field(default_factory=dict)
     cut: bool = False
+    allow_outside: bool = False
     sizes: Mapping[Part, int] = field(default_factory=dict)

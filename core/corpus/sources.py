@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from core.config import CorpusSource, CorpusSpec
+from core.corpus.files import given_path
 from core.corpus.rows import Source
 from core.errors import CorpusError
+from core.paths import NOT_REGULAR, is_file, kind
 
 MODULES: dict[CorpusSource, str] = {
     "demo": "core.corpus.demo",
@@ -26,7 +29,7 @@ def open_source(spec: CorpusSpec) -> Source:
         CorpusError: the source is not there, or is not what the spec says.
     """
     reader: Callable[[CorpusSpec], Source] = import_module(MODULES[spec.source]).read
-    return reader(spec)
+    return replace(reader(spec), allow_outside=spec.allow_outside)
 
 
 def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
@@ -46,24 +49,30 @@ def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
     elif hub.is_hub(path):
         source, task = "mbeir", hub.task_of(path) or 4
     else:
-        source, task = _guess_folder(Path(path).expanduser())
+        source, task = _guess_folder(given_path(path))
     return CorpusSpec(source=source, path=None if source == "demo" else path, task=task, max_bad_share=max_bad_share)
 
 
 def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
     """Source and task of what lies on disk."""
-    from core.corpus import coco_caption, composed, mbeir
+    from core.corpus import coco_caption, composed, embeddings, mbeir
 
-    if not given.exists():
-        raise CorpusError("no such corpus", got=given, allowed="demo, a folder, or a listing of captions")
-    if given.is_dir():
+    what = kind(given)
+    if what in ("nothing", "other"):
+        raise CorpusError(
+            "no such corpus" if what == "nothing" else f"a corpus is {NOT_REGULAR}",
+            got=given,
+            allowed="demo, a folder, or a listing of captions",
+        )
+    if what == "folder":
         tables = mbeir.layout(given, "test")
-        if (given / "queries.npy").is_file() or not tables.query and (given / "candidates.npy").is_file():
+        of_candidates = not tables.query and is_file(given / "candidates.npy")
+        if of_candidates or embeddings.vectors_file(given, "queries"):
             return "embeddings", 4
         if tables.query and tables.corpus:
             return "mbeir", mbeir.implied_task(tables) or 4
-    if (given.is_dir() or given.suffix == ".parquet") and coco_caption.find(given):
+    if (what == "folder" or given.suffix == ".parquet") and coco_caption.find(given):
         return "coco-caption", 4
-    root = given if given.is_dir() else given.parent
+    root = given if what == "folder" else given.parent
     captioned = any(root.glob("captions.*")) or any(root.rglob("*.txt"))
     return "folder", 7 if composed.find(root) and not captioned else 4

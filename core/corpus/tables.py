@@ -106,6 +106,7 @@ class PartWriter(PartCounter):
 
 
 def _record(row: RawRow, image_digest: bytes | None) -> dict[str, Any]:
+    """The row as the parquet file holds it."""
     return {
         "id": row.id,
         "modality": row.modality,
@@ -259,6 +260,7 @@ class ItemTable:
         )
 
     def _image(self, row: int) -> Image.Image | None:
+        """The picture, read again from its source and compared with what was read first."""
         ref = self._ref(row)
         if ref is None:
             return None

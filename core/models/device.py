@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+from core.machine import GIB, free_memory
 
 
 def device() -> str:
@@ -27,16 +28,7 @@ def free_gib(spread: bool = False) -> float:
     import torch
 
     if not device().startswith("cuda"):
-        return cpu_gib()
+        return free_memory() / GIB
     if not spread:
-        return torch.cuda.mem_get_info(device())[0] / 2**30
-    return sum(torch.cuda.mem_get_info(n)[0] for n in range(torch.cuda.device_count())) / 2**30 + cpu_gib()
-
-
-def cpu_gib() -> float:
-    """GiB of main memory a new process could take; infinity where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.is_file() or not hasattr(os, "sysconf"):
-        return float("inf")
-    line = next((text for text in meminfo.read_text().splitlines() if text.startswith("MemAvailable")), None)
-    return float("inf") if line is None else int(line.split()[1]) / 2**20
+        return torch.cuda.mem_get_info(device())[0] / GIB
+    return sum(torch.cuda.mem_get_info(n)[0] for n in range(torch.cuda.device_count())) / GIB + free_memory() / GIB

@@ -11,12 +11,12 @@ hub's own metadata; where none of them says, nothing is checked.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import ModelError
+from core.json_text import NotJson, json_object, read_json_object
 from core.models.device import free_gib
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 OVERHEAD = 1.2
 TABLES = 1 / 8
 """Share of the parameters that quantisation leaves alone."""
+LARGEST_HEADER = 100_000_000
+"""Bytes that safetensors itself allows."""
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 QUANTISED_BYTES = {"8bit": 1.0, "4bit": 0.5625}
 
@@ -83,21 +85,35 @@ def hub_parameters(hub_id: str, revision: str) -> float | None:
     return sum(counts.values()) / 1e9
 
 
+def shards(folder: Path) -> set[str]:
+    """Names of the weight files that a folder's index names; none where it has no index.
+
+    Raises:
+        ModelError: the index is no JSON, or names no files.
+    """
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return set()
+    try:
+        named = read_json_object(index).get("weight_map")
+    except NotJson as error:
+        raise ModelError(f"{index} cannot be read", got=error, todo="fetch or copy it again") from error
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        raise ModelError(f"{index} names no weight files", allowed="weight_map: name of a tensor -> file")
+    return set(named.values())
+
+
 def _header_parameters(path: Path) -> int | None:
     """Elements of all tensors; the header is a JSON behind its own length in 8 bytes."""
     try:
         with open(path, "rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    except (OSError, ValueError, OverflowError, MemoryError):
+            size = int.from_bytes(stream.read(8), "little")
+            header = json_object(stream.read(size)) if size <= LARGEST_HEADER else {}
+        return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    except (OSError, NotJson, KeyError, TypeError):
         return None
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
 def _complete(folder: Path) -> bool:
     """Whether every shard the index names is there (a folder of the hub's cache may hold some of them)."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return True
-    return all(
-        (folder / name).is_file() for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    )
+    return all((folder / name).is_file() for name in shards(folder))

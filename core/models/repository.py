@@ -5,11 +5,12 @@ These checks find what will not work before the weights are fetched. Each fault 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from core.errors import ModelError, nearest
+from core.json_text import NotJson, read_json_object
+from core.models.memory import shards
 from core.models.table import KNOWN
 
 
@@ -94,10 +95,10 @@ def read_config(folder: Path, source: str) -> dict[str, Any]:
         ModelError: it is not JSON, or names no architecture.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        config = read_json_object(folder / "config.json")
+    except NotJson as error:
         raise ModelError(f"config.json of {source} is not JSON", got=error) from error
-    if not isinstance(config, dict) or "model_type" not in config:
+    if "model_type" not in config:
         raise ModelError(f"config.json of {source} names no model_type", allowed="a transformers checkpoint")
     return config
 
@@ -178,8 +179,7 @@ def _check_whole(folder: Path) -> None:
     read."""
     from safetensors import SafetensorError, safe_open
 
-    index = folder / "model.safetensors.index.json"
-    named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else set()
+    named = shards(folder)
     if missing := sorted(name for name in named if not (folder / name).is_file()):
         todo = "fetch or copy them again"
         raise ModelError(

@@ -144,11 +144,17 @@ def load_folder(folder: Path) -> Any:
     config = read_config(folder)
     check_config(config, folder)
     try:
-        return _classes(config).load_from_disk(folder, device="cpu")
-    except (KeyError, ValueError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+        sae = _classes(config).load_from_disk(folder, device="cpu")
+    except (AttributeError, KeyError, ValueError, TypeError, RuntimeError, OSError, SafetensorError) as error:
         raise SaeError(
-            f"the SAE of {folder} cannot be read", got=first_line(error), allowed="a folder saved by sae-lens"
+            f"the SAE of {folder} cannot be read",
+            got=" ".join(str(error).split()),
+            allowed="a folder saved by sae-lens",
         ) from error
+    for name, values in sae.named_parameters():
+        if not values.isfinite().all():
+            raise SaeError(f"the SAE of {folder} holds NaN or infinity", got=f"in {name}", allowed="finite weights")
+    return sae
 
 
 def save_for_inference(sae: Any, folder: Path) -> None:

@@ -6,7 +6,6 @@ b_dec (d,). A stage folder adds `dictionary.npy`: W_dec with unit rows. A shippe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import SaeError
+from core.json_text import NotJson, read_json_object
 
 if TYPE_CHECKING:
     from core.store import Draft
@@ -35,10 +35,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise SaeError(
             "not an SAE folder", got=f"{folder} without {missing[0]}", allowed=f"a folder with {CONFIG} and {WEIGHTS}"
         )
+    return _read_object(folder / CONFIG)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise SaeError(f"{CONFIG} of {folder} is not JSON", got=error) from error
+        return read_json_object(path)
+    except NotJson as error:
+        raise SaeError(f"{path.name} of {path.parent} holds no settings", got=error, allowed="a JSON object") from error
 
 
 def read_weight(folder: Path, name: str) -> np.ndarray:
@@ -68,7 +72,7 @@ def read_shape(folder: Path) -> tuple[int, int]:
 def read_facts(folder: Path) -> dict[str, Any]:
     """`facts.json`; empty where there is none."""
     path = folder / FACTS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return _read_object(path) if path.is_file() else {}
 
 
 def decoder_norms(folder: Path) -> np.ndarray:

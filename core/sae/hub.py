@@ -153,6 +153,7 @@ def load_release(release: Release) -> Any:
 
 
 def _listed(repository: str) -> str:
+    """The SAEs of a repository, as addresses."""
     from huggingface_hub import list_repo_files
 
     with _one_line(repository, f"hf:{repository}"):

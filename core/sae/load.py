@@ -39,7 +39,7 @@ def obtain(
 
     Raises:
         SaeError: unknown source, unreadable file, hub not reached. ShapeMismatch: it was made for another width of
-            embedding.
+            embedding. TooLarge: training would not fit into memory.
     """
     if spec.source == "train":
         return Training(spec, corpus, facts, model, encoded, view, store, progress).folders()

@@ -12,6 +12,7 @@ from core.config import SaeSpec
 from core.errors import SaeError, ShapeMismatch, nearest
 from core.models.base import ModelFacts
 from core.models.table import WEIGHTS as SHIPPED
+from core.paths import NOT_REGULAR, kind
 from core.sae.files import CONFIG, read_facts
 from core.sae.hub import fetch, parse_release
 from core.sae.located import HUB, RELEASE, SHIPPED_AS, Checkpoint, Listed, Located, SaeFolder
@@ -46,10 +47,16 @@ def locate(source: str, model_name: str) -> Located:
     elif source.startswith(HUB):
         path = fetch(source.removeprefix(HUB))
     else:
-        path = Path(source).expanduser()
-    if not path.exists():
+        try:
+            path = Path(source).expanduser()
+        except RuntimeError:  # ~name of a user whom nobody knows
+            path = Path(source)
+    what = kind(path)
+    if what == "nothing":
         raise SaeError("no such SAE", got=repr(source), allowed=ALLOWED)
-    return Checkpoint(source, path) if path.is_file() else SaeFolder(source, path)
+    if what == "other":
+        raise SaeError(f"{path.name} is {NOT_REGULAR}", got=repr(source), allowed=ALLOWED)
+    return Checkpoint(source, path) if what == "file" else SaeFolder(source, path)
 
 
 def check_source(spec: SaeSpec, facts: ModelFacts) -> None:
@@ -76,6 +83,7 @@ def check_width(width: int, facts: ModelFacts) -> None:
 
 
 def _shipped(name: str, model_name: str) -> Path:
+    """The folder of a shipped SAE by its name."""
     shipped = shipped_saes(model_name)
     if not shipped:
         raise SaeError(f"no SAE is shipped for {model_name}", allowed="'train', 'none', a folder, 'hf:owner/name/file'")

@@ -28,6 +28,7 @@ from core.records import EmbeddingView, Item, Part
 from core.sae import states
 from core.sae.architectures import TrainingPlan
 from core.sae.files import CONFIG, WEIGHTS, finish
+from core.sae.memory import check_training
 from core.sae.stream import LEARNED_FROM, Order, Stream, alternate, pooled_rows, token_rows
 from core.store import Draft, Folder, Store
 
@@ -152,6 +153,7 @@ class Training:
         again."""
         from core.sae.train import LossNotFinite, train
 
+        check_training(missing)
         leader, *others = missing
 
         def write(draft: Draft) -> None:

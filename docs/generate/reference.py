@@ -11,7 +11,6 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo
@@ -19,6 +18,7 @@ from typer.models import ArgumentInfo
 import core
 from core import config
 from core.commands.cli import app
+from core.config.checks import choices_of
 from core.exhibits import EXHIBITS
 from core.models.table import KNOWN
 from dashboard import words as screen
@@ -136,23 +136,23 @@ def names() -> str:
 
 
 def spec_keys() -> str:
-    """Every key of a spec file, with the text that stands beside it in `core/config.py`."""
-    source = ast.parse(Path(inspect.getfile(config)).read_text(encoding="utf-8"))
-    classes = {node.name: node for node in source.body if isinstance(node, ast.ClassDef)}
+    """Every key of a spec file, with its bounds and the text that stands beside it in `core/config/`."""
     parts = []
     for section, spec in config.SECTIONS.items():
-        rows = list(_keys(classes[spec.__name__]))
-        parts += [f"### [{section}]", "", *_table(("key", "default", "meaning"), rows), ""]
+        rows = list(_keys(spec))
+        parts += [f"### [{section}]", "", *_table(("key", "default", "allowed", "meaning"), rows), ""]
     return "\n".join(parts).rstrip("\n")
 
 
-def _keys(spec: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
-    """(key, default, meaning) of each field; the meaning is the string that follows the field."""
-    for node, after in zip(spec.body, [*spec.body[1:], None], strict=True):
+def _keys(spec: type) -> Iterator[tuple[str, str, str, str]]:
+    """(key, default, allowed, meaning) of each field; the meaning is the string that follows the field."""
+    written = ast.parse(inspect.getsource(spec)).body[0]
+    assert isinstance(written, ast.ClassDef)
+    for node, after in zip(written.body, [*written.body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             described = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             meaning = " ".join(str(after.value.value).split()) if described else ""  # type: ignore[union-attr]
-            yield f"`{node.target.id}`", _written(node), meaning + _choices(node)
+            yield f"`{node.target.id}`", _written(node), _allowed(spec, node.target.id), meaning
 
 
 def _written(node: ast.AnnAssign) -> str:
@@ -167,11 +167,12 @@ def _written(node: ast.AnnAssign) -> str:
     return f"`{json.dumps(value)}`"
 
 
-def _choices(node: ast.AnnAssign) -> str:
-    """The words a key takes, where its type is a list of words."""
-    named = {part.id for part in ast.walk(node.annotation) if isinstance(part, ast.Name)}
-    literal = next((getattr(config, name) for name in named if hasattr(getattr(config, name, None), "__args__")), None)
-    return "" if literal is None else f" One of {', '.join(f'`{word}`' for word in literal.__args__)}."
+def _allowed(spec: type, key: str) -> str:
+    """The words or the bounds of a key, as its class checks them; empty for free text and switches."""
+    if words := choices_of(get_type_hints(spec)[key]):
+        return ", ".join(f"`{word}`" for word in words)
+    bounds = config.bounds_of(spec).get(key)
+    return "" if bounds is None else str(bounds)
 
 
 def presets() -> str:

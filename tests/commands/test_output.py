@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from core.commands import output
-from core.commands.output import emit, show
+from core.commands.output import emit, say, show
 
 WIDE = pd.DataFrame(
     {
@@ -50,3 +50,24 @@ def test_names_are_what_tells_rows_apart() -> None:
 def test_json_is_strict(capsys: pytest.CaptureFixture) -> None:
     emit({"a": float("nan"), "b": [float("inf"), 1.5], 3: None})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "3": None}
+
+
+HOSTILE = "a\x1b[31mred\x07\x9b2J\u202egnp.[bold]\ud800"
+
+
+def test_control_characters_of_others_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    from core.progress import RichProgress
+
+    show(pd.DataFrame({HOSTILE: [HOSTILE, "b" * 40]}), HOSTILE)
+    say(f"{HOSTILE}\nsecond line")
+    emit({HOSTILE: HOSTILE})
+    progress = RichProgress()
+    with progress.task(HOSTILE, 1) as bar:
+        bar.note(HOSTILE)
+    progress.say(HOSTILE)
+    written = capsys.readouterr()
+    for text in (written.out, written.err):
+        assert r"\x1b[31mred\x07\x9b2J\u202egnp.[bold]\ud800"[:12] in text
+        assert not any(c in text for c in "\x1b\x07\x9b\u202e\ud800")
+    answer = next(line for line in written.out.splitlines() if line.startswith("{"))
+    assert json.loads(answer) == {HOSTILE: HOSTILE}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.config import CorpusSpec, ModelSpec, RunSpec, load_spec, parse_spec
+from core.config import CorpusSpec, ModelSpec, RunSpec, load_spec, parse_spec, stored_spec
 from core.errors import SpecError
 from core.fingerprint import canonical
 
@@ -159,6 +159,19 @@ def test_run_names() -> None:
     assert parse_spec(SMALL).run_name == "demo-mllm-demo-task4"
     folder = {"source": "folder", "path": "/data/Photos", "task": 1}
     assert parse_spec({"corpus": folder, "model": {"name": "org/Model-7B"}}).run_name == "model-7b-photos-task1"
+
+
+def test_a_name_of_an_older_release_is_made_to_fit() -> None:
+    assert stored_spec({**SMALL, "name": "my run, again!"}).name == "my-run-again"
+    assert stored_spec({**SMALL, "name": "mine"}) == parse_spec({**SMALL, "name": "mine"})
+    with pytest.raises(SpecError, match="cannot be the name of a run"):
+        parse_spec({**SMALL, "name": "my run, again!"})
+
+
+def test_names_derived_from_long_folders_keep_model_and_task() -> None:
+    folder = {"source": "folder", "path": f"/data/{'p' * 200} & more", "task": 1}
+    name = parse_spec({"corpus": folder, "model": {"name": f"org/{'m' * 90}"}}).run_name
+    assert name == f"{'m' * 36}-{'p' * 36}-task1"
 
 
 def test_every_preset_is_a_spec_of_a_known_model() -> None:

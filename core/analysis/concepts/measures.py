@@ -136,13 +136,15 @@ def cumulative_energy(values: Float[np.ndarray, " c"]) -> Float[np.ndarray, " c"
     """Share of the total energy held by the 1, 2, ... c concepts of highest energy (Fig 3), rising to 1. NaN for zero
     energy."""
     cumulative = np.cumsum(np.sort(values)[::-1])
-    return cumulative / (cumulative[-1] or np.nan)
+    return cumulative / (cumulative[-1] or np.nan) if len(values) else cumulative
 
 
 def concepts_for_energy(values: Float[np.ndarray, " c"], share: float = 0.99) -> int:
     """Fewest concepts that hold `share` of the total energy. 0 for zero energy."""
     cumulative = cumulative_energy(values)
-    return 0 if np.isnan(cumulative[-1]) else int(np.searchsorted(cumulative, share * (1 - 1e-12))) + 1
+    if not len(cumulative) or np.isnan(cumulative[-1]):
+        return 0
+    return int(np.searchsorted(cumulative, share * (1 - 1e-12))) + 1
 
 
 @dataclass(frozen=True, eq=False)

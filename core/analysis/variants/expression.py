@@ -19,6 +19,8 @@ _STEP = re.compile(r"([a-z][a-z-]*)(?:\(([^()]*)\))?")
 NONE = "none"
 MOST_STEPS = 16
 """Steps of one chain: each is a fit, and a link holds any number of them."""
+LARGEST_FACTOR = 1e6
+"""Of an edited concept: beyond this nothing of the other concepts is left in a row."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,16 @@ def _parse_concepts(kind: StepKind, words: list[str]) -> tuple[tuple[int, float]
             f"cannot read the concepts of {kind.name}", got=repr(bad[0]) if bad else "none", allowed=form
         )
     try:
-        return tuple((int(k), float(s or 0)) for k, _, s in (word.partition("=") for word in words))
-    except ValueError:
+        concepts = tuple((int(k), float(s or 0)) for k, _, s in (word.partition("=") for word in words))
+    except ValueError:  # two points in a number, or thousands of digits
         raise VariantError(
             f"cannot read the concepts of {kind.name}", got=repr(",".join(words)), allowed=form
         ) from None
+    for _, factor in concepts:
+        if abs(factor) > LARGEST_FACTOR:
+            allowed = f"{-LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}"
+            raise VariantError(f"a factor of {kind.name} is out of range", got=factor, allowed=allowed)
+    return concepts
 
 
 def _canonical(steps: tuple[Step, ...]) -> tuple[Step, ...]:

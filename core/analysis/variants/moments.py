@@ -64,12 +64,22 @@ class CovarianceAccumulator:
         self._fourth = 0.0  # sum of ||y||^4
 
     def add_batch(self, rows: Float[np.ndarray, "n d"]) -> None:
-        """Take in n rows of width d."""
+        """Take in n rows of width d. UserError where one holds NaN or infinity: a mean of them would say nothing."""
         d = len(self._mean)
         if rows.shape[1] != d:
             raise ShapeMismatch("rows do not fit the accumulator", got=f"width {rows.shape[1]}", allowed=f"width {d}")
-        if len(rows):
-            self._merge(_centred_sums(np.asarray(rows, dtype=np.float64)))
+        if not len(rows):
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = _centred_sums(np.asarray(rows, dtype=np.float64))
+        # The fourth moment is finite only where every number is, and none so large that its fourth power is not.
+        if not np.isfinite(sums.fourth):
+            raise UserError(
+                "cannot fit on rows with NaN, infinity or numbers beyond 1e77",
+                got=f"such a row among rows {self.n} to {self.n + len(rows) - 1}",
+                todo="leave the item out, or encode it again",
+            )
+        self._merge(sums)
 
     def add(self, other: Moments) -> None:
         """Take in another set of rows through its moments, as exactly as through the rows."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.config.whitening import BETAS, EPSES
 from core.errors import VariantError, nearest
 
 Value = float | int | str
@@ -33,7 +34,8 @@ class StepOption:
             number = (int if self.integer else float)(text)
         except ValueError:
             number = np.nan
-        if self.low is None or not self.low <= number <= self.high or np.isinf(number):
+        # NaN compares false; a whole number beyond 64 bits fits no array.
+        if self.low is None or not self.low <= number <= self.high or abs(number) >= 2**63:
             raise VariantError(f"bad value of {self.name}", got=repr(text), allowed=self.allowed)
         return number
 
@@ -100,8 +102,8 @@ STATISTICS: Mapping[str, str] = {
     "candidates": "the pool of candidates for both sides",
 }
 """Every choice of statistics, and whose rows these are in words (docs/study.md section 6)."""
-EPS = StepOption("eps", 1e-5, low=0.0)
-BETA = StepOption("beta", 0.1, low=0.0, high=1.0)
+EPS = StepOption("eps", 1e-5, low=EPSES.low, high=EPSES.high)
+BETA = StepOption("beta", 0.1, low=BETAS.low, high=BETAS.high)
 SHARE = StepOption("share", 0.01, low=0.0, high=1.0)
 RANK = StepOption("rank", "auto", choices=("auto",), low=1, integer=True)
 ONE_RANK = StepOption("rank", 1, low=1, integer=True)

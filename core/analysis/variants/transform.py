@@ -7,9 +7,9 @@
 5. L2 norm   y / ||y||, so that dot products are cosines
 
 Without an affine map step 3 would change nothing and is left out (a = 1). Rows that are zero before 3, or whose
-distance from the mean is rounding (1e-12), come out as zero rows: similarity 0 with everything, never NaN. Computed in
-float64, block by block; nothing of size items x concepts is ever dense. Cannot learn. Knows nothing of how it was
-fitted.
+distance from the mean is rounding (1e-12), come out as zero rows: similarity 0 with everything, never NaN. A row that
+holds NaN or infinity is refused: any similarity would be made up. Computed in float64, block by block; nothing of size
+items x concepts is ever dense. Cannot learn. Knows nothing of how it was fitted.
 """
 
 from dataclasses import dataclass
@@ -26,6 +26,9 @@ from core.errors import ShapeMismatch, UserError, VariantError
 ROUNDING = 1e-12
 """A row this close to the mean (unit rows) is the mean: what is left is rounding and must not be blown up to unit
 length."""
+
+LARGEST = 1e150
+"""Numbers from here on have no finite square in float64, so a row that holds one has no length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +83,17 @@ def prepare(
     """Steps 1 and 2 in float64: edits and removal, no normalisation.
 
     Raises:
-        UserError: edits without codes or dictionary. ShapeMismatch: codes of other rows or of another dictionary.
+        UserError: edits without codes or dictionary; rows with NaN, infinity or numbers whose squares are infinite.
+        ShapeMismatch: codes of other rows or of another dictionary.
     """
     h = np.asarray(x, dtype=np.float64)
+    largest = np.abs(h).max(axis=1, initial=0.0)
+    if not (largest < LARGEST).all():  # also true of NaN, which compares false
+        raise UserError(
+            "an embedding holds NaN, infinity or a number beyond 1e150",
+            got=f"row {int(np.argmin(largest < LARGEST))} of {len(h)}",
+            todo="leave the item out, or encode it again",
+        )
     if side.edits:
         if codes is None or dictionary is None:
             todo = "give both, or choose a run with an SAE"

@@ -9,9 +9,10 @@ estimator of scikit-learn's ShrunkCovariance, on the N-1 covariance), Sigma_b = 
 beta 1 makes W a multiple of I: nothing but centring as far as cosines go. beta 0 is ZCA. Rank: with N <= d the
 covariance has a null space; its directions get the gain 1/sqrt(eps) (ZCA) or 1/sqrt(floor + eps) (ReAlign, floor = b
 tr/d). Rows of the fitting set have no component there, other rows do, so the record warns. N < 2 is refused by the
-moments. Constant rows: covariance 0, W = I / sqrt(eps), every fitted row maps to 0. With eps = 0 directions of
-eigenvalue 0 get gain 0 (pseudo-inverse). Knows nothing of sides, variants or L2 norms: what is normalised before is the
-caller's business.
+moments, and so are rows with NaN or infinity. Constant rows: covariance 0, W = I / sqrt(eps), every fitted row maps to
+0. Directions whose eigenvalue and eps together are rounding of the largest eigenvalue get gain 0 (pseudo-inverse), so
+eps = 0 gives finite numbers for any rows. Knows nothing of sides, variants or L2 norms: what is normalised before is
+the caller's business.
 """
 
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 AutoMethod = Literal["ledoit-wolf", "oas"]
+TINY = 1e-200
+"""An eigenvalue below this counts as 0: its gain would have no finite square."""
 EPS_WARNING_SHARE = 0.1
 """An eps of this share of the shrinkage floor (without shrinkage: of the mean variance) changes the result visibly."""
 
@@ -153,7 +156,9 @@ def _symmetric_whitening(moments: Moments, beta: float, eps: float) -> Float[np.
 def _inverse_root(values: Float[np.ndarray, " r"], eps: float) -> Float[np.ndarray, " r"]:
     """(values + eps)^(-1/2); 0 where the sum is 0 (pseudo-inverse)."""
     damped = values + eps
-    return np.divide(1.0, np.sqrt(damped), out=np.zeros_like(damped), where=damped > 0)
+    # Eigenvalues come with an error of about the largest times d times the rounding of float64 (as matrix_rank counts).
+    rounding = damped.max(initial=0.0) * len(damped) * np.finfo(np.float64).eps
+    return np.divide(1.0, np.sqrt(damped), out=np.zeros_like(damped), where=(damped > rounding) & (damped > TINY))
 
 
 def _record(moments: Moments, matrix: np.ndarray, kind: str, beta: float | None, eps: float) -> AffineRecord:

@@ -1,0 +1,35 @@
+"""`[embedding]`: how token states become one row per item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from core.config.checks import Between, check_fields
+from core.config.choices import Mask, Place, Pooling
+from core.errors import SpecError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSpec:
+    layers: Annotated[tuple[int, ...], Between(-1000, 1000)] = (-1,)
+    """Indices into the model's `hidden_states`; -1 is the last, after the final norm."""
+    poolings: tuple[Pooling, ...] = ()
+    """How token states become one row; none named: the pooling the model's prompts are made for
+    (`ModelFacts.pooling`). `answer`: the state behind the answer header, whatever the mask
+    (`core/models/answer.py`)."""
+    masks: tuple[Mask, ...] = ("all",)
+    """Which tokens are pooled; `no-outliers`: all but those whose norm dwarfs the rest (`core/models/outliers.py`)."""
+    cross: bool = True
+    """Every layer x pooling x mask; false: each value after the first alone, with the first of the others."""
+    batch_tokens: Annotated[int, Between(1, 2**24)] = 16384
+    """Padded tokens per batch. A batch that does not fit into a GPU's memory is halved; on a CPU no batch has more than
+    4,096."""
+    words: tuple[Place, ...] = ()
+    """Where the model's next-word distribution is stored beside the embeddings; () stores none."""
+
+    def __post_init__(self) -> None:
+        check_fields("embedding", self)
+        for name in ("layers", "masks"):
+            if not getattr(self, name):
+                raise SpecError(f"embedding.{name} is empty", allowed="at least one")
