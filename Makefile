@@ -1,11 +1,11 @@
-# `make demo`, `make test` and `make check` are all there is to know. SERVE=0 stops the demo after its summary; PORT=8501 moves it.
+# `make demo`, `make test` and `make check` are all there is to know; `make torture` takes an hour. SERVE=0 stops the demo after its summary; PORT=8501 moves it.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
 PORT   ?= 8501
 
-.PHONY: demo test check docs lint clean help
+.PHONY: demo test torture check docs lint clean help
 
 help:            ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -15,6 +15,9 @@ demo: $(VENV)/.ready   ## install, run the embedded demo, serve the dashboard
 
 test: $(VENV)/.ready-test   ## the whole test suite, real-browser tests where a browser is found
 	$(BIN)/python -m pytest
+
+torture: $(VENV)/.ready-test   ## kills, flipped bits, full disks and many visitors: the table of docs/reliability.md
+	$(BIN)/python -m tests.torture
 
 docs: $(VENV)/.ready-test   ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m docs.generate

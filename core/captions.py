@@ -13,7 +13,6 @@ decides between two words, so their size is not in the key.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from core import disk
 from core.encode import CPU_BATCH_TOKENS, in_pieces
-from core.fingerprint import hash_bytes
+from core.fingerprint import canonical, hash_bytes
 from core.models.base import Adapter
 from core.progress import Progress
 from core.records import Item
@@ -82,17 +82,18 @@ def caption_part(
         with progress.task(f"{request} by {model.facts.name}", len(rows)) as bar:
             for start in range(0, len(rows), WINDOW):
                 window = rows[start : start + WINDOW]
-                path = draft.path / f"window-{start}.json"
-                if not path.is_file():
-                    _write_whole(path, _generate(table, model, window, request, limit, progress))
-                finished.append(json.loads(path.read_text(encoding="utf-8")))
+                path = draft.path / f".window-{start}.json"  # hidden: no part of the result
+                made = _finished(path, len(window))
+                if made is None:
+                    made = _generate(table, model, window, request, limit, progress)
+                    disk.write_text(path, json.dumps({"window": made, "sum": _sum_of(made)}))
+                finished.append(made)
                 bar.advance(len(window))
         captions = [caption for one in finished for caption in one["captions"]]
         pd.DataFrame({"row": rows, "caption": captions}).astype({"caption": "string"}).to_parquet(
             draft.path / "captions.parquet", index=False
         )
-        # The manifest lists what it finds in the folder; the windows are no part of the result.
-        for path in draft.path.glob("window-*"):
+        for path in draft.path.glob("window-*"):  # of a build that an earlier release began
             path.unlink()
         draft.facts |= {
             "model": model.facts.name,
@@ -137,11 +138,19 @@ def _batches(table: ItemTable, adapter: Adapter, rows: np.ndarray, limit: int) -
         yield items
 
 
-def _write_whole(path: Path, content: dict[str, Any]) -> None:
-    """One rename: a process killed while writing leaves no half of a window."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, path)
+def _finished(path: Path, number: int) -> dict[str, Any] | None:
+    """What an interrupted build wrote for a window of so many pictures; None where that cannot be believed."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        window = content["window"]
+        whole = content["sum"] == _sum_of(window) and len(window["captions"]) == number
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return window if whole else None
+
+
+def _sum_of(window: dict[str, Any]) -> str:
+    return hash_bytes(canonical(window).encode())
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,4 +194,4 @@ class Captioned:
     def _read(self) -> Any:
         import pandas as pd
 
-        return pd.read_parquet(self.folder.path / "captions.parquet")
+        return pd.read_parquet(self.folder.file("captions.parquet"))

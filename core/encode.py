@@ -16,7 +16,6 @@ so it is not in the key.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,8 +25,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from core import disk
 from core.config import EmbeddingSpec, Place
 from core.errors import ModelError, NotAvailable, SpecError
+from core.fingerprint import canonical, hash_bytes
 from core.models.answer import ANSWER, LARGEST, WORD, WORD_VIEWS, check_answers
 from core.models.base import PROJECTED, Adapter, ModelFacts
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
@@ -46,7 +47,8 @@ WINDOW = 1024
 CPU_BATCH_TOKENS = 4096
 """Batches stay this small without an accelerator: larger ones leave its caches and take longer."""
 
-_JOURNAL = "windows.json"
+_JOURNAL = ".windows.json"
+"""Hidden: it helps an interrupted run to go on and is no part of the result."""
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
@@ -167,7 +169,8 @@ def encode_part(
         }
 
     spec = encoding_spec(table.content, facts.key, views, words)
-    return store.build("encode", facts.name, spec, (), write)
+    values = len(views) * facts.hidden_size * np.dtype(np.float32).itemsize + len(words) * LARGEST * WORD.itemsize
+    return store.build("encode", facts.name, spec, (), write, needs=len(table) * (values + 8))
 
 
 def encoding_spec(
@@ -188,7 +191,8 @@ def encoding_spec(
 class _Journal:
     """What an interrupted run has finished."""
 
-    windows: list[int] = field(default_factory=list)
+    windows: dict[str, str] = field(default_factory=dict)
+    """First row of a finished window -> checksum of its rows in all arrays."""
     seconds: float = 0.0
     tokens: int = 0
     padded: int = 0
@@ -207,13 +211,21 @@ class _Journal:
 
     @classmethod
     def read(cls, path: Path) -> _Journal:
-        return cls(**json.loads(path.read_text())) if path.is_file() else cls()
+        """The journal of an interrupted run; an empty one where there is none that can be read."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**content["journal"]) if content["sum"] == _sum_of_journal(content["journal"]) else cls()
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return cls()
 
     def write(self, path: Path) -> None:
         # One rename: a process killed while writing leaves the old journal, never half of one.
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(self)))
-        os.replace(temporary, path)
+        content = json.loads(json.dumps(asdict(self)))
+        disk.write_text(path, json.dumps({"journal": content, "sum": _sum_of_journal(content)}))
+
+
+def _sum_of_journal(content: dict[str, Any]) -> str:
+    return hash_bytes(canonical(content).encode())
 
 
 @dataclass
@@ -229,31 +241,48 @@ class _Encoding:
 
     def run(self) -> None:
         """All windows that are not finished yet; then the facts."""
-        path = self.draft.path / _JOURNAL
-        journal, rows = _Journal.read(path), len(self.table)
-        arrays = {str(view): self._open(str(view), (rows, self.adapter.hidden_size), np.float32) for view in self.views}
-        arrays |= {"norm_ratio": self._open("norm_ratio", (rows,), np.float32)} if self.layers else {}
-        for view in self.spoken:
-            arrays[str(view)] = self._open(str(view), (rows, min(LARGEST, self.adapter.vocabulary)), WORD)
-            self.draft.facts["vocabulary"] = self.adapter.vocabulary
-        counts = self._open("n_tokens", (rows,), np.int32)
+        path, rows = self.draft.path / _JOURNAL, len(self.table)
+        (self.draft.path / "windows.json").unlink(missing_ok=True)  # the journal of earlier releases
+        journal, arrays, counts = self._resumed(path, rows)
         with self.progress.task(f"encode with {self.adapter.facts.name}", rows) as bar:
             for start in range(0, rows, WINDOW):
                 window = range(start, min(start + WINDOW, rows))
-                if start in journal.windows:
+                if str(start) in journal.windows:
                     bar.advance(len(window))
                     continue
                 self._window(window, arrays, counts, journal, bar)
                 # Rows first, journal second: a window that the journal calls finished is on disk.
                 for array in (*arrays.values(), counts):
                     array.flush()
-                journal.windows.append(start)
+                journal.windows[str(start)] = _sum_of(window, (*arrays.values(), counts))
                 journal.write(path)
-        # The manifest lists what it finds in the folder; the journal is no part of the result.
-        path.unlink(missing_ok=True)
         self.draft.facts |= _facts(rows, self.views, journal)
         if note := _outlier_note(journal):
             self.progress.say(note)
+
+    def _resumed(self, path: Path, rows: int) -> tuple[_Journal, dict[str, np.memmap], np.memmap]:
+        """The journal and the arrays of an interrupted run as far as they can be believed, else new ones.
+
+        Figures of the journal (tokens, outliers) are of all its windows, so that it is believed whole or not at all.
+        """
+        shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {
+            str(view): ((rows, self.adapter.hidden_size), np.dtype(np.float32)) for view in self.views
+        }
+        shapes |= {"norm_ratio": ((rows,), np.dtype(np.float32))} if self.layers else {}
+        for view in self.spoken:
+            shapes[str(view)] = ((rows, min(LARGEST, self.adapter.vocabulary)), WORD)
+            self.draft.facts["vocabulary"] = self.adapter.vocabulary
+        shapes["n_tokens"] = ((rows,), np.dtype(np.int32))
+        opened = {name: self._open(name, *form) for name, form in shapes.items()}
+        arrays = {name: array for name, (array, _) in opened.items()}
+        journal = _Journal.read(path)
+        windows = {str(start): range(start, min(start + WINDOW, rows)) for start in range(0, rows, WINDOW)}
+        intact = all(there for _, there in opened.values()) and all(
+            start in windows and _sum_of(windows[start], tuple(arrays.values())) == checksum
+            for start, checksum in journal.windows.items()
+        )
+        counts = arrays.pop("n_tokens")
+        return journal if intact else _Journal(), arrays, counts
 
     @property
     def layers(self) -> list[int]:
@@ -261,17 +290,13 @@ class _Encoding:
         states."""
         return [] if self.adapter.facts.kind == "dual" else list(dict.fromkeys(view.layer for view in self.views))
 
-    def _open(self, name: str, shape: tuple[int, ...], dtype: type | np.dtype) -> np.memmap:
-        """The array of an interrupted run, or a new one."""
-        path = self.draft.path / f"{name}.npy"
+    def _open(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.memmap, bool]:
+        """The array of an interrupted run, or a new one; and whether it was there."""
         if shape[0] == 0:
             # An empty file cannot be mapped. Nothing is written to the stand-in: there are no rows.
             self.draft.save(name, np.empty(shape, dtype))
-            return np.memmap(path, dtype, "r+", shape=(1,))
-        mode = "r+" if path.is_file() else "w+"
-        return np.lib.format.open_memmap(
-            path, mode, None if mode == "r+" else np.dtype(dtype), None if mode == "r+" else shape
-        )
+            return np.memmap(self.draft.path / f"{name}.npy", dtype, "r+", shape=(1,)), True
+        return self.draft.map(name, shape, dtype)
 
     def _window(
         self, window: range, arrays: dict[str, np.memmap], counts: np.memmap, journal: _Journal, bar: Task
@@ -321,6 +346,11 @@ class _Encoding:
         modality, texts = self.table.modality, self.table.texts
         groups = [[row for row in window if modality[row] == one] for one in ("text", "image", "image,text")]
         return [sorted(group, key=lambda row: -len(texts[row] or "")) for group in groups if group]
+
+
+def _sum_of(window: range, arrays: tuple[np.ndarray, ...]) -> str:
+    """Checksum of the rows of a window in all arrays."""
+    return hash_bytes(*(np.ascontiguousarray(array[window.start : window.stop]).tobytes() for array in arrays))
 
 
 def embed_halving(

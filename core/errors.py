@@ -1,17 +1,19 @@
 """Every error a user can meet, as one tree.
 
 RetrievalLensError
-├── UserError            the input is at fault: one line of what, got, allowed, next; exit code 1
-│   ├── SpecError        a key or value of a spec file or of the command line
-│   ├── CorpusError      a corpus that cannot be used
-│   ├── ModelError       a model that cannot be loaded or is not known
-│   ├── SaeError         a dictionary that cannot be loaded, trained or that does not fit
-│   ├── ShapeMismatch    two arrays that do not belong together
-│   ├── VariantError     a chain of transforms that cannot be read or fitted
-│   ├── TooLarge         more memory than this machine has
-│   ├── RunNotFound      no run (or more than one) of that name or key
-│   └── NotAvailable     an ingredient the run does not have, and the command that adds it
-└── CacheCorrupt         a folder of the cache that is not what its manifest says; exit code 1
+└── UserError            the input is at fault: one line of what, got, allowed, next; exit code 1
+    ├── SpecError        a key or value of a spec file or of the command line
+    ├── CorpusError      a corpus that cannot be used
+    ├── ModelError       a model that cannot be loaded or is not known
+    ├── SaeError         a dictionary that cannot be loaded, trained or that does not fit
+    ├── ShapeMismatch    two arrays that do not belong together
+    ├── VariantError     a chain of transforms that cannot be read or fitted
+    ├── TooLarge         more memory than this machine has
+    ├── RunNotFound      no run (or more than one) of that name or key
+    ├── NotAvailable     an ingredient the run does not have, and the command that adds it
+    ├── CacheCorrupt     a folder of the cache that is not what its manifest says
+    ├── CacheReadOnly    a cache in which nothing can be written
+    └── DiskFull         not enough space for what is to be written
 
 Anything else that escapes is a fault of ours: exit code 3.
 """
@@ -88,6 +90,14 @@ class NotAvailable(UserError):
 
 class CacheCorrupt(UserError):
     """A folder of the cache that is not what its manifest says."""
+
+
+class CacheReadOnly(UserError):
+    """A cache in which nothing can be written."""
+
+
+class DiskFull(UserError):
+    """Not enough space for what is to be written."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

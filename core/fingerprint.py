@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from core.disk import write_text
 
 STAGES: dict[str, int] = {
     "corpus": 1,
@@ -36,9 +38,13 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def stage_key(stage: str, spec: Mapping[str, Any], parents: Iterable[str] = ()) -> str:
-    """16 hex digits of SHA-256 over stage@version, parents in order, and the canonical spec."""
-    text = canonical([f"{stage}@{STAGES[stage]}", list(parents), spec])
+def stage_key(stage: str, spec: Mapping[str, Any], parents: Iterable[str] = (), version: int | None = None) -> str:
+    """16 hex digits of SHA-256 over stage@version, parents in order, and the canonical spec.
+
+    Args:
+        version: of the stage; None: the present one.
+    """
+    text = canonical([f"{stage}@{STAGES[stage] if version is None else version}", list(parents), spec])
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
@@ -66,9 +72,10 @@ def hash_folder(folder: Path, memo: Path | None = None) -> str:
     """SHA-256 over the names and contents of a folder's files, hidden ones and prose left out.
 
     Args:
-        memo: a JSON file that remembers file hashes by (path, size, mtime), since weights are many gigabytes.
+        memo: a JSON file that remembers file hashes by (path, size, mtime), since weights are many gigabytes. One that
+            is damaged, or cannot be written, is no reason to fail: the files are read again.
     """
-    known = json.loads(memo.read_text()) if memo and memo.is_file() else {}
+    known = read_memo(memo) if memo else {}
     found: dict[str, str] = {}
     chunks: list[bytes] = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in {".md", ".txt.lock"}):
@@ -80,8 +87,22 @@ def hash_folder(folder: Path, memo: Path | None = None) -> str:
         found[mark] = known.get(mark) or hash_file(path)
         chunks += [name.encode(), found[mark].encode()]
     if memo and found.keys() - known.keys():
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memo.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(known | found))
-        os.replace(temporary, memo)
+        files = known | found
+        with suppress(OSError):
+            memo.parent.mkdir(parents=True, exist_ok=True)
+            write_text(memo, json.dumps({"files": files, "sum": _memo_sum(files)}))
     return hash_bytes(*chunks)
+
+
+def read_memo(memo: Path) -> dict[str, str]:
+    """File hashes that `hash_folder` remembered; none where the memo is missing or does not fit its own sum."""
+    try:
+        content = json.loads(memo.read_text(encoding="utf-8"))
+        files = content["files"]
+        return files if content["sum"] == _memo_sum(files) else {}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+
+
+def _memo_sum(files: Mapping[str, str]) -> str:
+    return hash_bytes(canonical(files).encode())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.artefact import origins_of
 from core.config import OWN_MODEL, RunSpec
 from core.errors import CorpusError, SpecError
 from core.fingerprint import hash_array
@@ -124,7 +125,8 @@ def _keep_part(corpus: Corpus, part: Part, store: Store) -> Folder:
         draft.facts["views"] = [str(PROJECTED)]
         draft.save(str(PROJECTED), np.asarray(rows, dtype=np.float32))
 
-    return store.build("encode", f"{corpus.name}-{part}", {"own": hash_array(np.asarray(rows))}, (), write)
+    spec, needs = {"own": hash_array(np.asarray(rows))}, rows.size * np.dtype(np.float32).itemsize
+    return store.build("encode", f"{corpus.name}-{part}", spec, (), write, needs=needs)
 
 
 class _LazyModel:
@@ -202,13 +204,9 @@ def _write_run(
             "codes": {part: folder.key for part, folder in codes.items()},
         }
 
-    parents = (
-        corpus.key,
-        *(f.key for f in encoded.values()),
-        *(sae.key for sae in saes),
-        *(f.key for f in codes.values()),
-    )
-    folder = store.build("run", spec.run_name, spec.keyed(), parents, write)
+    parents = (corpus.folder, *encoded.values(), *saes, *codes.values())
+    keys = tuple(parent.key for parent in parents)
+    folder = store.build("run", spec.run_name, spec.keyed(), keys, write, origins=origins_of(parents))
     # The family is in no key, so a run made before its spec stated one is found as it was: state it now.
     if folder.facts.get("family", "unknown") != spec.model.family:
         folder = store.state(folder, {"family": spec.model.family})

@@ -10,15 +10,17 @@ import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from core.artefact import MEND, origins_of
 from core.config import OWN_MODEL, Family, Place, RunSpec, stored_spec
-from core.errors import CacheCorrupt, NotAvailable, RunNotFound
+from core.errors import CacheCorrupt, NotAvailable, RunNotFound, UserError
 from core.memo import Memo
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord, Split
-from core.store import Folder, Store
+from core.store import Broken, Folder, Store, slugify
 from core.waiting import about_to_compute
 
 if TYPE_CHECKING:
@@ -139,7 +141,11 @@ class Run:
                 todo='put words = ["answer", "last"] under [embedding] of its spec and run it again',
             )
         folder = self.encode_folder(part)
-        return as_sparse(folder.array(str(WORD_VIEWS[place])), folder.facts["vocabulary"])
+        rows, vocabulary = folder.array(str(WORD_VIEWS[place])), int(folder.facts["vocabulary"])
+        if rows.size and not 0 <= rows["id"].min() <= rows["id"].max() < vocabulary:
+            where = f"{folder.stage}/{folder.path.name}: its next words are none"
+            raise CacheCorrupt(where, got=f"an id outside 0 to {vocabulary - 1}", todo=MEND)
+        return as_sparse(rows, vocabulary)
 
     def encode_folder(self, part: Part) -> Folder:
         """The folder that holds the embeddings of a part."""
@@ -223,6 +229,11 @@ class Run:
         """
         return self._memos.get(key[0], lambda: Memo(limit)).get(key, make)
 
+    @property
+    def mend(self) -> str:
+        """The commands that make it whole again."""
+        return f"`retrieval-lens verify --repair`, then `retrieval-lens run {self.name}`"
+
     def _of_part(self, stage: str, part: Part) -> str:
         key = self.folder.facts[stage].get(part)
         if key is None and stage == "codes" and self.folder.facts["sae"] is None:
@@ -235,18 +246,65 @@ class Run:
         def find() -> Folder:
             folder = self.store.find(stage, key)
             if folder is None:
+                broken = next((b.why for b in self.store.broken(stage) if b.key == key), "it is missing")
                 raise CacheCorrupt(
-                    f"run {self.name!r} needs {stage}/*--{key}, which is missing or not whole",
-                    todo=f"make the run again; `retrieval-lens verify {self.name}` says what is broken",
+                    f"run {self.name!r} needs {stage}/*--{key}, which cannot be used", got=broken, todo=self.mend
+                )
+            if not self.folder.made_from(origins_of((folder,))):
+                raise CacheCorrupt(
+                    f"run {self.name!r} was made from another {stage}/{folder.path.name}",
+                    got="a manifest that has changed since, or a folder that was made again with other numbers",
+                    todo=self.mend,
                 )
             return folder
 
         return self.memo(("folder", stage, key), find)
 
 
+@dataclass(frozen=True)
+class BrokenRun:
+    """A run of the cache that cannot be opened: its name as far as it can be read, its key, why, and what to do."""
+
+    name: str
+    key: str
+    why: str
+    todo: str
+    folder: Broken
+
+
 def list_runs(store: Store) -> list[Run]:
-    """All runs of the cache, newest first."""
-    return [Run(folder, store) for folder in store.folders("run")]
+    """All runs of the cache that can be opened, newest first."""
+    return [run for folder in store.folders("run") if not _problem(run := Run(folder, store))]
+
+
+def broken_runs(store: Store) -> list[BrokenRun]:
+    """Runs whose own folder is broken, or was made by a later release. What a run is made from is not looked at."""
+    unreadable = [found for found in store.entries("run") if isinstance(found, Broken)]
+    unreadable += [
+        Broken("run", folder.path, problem)
+        for folder in store.folders("run")
+        if (problem := _problem(Run(folder, store)))
+    ]
+    return [BrokenRun(one.slug, one.key, one.why, _todo(one), one) for one in unreadable]
+
+
+def _problem(run: Run) -> str:
+    """Why a run cannot be opened though its manifest fits its sums, or is of a release without sums; "" if it can."""
+    try:
+        facts, spec = run.folder.facts, run.spec
+        names = (facts["name"], facts["model"], facts["model_key"], facts["corpus"], spec.run_name)
+        keys = (*facts["encode"].values(), *facts["codes"].values(), *([facts["sae"]] if facts["sae"] else []))
+        if not all(isinstance(text, str) for text in (*names, *keys)) or not run.views or not run.parts:
+            return "its facts are not those of a run"
+    except (UserError, LookupError, TypeError, AttributeError, ValueError) as error:
+        return f"its facts are not those of a run: {error}"
+    return ""
+
+
+def _todo(broken: Broken) -> str:
+    if broken.newer:
+        return "open it with the release that made it"
+    return f"`retrieval-lens remove {broken.key}`, then run its spec again"
 
 
 def open_run(name: str, store: Store | None = None) -> Run:
@@ -255,16 +313,26 @@ def open_run(name: str, store: Store | None = None) -> Run:
     Without a store: the default one (cache/ of a checkout, else the user's cache directory).
 
     Raises:
-        RunNotFound: none or several fit; the message lists the names there are.
+        RunNotFound: none or several fit; the message lists the names there are. CacheCorrupt: it is broken.
     """
-    runs = list_runs(store or Store.default())
-    if named := [r for r in runs if r.name == name]:
+    store = store or Store.default()
+    runs = list_runs(store)
+    named = [r for r in runs if r.name == name]
+    keyed = [r for r in runs if _is_prefix(name, r.key)]
+    broken = [b for b in broken_runs(store) if b.name == slugify(name) or _is_prefix(name, b.key)]
+    if named and (hidden := [b for b in broken if not b.folder.newer]):
+        # The broken one may be the newest, whose numbers are meant; those of an older one would look like them.
+        todo = f"{hidden[0].todo}; or name the one that is whole by its key, {named[0].key}"
+        raise CacheCorrupt(f"one of the runs called {name!r} is broken", got=hidden[0].why, todo=todo)
+    if named:
         return named[0]  # newest first: a run made again under its name is the one that is meant
-    keyed = [r for r in runs if len(name) >= 4 and re.fullmatch("[0-9a-f]+", name) and r.key.startswith(name)]
-    if len(keyed) == 1:
+    if len(keyed) == 1 and not broken:
         return keyed[0]
-    if keyed:
-        raise RunNotFound("several runs fit", got=repr(name), allowed=", ".join(f"{r.key} ({r.name})" for r in keyed))
+    if len(keyed) + len(broken) > 1:
+        fitting = [f"{r.key} ({r.name})" for r in keyed] + [f"{b.key} ({b.name}, broken)" for b in broken]
+        raise RunNotFound("several runs fit", got=repr(name), allowed=", ".join(fitting))
+    if broken:
+        raise CacheCorrupt(f"run {name!r} cannot be opened", got=broken[0].why, todo=broken[0].todo)
     known = ", ".join(sorted({r.name for r in runs})) or "none yet"
     raise RunNotFound(
         "no such run",
@@ -272,3 +340,21 @@ def open_run(name: str, store: Store | None = None) -> Run:
         allowed=known,
         todo="`retrieval-lens runs` lists them, `retrieval-lens demo` makes some",
     )
+
+
+def spec_of(name: str, store: Store) -> RunSpec | None:
+    """The spec that the run of that name or key was made with; None where no run that can be opened fits, or a file of
+    that name is there."""
+    if Path(name).exists():
+        return None
+    try:
+        run = open_run(name, store)
+    except UserError:
+        return None
+    # The key knows no family, so the stored spec does not either: it is a fact of the run.
+    family = run.folder.facts.get("family", "unknown")
+    return replace(run.spec, model=replace(run.spec.model, family=family))
+
+
+def _is_prefix(text: str, key: str) -> bool:
+    return len(text) >= 4 and bool(re.fullmatch("[0-9a-f]+", text)) and key.startswith(text)

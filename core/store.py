@@ -1,34 +1,40 @@
 """The cache on disk: the only module that writes there.
 
-`Store.build` makes a folder appear whole: data is written aside, `manifest.json` last, then one rename. A folder
-without a manifest, or whose files do not have the sizes it names, does not exist for anybody. Work folders of long
-stages survive an interruption, so that the next process resumes from the last whole shard; a file lock keeps a second
-process out.
+`Store.build` makes a folder appear whole: data is written aside, `manifest.json` last, everything flushed to the disk,
+then one rename. A folder without a manifest that can be believed (`core/manifest.py`), or whose files do not have the
+sizes it names, counts as broken: it is listed as that, never read, and written again by whoever needs it. Work folders
+of long stages survive an interruption, so that the next process resumes from the last whole shard; a file lock keeps a
+second process out. A cache that cannot be written serves what it holds; answers beside it live as long as the process.
 """
 
 from __future__ import annotations
 
-import json
+import atexit
 import os
-import platform
 import re
 import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
-from core.errors import CacheCorrupt, NotAvailable
-from core.fingerprint import STAGES, hash_file, stage_key
+from core import disk
+from core.artefact import Draft, Folder, remember
+from core.errors import CacheReadOnly
+from core.fingerprint import STAGES, stage_key
+from core.manifest import MANIFEST, ORIGINS, Mark, Unusable, as_text, read, sealed
 
-MANIFEST = "manifest.json"
-RECORDED_PACKAGES = ("torch", "transformers", "sae-lens", "numpy", "scipy", "scikit-learn", "umap-learn")
+WORK, BROKEN = ".work--", ".broken--"
+"""How the names of folders begin that are being written, and that `verify --repair` set aside."""
+PASSING = ("answer", "captions", "variant")
+"""Stages that a read-only cache computes without keeping them; the others take hours, or make what is kept by name."""
 
 
 def cache_root() -> Path:
@@ -49,55 +55,22 @@ def slugify(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Folder:
-    """One finished folder of the cache."""
+class Broken:
+    """A folder of the cache that cannot be used, and why."""
 
+    stage: str
     path: Path
-    manifest: dict[str, Any]
+    why: str
+    newer: bool = False
+    """A later release made it: not to be touched."""
+
+    @property
+    def slug(self) -> str:
+        return self.path.name.rpartition("--")[0]
 
     @property
     def key(self) -> str:
-        return self.manifest["key"]
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the stage wrote about its result (counts, figures), as plain JSON."""
-        return self.manifest["facts"]
-
-    @property
-    def size(self) -> int:
-        """Bytes of data."""
-        return sum(entry["bytes"] for entry in self.manifest["files"].values())
-
-    def array(self, name: str) -> np.ndarray:
-        """A `.npy` of the folder as a read-only memmap (an empty one is read, since it cannot be mapped)."""
-        path = self.path / f"{name}.npy"
-        if not path.is_file():
-            raise NotAvailable(f"{self.path.name} holds no array {name!r}", allowed=sorted(self.manifest["files"]))
-        # A memmap: all sessions share its pages, and nothing is read before it is used.
-        try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:  # empty: it cannot be mapped
-            return np.load(path, allow_pickle=False)
-
-    def verify(self) -> list[str]:
-        """Names of files whose checksum differs from the manifest's; empty when all is well."""
-        files = self.manifest["files"].items()
-        return [n for n, e in files if not (self.path / n).is_file() or hash_file(self.path / n) != e["sha256"]]
-
-
-@dataclass
-class Draft:
-    """A folder being written. `path` is the work folder; `facts` go into the manifest."""
-
-    path: Path
-    facts: dict[str, Any]
-
-    def save(self, name: str, array: np.ndarray) -> None:
-        """Write `name.npy`, whole or not at all."""
-        temporary = self.path / f".{name}.tmp.npy"
-        np.save(temporary, array, allow_pickle=False)
-        os.replace(temporary, self.path / f"{name}.npy")
+        return self.path.name.rpartition("--")[2]
 
 
 @dataclass(frozen=True)
@@ -113,17 +86,33 @@ class Store:
     def folder_path(self, stage: str, slug: str, key: str) -> Path:
         return self.root / stage / f"{slugify(slug)}--{key}"
 
-    def find(self, stage: str, key: str) -> Folder | None:
-        """The finished folder of that stage and key, whatever its slug; None where there is none."""
-        for path in sorted((self.root / stage).glob(f"[!.]*--{key}")):
-            if folder := self._open(path):
-                return folder
+    def find(self, stage: str, key: str, origins: Mapping[str, str] | None = None) -> Folder | None:
+        """The finished folder of that stage and key, whatever its slug; None where there is none.
+
+        Args:
+            origins: key -> digest of its parents as they are now; one made from others is not found.
+        """
+        for root in (self.root, *_beside(self.root)):
+            for path in sorted((root / stage).glob(f"[!.]*--{key}")):
+                found = _opened(path, stage)
+                if isinstance(found, Folder) and found.made_from(dict(origins or {})):
+                    return found
         return None
 
     def folders(self, stage: str) -> list[Folder]:
         """All finished folders of a stage, newest first."""
-        opened = (self._open(path) for path in (self.root / stage).glob("[!.]*--*") if path.is_dir())
-        return sorted((f for f in opened if f), key=lambda f: f.manifest["created"], reverse=True)
+        opened = [found for found in self.entries(stage) if isinstance(found, Folder)]
+        return sorted(opened, key=lambda f: (f.manifest.get("serial", 0), f.manifest["created"]), reverse=True)
+
+    def entries(self, stage: str) -> Iterator[Folder | Broken]:
+        """All folders of a stage, finished and broken, by name."""
+        for path in sorted((self.root / stage).glob("[!.]*--*")):
+            if path.is_dir():
+                yield _opened(path, stage)
+
+    def broken(self, stage: str) -> list[Broken]:
+        """The folders of a stage that cannot be used."""
+        return [found for found in self.entries(stage) if isinstance(found, Broken)]
 
     def build(
         self,
@@ -133,67 +122,140 @@ class Store:
         parents: tuple[str, ...],
         write: Callable[[Draft], None],
         device: str = "cpu",
+        needs: int = 0,
+        origins: Mapping[str, str] | None = None,
     ) -> Folder:
         """The folder of (stage, spec, parents): found in the cache, or written by `write(draft)`.
 
         `write` may find files of an interrupted attempt in `draft.path` and go on from them.
+
+        Args:
+            needs: bytes that will be written, as far as they are known beforehand.
+            origins: key -> digest of the parents it is made from; one made from others is written again.
+
+        Raises:
+            DiskFull: before `write` where `needs` bytes are not free, else when they run out. CacheReadOnly.
         """
         key = stage_key(stage, spec, parents)
-        if folder := self.find(stage, key):
+        if folder := self.find(stage, key, origins):
             return folder
+        if not disk.is_writable(self.root / stage):
+            if stage not in PASSING:
+                raise _read_only(self.root)
+            return Store(_passing(self.root)).build(stage, slug, spec, parents, write, device, needs, origins)
         final = self.folder_path(stage, slug, key)
-        work = final.with_name(f".work--{key}")
-        work.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{work}.lock"):
+        with disk.guarded(final, stage, needs or None), self._working(stage, key) as work:
             # Another process may have finished it while this one waited for the lock.
-            if folder := self.find(stage, key):
+            if folder := self.find(stage, key, origins):
                 return folder
-            work.mkdir(exist_ok=True)
-            draft, started = Draft(work, {}), time.perf_counter()
-            write(draft)
-            manifest = _manifest(stage, key, spec, parents, draft, device, time.perf_counter() - started)
-            (work / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=_plain))
-            # A folder of this name that `find` passed over is broken: files are missing or have other sizes.
-            if final.exists():
-                shutil.rmtree(final)
-            os.replace(work, final)
-        Path(f"{work}.lock").unlink(missing_ok=True)
-        opened = self._open(final)
-        assert opened is not None
+            if not _is_finished(work, stage, key, origins):
+                written = sum(path.stat().st_blocks * 512 for path in work.rglob("*") if path.is_file())
+                disk.require(final, max(0, needs - written), stage)
+                draft, started = Draft(work, {}), time.perf_counter()
+                draft.forget_damaged()
+                (work / MANIFEST).unlink(missing_ok=True)
+                write(draft)
+                for path in draft.results():
+                    disk.sync(path)
+                content = draft.content(stage, key, spec, parents, device, time.perf_counter() - started)
+                content |= {ORIGINS: dict(origins)} if origins else {}
+                content |= {"serial": self._next_serial(stage)} if stage == "run" else {}
+                disk.write_text(work / MANIFEST, as_text(sealed(content)))
+            self._publish(work, final)
+        opened = _opened(final, stage)
+        assert isinstance(opened, Folder), opened
+        for name, entry in opened.manifest["files"].items():
+            remember(final / name, Mark.of(final / name), entry["sha256"])  # it was read for its checksum just now
         return opened
+
+    @contextmanager
+    def _working(self, stage: str, key: str) -> Iterator[Path]:
+        """The work folder of a build, nobody else's while it lasts."""
+        work = self.root / stage / f"{WORK}{key}"
+        try:
+            work.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if disk.is_full(error):
+                raise
+            raise _read_only(self.root) from error  # a place where no folder can be, whatever its rights say
+        with FileLock(f"{work}.lock"):
+            work.mkdir(exist_ok=True)
+            try:
+                yield work
+            finally:
+                # What was interrupted stays, with its lock, to be gone on with; an empty folder is of no use.
+                if work.is_dir() and not any(work.iterdir()):
+                    work.rmdir()
+                if not work.exists():
+                    Path(f"{work}.lock").unlink(missing_ok=True)
+
+    def _publish(self, work: Path, final: Path) -> None:
+        """One rename, on the disk when this returns. What helped the build to go on is deleted before it."""
+        for path in work.glob(".*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for folder in [path for path in work.rglob("*") if path.is_dir()]:
+            disk.sync(folder)
+        disk.sync(work)
+        # A folder of this key that `find` passed over, under whatever slug, is broken or made from other parents.
+        for stale in final.parent.glob(f"[!.]*--{final.name.rpartition('--')[2]}"):
+            shutil.rmtree(stale)
+        os.replace(work, final)
+        disk.sync(final.parent)
+
+    def _next_serial(self, stage: str) -> int:
+        """Orders runs by their making even where the clock was set back in between."""
+        return max((folder.manifest.get("serial", 0) for folder in self.folders(stage)), default=0) + 1
 
     def state(self, folder: Folder, facts: Mapping[str, Any]) -> Folder:
         """The finished folder with these facts added to its manifest.
 
-        Only for facts that neither its key nor its files depend on.
+        Only for facts that neither its key nor its files depend on. A read-only cache keeps the old ones.
         """
-        manifest = folder.manifest | {"facts": folder.facts | dict(facts)}
-        temporary = folder.path / f".{MANIFEST}.tmp"
-        temporary.write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=_plain))
-        os.replace(temporary, folder.path / MANIFEST)
+        manifest = sealed(folder.manifest | {"facts": folder.facts | dict(facts)})
+        if disk.is_writable(folder.path):
+            with disk.guarded(folder.path, folder.stage):
+                disk.write_text(folder.path / MANIFEST, as_text(manifest))
         return Folder(folder.path, manifest)
 
-    def remove(self, folder: Folder) -> int:
+    def remove(self, folder: Folder | Broken) -> int:
         """Delete a folder; returns the bytes freed. The manifest goes first, so a half-deleted folder is never
         trusted."""
-        size = folder.size
-        (folder.path / MANIFEST).unlink()
-        shutil.rmtree(folder.path)
+        if not disk.is_writable(folder.path.parent):
+            raise _read_only(self.root)
+        size = _bytes_in(folder.path)
+        (folder.path / MANIFEST).unlink(missing_ok=True)
+        # Somebody else may remove it at the same time: then it is gone all the same.
+        shutil.rmtree(folder.path, ignore_errors=True)
         return size
 
+    def set_aside(self, broken: Broken) -> Path:
+        """Rename a broken folder, so that what it holds can be looked at and the next build finds its place free."""
+        if not disk.is_writable(broken.path.parent):
+            raise _read_only(self.root)
+        target = broken.path.with_name(f"{BROKEN}{broken.path.name}")
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(broken.path, target)
+        disk.sync(target.parent)
+        return target
+
     def remove_unfinished(self) -> int:
-        """Delete what interrupted builds left to go on from, but for those that somebody works on now; returns the
-        bytes freed."""
+        """Delete what interrupted builds left to go on from, but for those that somebody works on now, and what
+        `verify --repair` set aside; returns the bytes freed."""
+        if not disk.is_writable(self.root):
+            raise _read_only(self.root)
         freed = 0
-        for work in [path for stage in STAGES for path in (self.root / stage).glob(".work--*") if path.is_dir()]:
-            lock = FileLock(f"{work}.lock", blocking=False)
-            try:
-                with lock:
-                    freed += sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
-                    shutil.rmtree(work)
-            except Timeout:
-                continue
-            Path(lock.lock_file).unlink(missing_ok=True)
+        for stage in STAGES:
+            for aside in (self.root / stage).glob(f"{BROKEN}*"):
+                freed += _bytes_in(aside)
+                shutil.rmtree(aside, ignore_errors=True)
+            # A lock may have outlived its folder, and a folder its lock.
+            left = {path.name.removesuffix(".lock") for path in (self.root / stage).glob(f"{WORK}*")}
+            for work in [self.root / stage / name for name in sorted(left)]:
+                with suppress(Timeout), FileLock(f"{work}.lock", blocking=False):
+                    freed += _bytes_in(work)
+                    shutil.rmtree(work, ignore_errors=True)
+                    Path(f"{work}.lock").unlink(missing_ok=True)
         return freed
 
     def all_folders(self) -> Iterator[Folder]:
@@ -201,61 +263,63 @@ class Store:
         for stage in STAGES:
             yield from self.folders(stage)
 
-    def _open(self, path: Path) -> Folder | None:
-        manifest = path / MANIFEST
-        if not manifest.is_file():
-            return None
+
+def _opened(path: Path, stage: str) -> Folder | Broken:
+    try:
+        folder = Folder(path, read(path, stage))
+    except Unusable as error:
+        return Broken(stage, path, str(error), error.newer)
+    for name, entry in folder.manifest["files"].items():
         try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise CacheCorrupt(f"{manifest} is not JSON", got=error, todo=f"delete {path} and run again") from error
-        if not isinstance(content, dict) or "files" not in content:
-            raise CacheCorrupt(f"{manifest} is no manifest of this project", todo=f"delete {path} and run again")
-        sizes = {name: entry["bytes"] for name, entry in content["files"].items()}
-        if any(not (path / n).is_file() or (path / n).stat().st_size != size for n, size in sizes.items()):
-            return None
-        return Folder(path, content)
+            size = (path / name).stat().st_size
+        except OSError:
+            return Broken(stage, path, f"its {name} is missing")
+        if size != entry["bytes"]:
+            return Broken(stage, path, f"its {name} has {size:,} bytes, {entry['bytes']:,} were written")
+    return folder
 
 
-def _manifest(
-    stage: str, key: str, spec: Mapping[str, Any], parents: tuple[str, ...], draft: Draft, device: str, seconds: float
-) -> dict[str, Any]:
-    files = {}
-    for path in sorted(p for p in draft.path.rglob("*") if p.is_file() and p.name != MANIFEST):
-        name = path.relative_to(draft.path).as_posix()
-        files[name] = {"bytes": path.stat().st_size, "sha256": hash_file(path)} | _array_facts(path)
-    return {
-        "stage": f"{stage}@{STAGES[stage]}",
-        "key": key,
-        "parents": list(parents),
-        "spec": dict(spec),
-        "facts": draft.facts,
-        "files": files,
-        "device": device,
-        "seconds": round(seconds, 3),
-        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "versions": {"python": platform.python_version()} | _versions(),
-    }
+def _is_finished(work: Path, stage: str, key: str, origins: Mapping[str, str] | None) -> bool:
+    """Whether a work folder lacks nothing but its rename, the process having ended right before it."""
+    try:
+        folder = Folder(work, read(work, stage))
+    except Unusable:
+        return False
+    return folder.key == key and folder.origins == dict(origins or {}) and not folder.verify()
 
 
-def _array_facts(path: Path) -> dict[str, Any]:
-    if path.suffix != ".npy":
-        return {}
-    array = np.load(path, mmap_mode="r" if path.stat().st_size > 256 else None, allow_pickle=False)
-    return {"shape": list(array.shape), "dtype": str(array.dtype)}
+def _bytes_in(folder: Path) -> int:
+    """Bytes of a folder's files; those that go away meanwhile count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
-    for name in RECORDED_PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+def _read_only(root: Path) -> CacheReadOnly:
+    return CacheReadOnly(
+        "nothing can be written into the cache",
+        got=root,
+        todo="set RETRIEVAL_LENS_CACHE to a folder you may write to; a copy of this cache works there",
+    )
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} does not belong in a manifest")
+_PASSING: dict[Path, Path] = {}
+_PASSING_LOCK = Lock()
+
+
+def _beside(root: Path) -> tuple[Path, ...]:
+    """Where this process keeps answers beside a read-only cache, if it has any."""
+    return (_PASSING[root],) if root in _PASSING else ()
+
+
+def _passing(root: Path) -> Path:
+    """A folder for answers beside a read-only cache, deleted with the process that made it; says so once."""
+    with _PASSING_LOCK:
+        if root not in _PASSING:
+            folder, owner = Path(tempfile.mkdtemp(prefix="retrieval-lens-")), os.getpid()
+            atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
+            sys.stderr.write(f"retrieval-lens: nothing can be written into {root}; answers are computed, not kept\n")
+            _PASSING[root] = folder
+    return _PASSING[root]

@@ -112,7 +112,9 @@ def demo(
 
 @command()
 def run(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The spec file; README shows one.")],
+    spec: Annotated[
+        Path, typer.Argument(metavar="SPEC.toml", help="The spec file; README shows one. Or a run, to make it again.")
+    ],
     engine: Annotated[Literal["local", "ray"], typer.Option(help="Where stages are computed.")] = "local",
     trust_remote_code: Annotated[
         str | None,
@@ -125,11 +127,13 @@ def run(
     from core.config import load_spec
     from core.models.options import trusted_source, trusting
     from core.progress import RichProgress
+    from core.run import spec_of
     from core.store import Store
 
     if engine == "ray":
         raise UserError("the ray engine is not part of this version", got="--engine ray", allowed="--engine local")
-    spec_read, trusted = load_spec(spec), None
+    # A run's name stands for the spec it was made with: what `verify` says when a run has to be repeated.
+    spec_read, trusted = spec_of(str(spec), Store.default()) or load_spec(spec), None
     if trust_remote_code is not None:
         trusted = trusted_source(spec_read.model, trust_remote_code)
         say(f"warning: code of {trusted} will run with your rights", err=True)
@@ -288,7 +292,7 @@ def captions(
         f"{opened.name}: {made.pictures:,} pictures in the model's own words, {made.seconds:,.0f} s",
     )
     for name, text in made.examples():
-        typer.echo(f"{name}: {text}")
+        say(f"{name}: {text}")
 
 
 @command()
@@ -408,13 +412,16 @@ def runs(json_: Json = False) -> None:
     from core import inventory as cache
     from core.store import Store
 
-    table = cache.runs(Store.default())
+    table, broken = cache.listing(Store.default())
     if json_:
-        emit({"runs": table.to_dict("records")})
-    elif table.empty:
+        emit({"runs": table.to_dict("records"), "broken": broken.to_dict("records")})
+    elif table.empty and broken.empty:
         say("no runs yet; next: retrieval-lens demo")
     else:
-        show_table(table)
+        if len(table):
+            show_table(table)
+        if len(broken):
+            show_table(broken, "broken")
 
 
 @command()
@@ -438,37 +445,55 @@ def show(run_: RunName, json_: Json = False) -> None:
 @command()
 def verify(
     run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Default: everything.")] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set broken folders aside and say which runs to repeat.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Compare every file of the cache with the checksum in its manifest. Exit 1 if one differs."""
+    """Compare what is on disk with the manifests and with what runs need. Exit 1 if something is broken or missing."""
     from core import inventory as cache
     from core.store import Store
 
     store = Store.default()
-    checked = cache.verify(_run(run_)) if run_ else cache.verify_all(store)
+    result = cache.verify_run(_run(run_)) if run_ else cache.verify_all(store)
+    moved = cache.repair(store, result) if repair else []
+    broken = result.broken
     if json_:
-        emit({"files": len(checked), "broken": checked[~checked["ok"]].to_dict("records")})
+        checked = {"files": len(result.files), "broken": broken.to_dict("records"), "set_aside": moved}
+        emit(checked | {"notes": result.notes.to_dict("records"), "repeat": [*result.runs, *result.lost]})
     else:
-        say(f"{len(checked)} files, {int((~checked['ok']).sum())} broken")
-    if not checked["ok"].all():
-        names = ", ".join(f"{r.folder}/{r.file}" for r in checked[~checked["ok"]].itertuples())
-        _fail(f"broken: {names}; next: `retrieval-lens remove RUN` and make it again", 1)
+        say(f"{len(result.files)} files, {len(broken)} broken")
+        for row in broken.itertuples():
+            say(f"  broken: {row.stage}/{row.folder}{'/' if row.file else ''}{row.file}: {row.problem}")
+        for note in result.notes.itertuples():
+            say(f"  note: {note.where}: {note.what}")
+        for name in moved:
+            say(f"  set aside: {name}")
+    if repair and result.repeat:
+        _fail(f"{len(moved)} broken folders set aside; next: {result.repeat}", 1)
+    if len(broken) and not repair:
+        again = f"then {result.repeat}" if result.repeat else "then ask again: only answers are broken"
+        _fail(f"{len(broken)} broken; next: `retrieval-lens verify --repair`, {again}", 1)
 
 
 @command()
 def remove(
     run_: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name, key, or unique prefix of a key.")] = None,
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Delete what interrupted runs left, instead of a run.")
+        bool,
+        typer.Option(
+            "--unfinished", help="Delete what interrupted runs left and `verify --repair` set aside, instead of a run."
+        ),
     ] = False,
 ) -> None:
-    """Delete a run and what no other run uses, or what interrupted runs left."""
+    """Delete a run and what no other run uses, or what interrupted runs left. A broken run can be deleted too."""
     from core import inventory as cache
     from core.store import Store
 
     if (run_ is None) != unfinished:
         raise UserError("remove what?", got="both" if run_ else "nothing", allowed="a RUN, or --unfinished")
-    freed = Store.default().remove_unfinished() if run_ is None else cache.remove(_run(run_))
+    store = Store.default()
+    freed = store.remove_unfinished() if run_ is None else cache.remove_named(run_, store)
     say(f"freed {freed / 2**20:.1f} MiB")
 
 

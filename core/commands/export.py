@@ -13,13 +13,22 @@ manifest.json                                      where everything came from
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from core import disk
 from core.commands.options import expression
 from core.errors import UserError
 from core.questions.answers import fitted, side_of
@@ -28,16 +37,97 @@ from core.records import Part, Split
 from core.run import Run
 from core.store import MANIFEST
 
+STAGED = ".export-"
+"""How the name of the folder begins in which an export is written before it is whole."""
+FILES = re.compile(
+    r"(support_)?(queries|candidates)\.(parquet|npy)|(support_)?qrels\.parquet"
+    r"|(support_)?(codes|offset)_(queries|candidates)\.np[yz]|dictionary\.npy|concepts\.parquet|whitening\.safetensors"
+    rf"|{re.escape(MANIFEST)}"
+)
+"""Names of the files of an export."""
+
 
 def export_run(run: Run, out: Path) -> list[Path]:
-    """Write the export into `out` (made if missing, files of the same name replaced); returns the paths.
+    """Write the export into `out` (made if missing, an earlier export replaced); returns the paths.
+
+    Everything is written into a folder inside `out` first: an export that fails leaves nothing, and an earlier one as
+    it was. Two exports of one run are equal byte by byte.
 
     Raises:
-        UserError: `out` exists and is no folder.
+        UserError: `out` is no folder, cannot be written, lies in the cache or holds other things. DiskFull.
     """
-    if out.exists() and not out.is_dir():
+    with disk.guarded(out, "the export"), _one_line(out):
+        out = out.expanduser().resolve()
+        _check_place(run, out)
+        disk.require(out, _size(run), "the export")
+        made = [folder for folder in (out, *out.parents) if not folder.exists()]
+        staged = None
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            staged = Path(tempfile.mkdtemp(prefix=STAGED, dir=out))
+            _write(run, staged)
+            written = [path.name for path in sorted(staged.iterdir())]
+            _put(staged, out, written)
+        except BaseException:
+            if staged is not None:
+                shutil.rmtree(staged, ignore_errors=True)
+            for folder in made:
+                with suppress(OSError):  # somebody has put something there meanwhile
+                    folder.rmdir()
+            raise
+    return [out / name for name in written]
+
+
+def _check_place(run: Run, out: Path) -> None:
+    cache = run.store.root.resolve()
+    if out == cache or cache in out.parents or out in cache.parents:
+        raise UserError("cannot export into the cache", got=out, allowed="a folder of its own outside the cache")
+    if not out.exists():
+        return
+    if not out.is_dir():
         raise UserError("cannot export", got=f"{out}, a file", allowed="a folder")
-    out.mkdir(parents=True, exist_ok=True)
+    inside, ours = list(out.iterdir()), _holds_export(out)
+    others = sorted(path.name for path in inside if not (ours and _is_of_export(path)))
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise UserError(
+            "the folder holds other things", got=f"{out} with {others[0]!r}{more}", allowed="a new or empty folder"
+        )
+
+
+def _holds_export(out: Path) -> bool:
+    """Whether an export was written here, or was begun and killed: own embeddings have files of the same names."""
+    for path in (out / MANIFEST, *out.glob(f"{STAGED}*/{MANIFEST}")):
+        with suppress(OSError, ValueError):
+            if {"run", "key", "whitening"} <= json.loads(path.read_text(encoding="utf-8")).keys():
+                return True
+    return any(out.glob(f"{STAGED}*")) and not any(path.is_file() for path in out.iterdir())
+
+
+def _is_of_export(path: Path) -> bool:
+    if path.is_symlink():
+        return False
+    return path.name.startswith(STAGED) if path.is_dir() else bool(FILES.fullmatch(path.name))
+
+
+@contextmanager
+def _one_line(out: Path) -> Iterator[None]:
+    """A folder that may not be written is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in disk.READ_ONLY | {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}:
+            raise
+        raise UserError("cannot export", got=f"{out}: {error.strerror}", allowed="a folder you may write to") from error
+
+
+def _size(run: Run) -> int:
+    """Bytes of the arrays that will be written."""
+    folders = [run.encode_folder(part).manifest["files"][f"{run.view}.npy"]["bytes"] for part in run.parts]
+    return sum(folders)
+
+
+def _write(run: Run, out: Path) -> None:
     for part in run.parts:
         _items(run, part).to_parquet(out / f"{part}.parquet", index=False)
         np.save(out / f"{part}.npy", np.asarray(run.embeddings(part), dtype=np.float32), allow_pickle=False)
@@ -47,8 +137,23 @@ def export_run(run: Run, out: Path) -> list[Path]:
     if run.sae is not None:
         _sae(run, out)
     _whitening(run, out / "whitening.safetensors")
-    (out / MANIFEST).write_text(json.dumps(_manifest(run), indent=1, ensure_ascii=False))
-    return sorted(p for p in out.iterdir() if p.is_file())
+    (out / MANIFEST).write_text(json.dumps(_manifest(run), indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _put(staged: Path, out: Path, written: list[str]) -> None:
+    """Move a whole export to its place: an older one's manifest goes first, the new one's comes last."""
+    for name in written:
+        disk.sync(staged / name)
+    for left in out.glob(f"{STAGED}*"):  # of an export that was killed
+        if left != staged:
+            shutil.rmtree(left)
+    (out / MANIFEST).unlink(missing_ok=True)
+    for old in [path for path in out.iterdir() if path.is_file() and path.name not in written]:
+        old.unlink()
+    for name in sorted(written, key=lambda name: name == MANIFEST):
+        os.replace(staged / name, out / name)
+    staged.rmdir()
+    disk.sync(out)
 
 
 def _items(run: Run, part: Part) -> pd.DataFrame:
@@ -75,7 +180,7 @@ def _sae(run: Run, out: Path) -> None:
     for part in run.parts:
         prefix = "support_" if part.startswith("support_") else ""
         side = part.removeprefix("support_")
-        sp.save_npz(out / f"{prefix}codes_{side}.npz", sp.csr_matrix(run.codes(part)))
+        _save_npz(out / f"{prefix}codes_{side}.npz", sp.csr_matrix(run.codes(part)))
         offset = np.asarray(run.offset(part), dtype=np.float32)
         np.save(out / f"{prefix}offset_{side}.npy", offset, allow_pickle=False)
     concepts.table(run).to_parquet(out / "concepts.parquet", index=False)
@@ -91,6 +196,36 @@ def _whitening(run: Run, path: Path) -> None:
         tensors[f"{name}.mean"] = np.ascontiguousarray(side.mean, dtype=np.float32)
         tensors[f"{name}.matrix"] = np.ascontiguousarray(side.matrix, dtype=np.float32)
     save_file(tensors, path, metadata={"variant": str(variant.spec), "run": run.name, "model": run.model_name})
+    _order_header(path)
+
+
+def _save_npz(path: Path, codes: sp.csr_matrix) -> None:
+    """What `scipy.sparse.save_npz` writes, but for the time of writing in every entry of the archive."""
+    arrays = {
+        "indices": codes.indices,
+        "indptr": codes.indptr,
+        "format": np.asarray(codes.format.encode("ascii")),
+        "shape": np.asarray(codes.shape),
+        "data": codes.data,
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, the earliest there is
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+
+
+def _order_header(path: Path) -> None:
+    """Sort the header of a safetensors file: the library writes its metadata in an order that changes."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    # Tensors stand in the order of their data; blanks fill the header up to its old length, as the format allows.
+    ordered = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))}
+    ordered |= dict(sorted(header.items(), key=lambda entry: entry[1]["data_offsets"]))
+    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
 
 
 def _manifest(run: Run) -> dict[str, object]:

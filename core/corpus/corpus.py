@@ -35,6 +35,8 @@ from core.store import Draft, Folder, Store
 QRELS_FILES: dict[Split, str] = {"test": "qrels.parquet", "support": "support_qrels.parquet"}
 BAD_FILE = "bad.parquet"
 STAGE = "corpus"
+LEAST_BYTES = 32
+"""Of the cache per item, without its picture: what is sure to be needed before anything is read."""
 
 
 class Corpus:
@@ -73,10 +75,10 @@ class Corpus:
 
     def _read_qrels(self, split: Split) -> Qrels:
         """The pairs of a split from the folder; empty where it has none."""
-        path = self.folder.path / QRELS_FILES[split]
-        if not path.is_file():
+        name = QRELS_FILES[split]
+        if name not in self.folder.manifest["files"]:
             return Qrels(np.empty(0, np.int64), np.empty(0, np.int64))
-        table = pq.read_table(path, columns=["query_row", "candidate_row"])
+        table = pq.read_table(self.folder.file(name), columns=["query_row", "candidate_row"])
         query_rows, candidate_rows = (table.column(i).to_numpy() for i in range(2))
         return Qrels(query_rows, candidate_rows, unknown=self.folder.facts["unknown_pairs"][split])
 
@@ -92,7 +94,7 @@ class Corpus:
     @cached_property
     def report(self) -> CorpusReport:
         """Counts, bad rows with reasons, and whether it can be used."""
-        rows = pq.read_table(self.folder.path / BAD_FILE).to_pylist()
+        rows = pq.read_table(self.folder.file(BAD_FILE)).to_pylist()
         return _report(self.folder.facts, tuple(BadRow(**row) for row in rows), self._max_bad_share)
 
 
@@ -111,7 +113,10 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
     }
     key_spec["content"] = dict(source.fingerprint)
     key_spec |= {"allow_outside": True} if spec.allow_outside else {}  # younger than the cache: not in older keys
-    folder = store.build(STAGE, source.name, key_spec, (), lambda draft: _write(source, spec.task, draft, progress))
+    needs = sum(source.sizes.values()) * LEAST_BYTES
+    folder = store.build(
+        STAGE, source.name, key_spec, (), lambda draft: _write(source, spec.task, draft, progress), needs=needs
+    )
     corpus = Corpus(folder, spec.max_bad_share)
     if not corpus.report.usable:
         raise CorpusError(corpus.report.why_not, got=_examples(corpus.report.bad))

@@ -162,11 +162,11 @@ class ItemTable:
     @cached_property
     def _columns(self) -> pa.Table:
         columns = [name for name in SCHEMA.names if name != "truth"]
-        return pq.read_table(self._folder.path / f"{self.part}.parquet", columns=columns).combine_chunks()
+        return pq.read_table(self._folder.file(f"{self.part}.parquet"), columns=columns).combine_chunks()
 
     @cached_property
     def _truths(self) -> pa.ChunkedArray:
-        return pq.read_table(self._folder.path / f"{self.part}.parquet", columns=["truth"]).column(0).combine_chunks()
+        return pq.read_table(self._folder.file(f"{self.part}.parquet"), columns=["truth"]).column(0).combine_chunks()
 
     @cached_property
     def ids(self) -> list[str]:

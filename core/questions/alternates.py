@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from core.memo import Memo
 from core.questions.answers import answer, fit_data
 from core.records import Part
 from core.run import Run
+from core.sae.codes import checked_csr
 from core.store import Draft, Folder
 
 OWN = "own SAE"
@@ -139,7 +141,7 @@ def _beside(run: Run) -> list[Source]:
     listed = []
     for option in run.saes()[1:]:
         facts, identity = option.folder.facts, {"sae": option.folder.key, "view": str(run.view)}
-        make = _sae_maker(run, option.folder.path, str(facts["input"]))
+        make = _sae_maker(run, option.folder.checked, str(facts["input"]))
         listed.append(Source(f"SAE {option.name}", "sae", str(facts["trained_on"]), identity, make, _trained(facts)))
     return listed
 
@@ -157,7 +159,7 @@ def _shipped(run: Run) -> list[Source]:
         if is_own or not fits:
             continue
         label = name.removeprefix(run.model_name).strip("-") or "shipped"
-        make = _sae_maker(run, folder, str(facts.get("input", "raw")))
+        make = _sae_maker(run, partial(Path, folder), str(facts.get("input", "raw")))
         identity = {"sae": hash_folder(folder), "view": str(run.view)}
         listed.append(
             Source(f"SAE {label}", "sae", str(facts.get("trained_on", "unknown")), identity, make, _trained(facts))
@@ -172,11 +174,12 @@ def _trained(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"explained_variance": float(last.get("explained_variance", np.nan)), "rows": str(rows)}
 
 
-def _sae_maker(run: Run, folder: Path, input_: str) -> Callable[[Draft], None]:
+def _sae_maker(run: Run, place: Callable[[], Path], input_: str) -> Callable[[Draft], None]:
     def make(draft: Draft) -> None:
         from core.sae import SaeEncoder
         from core.sae.files import unit_dictionary
 
+        folder = place()
         encoder = SaeEncoder(folder, input_)
         draft.save("dictionary", unit_dictionary(folder))
         for part in run.parts:
@@ -225,8 +228,8 @@ def _read(run: Run, source: Source, folder: Folder) -> Alternate:
     dictionary = folder.array("dictionary")
     codes, offsets = {}, {}
     for part in run.parts:
-        values = tuple(folder.array(f"{part}-{name}") for name in ("data", "indices", "indptr"))
-        codes[part] = csr_array(values, shape=(len(run.embeddings(part)), len(dictionary)))
+        shape = len(run.embeddings(part)), len(dictionary)
+        codes[part] = csr_array(checked_csr(folder, f"{part}-", shape, rising=False))
         offsets[part] = folder.array(f"{part}-offset")
     notes = tuple(folder.facts.get("notes", ()))
     return Alternate(

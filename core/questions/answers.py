@@ -15,6 +15,7 @@ from core.analysis.arrays import Codes
 from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
+from core.artefact import origins_of
 from core.fingerprint import stage_key
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
@@ -42,11 +43,12 @@ def answer(
         NotCached: it would have to be computed, and only what is cached was asked for.
     """
     spec = {"question": question, "arguments": dict(arguments)}
-    folder = run.store.find("answer", stage_key("answer", spec, (run.key, *made_from)))
+    parents, origins = (run.key, *made_from), origins_of((run.folder,))
+    folder = run.store.find("answer", stage_key("answer", spec, parents), origins)
     if folder is not None:
         return folder
     about_to_compute()
-    return run.store.build("answer", f"{run.name}-{question}", spec, (run.key, *made_from), write)
+    return run.store.build("answer", f"{run.name}-{question}", spec, parents, write, origins=origins)
 
 
 def cached_table(
@@ -66,12 +68,12 @@ def cached_table(
 def cached_table_if_there(run: Run, question: str, arguments: Mapping[str, Any]) -> pd.DataFrame | None:
     """A table answer that was computed before; None where there is none yet."""
     key = stage_key("answer", {"question": question, "arguments": dict(arguments)}, (run.key,))
-    folder = run.store.find("answer", key)
+    folder = run.store.find("answer", key, origins_of((run.folder,)))
     return None if folder is None else _read_table(folder)
 
 
 def _read_table(folder: Folder) -> pd.DataFrame:
-    table = pd.read_parquet(folder.path / "table.parquet")
+    table = pd.read_parquet(folder.file("table.parquet"))
     table.attrs = dict(folder.facts["attrs"])
     return table
 

@@ -242,7 +242,7 @@ def encoded(run: Run, row: np.ndarray) -> Coded:
 
     record = run.need_sae()
     with _ENCODING:  # an encoder keeps what it has just seen
-        encoder = run.memo(("encoder",), lambda: SaeEncoder(run.sae_folder.path, record.input))
+        encoder = run.memo(("encoder",), lambda: SaeEncoder(run.sae_folder.checked(), record.input))
         return encoder.encode(row[None])
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.variants import VariantSpec
-from core.fingerprint import stage_key
-from core.questions.answers import cached_table, item_frame, transformed, variant_of
+from core.questions.answers import cached_table, cached_table_if_there, item_frame, transformed, variant_of
 from core.questions.labels import TEST_PARTS
 from core.records import Part
 from core.run import Run
@@ -48,10 +47,7 @@ def is_cached(run: Run, variant: str | VariantSpec = "none") -> bool:
         "seed": SEED,
         "most": MOST_POINTS,
     }
-    return (
-        run.store.find("answer", stage_key("answer", {"question": "map", "arguments": arguments}, (run.key,)))
-        is not None
-    )
+    return cached_table_if_there(run, "map", arguments) is not None
 
 
 def _even(n: int, run: Run) -> np.ndarray:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.errors import ShapeMismatch
+from core.artefact import MEND, origins_of
+from core.errors import CacheCorrupt, ShapeMismatch
 from core.progress import Progress
 from core.sae.architectures import check_config
 from core.sae.files import decoder_norms, read_config, read_weight
@@ -129,21 +130,69 @@ def encode_codes(sae: Folder, encoded: Folder, view: str, store: Store, progress
         )
 
     def write(draft: Draft) -> None:
-        _write_codes(draft, SaeEncoder(sae.path, sae.facts["input"]), rows, progress)
+        _write_codes(draft, SaeEncoder(sae.checked(), sae.facts["input"]), rows, progress)
         draft.facts |= {"shape": [len(rows), width], "view": view}
 
-    return store.build("codes", encoded.path.name.partition("--")[0], {"view": view}, (sae.key, encoded.key), write)
+    values = (sae.facts["k"] or width) * (np.dtype(np.float32).itemsize + np.dtype(np.int32).itemsize)
+    return store.build(
+        "codes",
+        encoded.path.name.partition("--")[0],
+        {"view": view},
+        (sae.key, encoded.key),
+        write,
+        needs=len(rows) * min(values, 8 * width),
+        origins=origins_of((sae, encoded)),
+    )
 
 
 def load_codes(folder: Folder) -> csr_matrix:
     """(n, c) float32 codes; the values stay on disk until they are read."""
-    from scipy.sparse import csr_matrix
-
-    arrays = [folder.array(name) for name in ("data", "indices", "indptr")]
-    codes = csr_matrix(tuple(arrays), shape=tuple(folder.facts["shape"]), copy=False)
+    codes = checked_csr(folder, "", tuple(folder.facts["shape"]))
     # True as written: sorted, no duplicates. Unsaid, scipy checks it at the first use, which reads all indices.
     codes.has_canonical_format = True
     return codes
+
+
+def checked_csr(folder: Folder, prefix: str, shape: tuple[int, int], rising: bool = True) -> csr_matrix:
+    """The sparse matrix of `<prefix>data`, `<prefix>indices` and `<prefix>indptr`, once it is sure to be one.
+
+    scipy trusts what it is given: a wrong `indptr` makes it read memory that is not its own, and the process dies.
+
+    Args:
+        rising: whether the columns of a row must be sorted, without duplicates.
+
+    Raises:
+        CacheCorrupt: an array that does not belong to the others.
+    """
+    from scipy.sparse import csr_matrix
+
+    data, indices, indptr = (folder.array(f"{prefix}{name}") for name in ("data", "indices", "indptr"))
+    if problem := csr_problem(data, indices, indptr, shape, rising):
+        where = f"{folder.stage}/{folder.path.name}: {prefix}data, {prefix}indices and {prefix}indptr are no codes"
+        raise CacheCorrupt(where, got=problem, todo=MEND)
+    return csr_matrix((data, indices, indptr), shape=shape, copy=False)
+
+
+def csr_problem(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int], rising: bool = True
+) -> str:
+    """Why three arrays are no CSR matrix of that shape (with sorted rows, if `rising`); "" when they are one."""
+    rows, columns = shape
+    if any(array.ndim != 1 for array in (data, indices, indptr)) or indices.dtype.kind != "i":
+        return "arrays of other shapes or types"
+    if indptr.dtype != indices.dtype or len(indptr) != rows + 1 or len(data) != len(indices):
+        return f"{len(data)} values, {len(indices)} columns, {len(indptr)} row ends for {rows} rows"
+    if indptr[0] != 0 or indptr[-1] != len(data) or (np.diff(indptr) < 0).any():
+        return "ends of rows that do not rise from 0 to the number of values"
+    for start in range(0, len(indices), BLOCK_VALUES):
+        block = indices[start : start + BLOCK_VALUES + 1]
+        if block.min() < 0 or block.max() >= columns:
+            return f"a column outside 0 to {columns - 1}"
+        # Where a column does not rise, a row must begin. A row's first place is an entry of `indptr`, which is sorted.
+        falls = start + 1 + np.flatnonzero(np.diff(block) <= 0)
+        if rising and not np.array_equal(indptr[np.searchsorted(indptr, falls)], falls):
+            return "columns of a row that do not rise"
+    return ""
 
 
 def encoder_row(sae: Folder, k: int) -> tuple[np.ndarray, float]:
@@ -153,15 +202,16 @@ def encoder_row(sae: Folder, k: int) -> tuple[np.ndarray, float]:
     In units of a code with a unit dictionary row, for a state as the SAE takes it (`input` = "normalised": divided by
     its norm).
     """
-    config = read_config(sae.path)
-    norm = float(np.linalg.norm(read_weight(sae.path, "W_dec")[k]))
-    weight = read_weight(sae.path, "W_enc")[:, k]
+    path = sae.checked()
+    config = read_config(path)
+    norm = float(np.linalg.norm(read_weight(path, "W_dec")[k]))
+    weight = read_weight(path, "W_enc")[:, k]
     if config.get("architecture") == "gated":
-        weight, bias = weight * np.exp(read_weight(sae.path, "r_mag")[k]), float(read_weight(sae.path, "b_mag")[k])
+        weight, bias = weight * np.exp(read_weight(path, "r_mag")[k]), float(read_weight(path, "b_mag")[k])
     else:
-        bias = float(read_weight(sae.path, "b_enc")[k])
+        bias = float(read_weight(path, "b_enc")[k])
     if config.get("apply_b_dec_to_input", True):
-        bias -= float(read_weight(sae.path, "b_dec") @ weight)
+        bias -= float(read_weight(path, "b_dec") @ weight)
     return weight * norm, bias * norm
 
 

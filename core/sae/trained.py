@@ -173,7 +173,10 @@ class Training:
         self._build(leader, write)
 
     def _build(self, plan: TrainingPlan, write: Callable[[Draft], None]) -> Folder:
-        return self.store.build("sae", f"{self.facts.name}-{plan.name}", self._key_spec(plan), self._parents, write)
+        # Encoder, decoder and dictionary; in the meantime a checkpoint: two matrices with two moments each.
+        needs = (3 + 6) * plan.width * plan.size * np.dtype(np.float32).itemsize
+        name = f"{self.facts.name}-{plan.name}"
+        return self.store.build("sae", name, self._key_spec(plan), self._parents, write, needs=needs)
 
     def _facts_of(self, plan: TrainingPlan, log: list[Any]) -> dict[str, Any]:
         counted = ", ".join(f"{len(self.corpus.items(part))} {part.replace('_', ' ')}" for part in self.encoded)

@@ -40,13 +40,26 @@ from dashboard.data.rows import (
     row,
     rows,
 )
-from dashboard.data.runs import RunChoice, RunFacts, counterpart, facts, name, root, run, run_table, runs, siblings
+from dashboard.data.runs import (
+    RunChoice,
+    RunFacts,
+    broken_runs,
+    counterpart,
+    facts,
+    name,
+    root,
+    run,
+    run_table,
+    runs,
+    siblings,
+)
 from dashboard.data.variants import canonical, direction, variant_error
 
 __all__ = [
     "Candidate", "Change", "Concept", "Contribution", "Fellow", "Firing", "FolderRow", "GainStep", "ItemView",
     "Judged", "LiveQuery", "MapPoint", "Pairing", "RemovalPoint", "RunChoice", "RunFacts", "RunRow", "Strong",
-    "SweepPoint", "ask", "ask_item", "ask_live", "ask_two", "canonical", "claim_questions", "claim_settings",
+    "SweepPoint", "ask", "ask_item", "ask_live", "ask_two", "broken_runs",
+    "canonical", "claim_questions", "claim_settings",
     "claims", "counterpart", "data_uri", "direction", "examples", "exhibit", "exhibit_file", "exhibits", "facts",
     "fresh", "has_upload", "in_turn", "is_pending", "item", "item_place", "items", "keep_upload", "live_picture",
     "name", "named", "partners", "readable", "recent", "root", "row", "rows", "run", "run_table", "runs", "sheets",

@@ -85,6 +85,16 @@ def run_table() -> pd.DataFrame:
     return _run_table(root())
 
 
+def broken_runs() -> pd.DataFrame:
+    """DataFrame[name, key, why, next]: runs that are left out of `run_table` because they are broken."""
+    return _broken_runs(root())
+
+
+@st.cache_data(ttl=5, max_entries=8, show_spinner=False)
+def _broken_runs(root: str) -> pd.DataFrame:
+    return inventory.broken(Store.default())
+
+
 # It reads the manifest of every folder for every run: too much for each visitor of the page.
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)
 def _run_table(root: str) -> pd.DataFrame:

@@ -51,6 +51,25 @@ def all_runs() -> None:
     )
 
 
+def broken_runs() -> None:
+    """Runs that cannot be opened, with what to do; nothing where all are whole."""
+    broken = data.broken_runs()
+    if broken.empty:
+        return
+    st.error(f"Broken runs: {count(len(broken))}. The others are not touched by that.")
+    column = st.column_config
+    st.dataframe(
+        broken,
+        hide_index=True,
+        column_config={
+            "name": column.TextColumn("Run", pinned=True),
+            "key": column.TextColumn("Key"),
+            "why": column.TextColumn("What is wrong", width="large"),
+            "next": column.TextColumn("What to do", width="large"),
+        },
+    )
+
+
 def settings(run: str) -> None:
     """Spec and folders of the chosen run."""
     card = data.recent(inventory.card, run)
@@ -84,8 +103,8 @@ def integrity(run: str) -> None:
     broken = files[~files["ok"]]
     if len(broken):
         st.error(
-            f"{count(len(broken))} of {count(len(files))} files differ from their manifests. Remove the run and make it"
-            " again."
+            f"{count(len(broken))} of {count(len(files))} files differ from their manifests. On the command line,"
+            " `retrieval-lens verify --repair` sets them aside and says what to repeat."
         )
         st.dataframe(broken, hide_index=True)
     else:
@@ -99,6 +118,7 @@ def page() -> None:
     widgets.heading("runs")
     widgets.facts({"Cache": data.root()})
     all_runs()
+    broken_runs()
     name = words.shell(facts.name)
     widgets.section(f"Run {facts.name}", "Choose another in the sidebar.")
     settings(run)

@@ -12,6 +12,8 @@ NO_CODE = {
     "core/demo/README.md": "The demo's runs and how its models are trained",
     "core/demo/train/stages/": "What each stage of demo-mllm before the last left behind: weights",
     "core/world/README.md": "The demo world and the licence of its sprites",
+    "tests/store/earlier/": "A small cache as the release before this one wrote it",
+    "tests/store/earlier.json": "What that release answered on it",
     "tests/golden/embeddings/": "Items and embeddings of the golden run",
     "tests/golden/sae/": "The SAE of the golden run",
     "tests/golden/answers.json": "What every question answered on the golden run, and under which versions",

@@ -117,8 +117,11 @@ def test_verify_finds_a_changed_byte(tmp_path: Path, photos: Path, store: Store)
     content = bytearray(array.read_bytes())
     content[-1] ^= 1
     array.write_bytes(content)
-    line = one_line(cli("verify", "mine"), 1)
-    assert array.name in line and "remove" in line
+    result = cli("verify", "mine")
+    assert (
+        array.name in result.stdout
+        and "`retrieval-lens verify --repair`, then `retrieval-lens run mine`" in one_line(result, 1)
+    )
 
 
 def test_second_run_computes_nothing(tmp_path: Path, photos: Path, store: Store) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import CacheCorrupt, NotAvailable
+from core.errors import NotAvailable
 from core.fingerprint import STAGES, hash_file
 from core.store import MANIFEST, Draft, Folder, Store, cache_root, slugify
 
@@ -109,13 +109,6 @@ def test_verify_sees_a_flipped_byte(store: Store) -> None:
     assert found is not None and found.verify() == ["numbers.npy"]
 
 
-def test_a_manifest_that_is_not_json_is_named(store: Store) -> None:
-    folder = build(store)
-    (folder.path / MANIFEST).write_text("{")
-    with pytest.raises(CacheCorrupt, match="is not JSON.*delete"):
-        store.find("answer", folder.key)
-
-
 def test_a_failed_build_leaves_nothing_that_counts_and_can_resume(store: Store) -> None:
     def half(draft: Draft) -> None:
         draft.save("first", np.arange(3))
@@ -133,7 +126,7 @@ def test_a_failed_build_leaves_nothing_that_counts_and_can_resume(store: Store) 
 
 def test_remove_frees_and_forgets(store: Store) -> None:
     folder = build(store)
-    size = folder.size
+    size = folder.size + (folder.path / MANIFEST).stat().st_size
     assert store.remove(folder) == size > 0
     assert store.find("answer", folder.key) is None and not folder.path.exists()
 
@@ -177,7 +170,7 @@ def test_readers_never_meet_a_half_written_manifest(store: Store, monkeypatch: p
     seen: list[object] = []
 
     def slow(self: Path, text: str, *args, **kwargs) -> int:
-        if self.name == MANIFEST:
+        if MANIFEST in self.name:
             for part in (text[: len(text) // 2], text):
                 real(self, part, *args, **kwargs)
                 seen.extend([store.folders("answer"), store.find("answer", json.loads(text)["key"])])

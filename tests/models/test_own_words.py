@@ -199,6 +199,23 @@ def test_an_interrupted_stage_goes_on_where_it_stopped(tmp_path: Path, monkeypat
     assert set(resumed.folder.manifest["files"]) == {"captions.parquet"}
 
 
+@pytest.mark.parametrize("left", ["", "{", '{"captions": [], "seconds": 0}', "one changed letter"])
+def test_a_window_that_is_not_as_it_was_written_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.setattr(captions, "WINDOW", 8)
+    whole = captioned(Store(tmp_path / "whole"), Talker())
+    with pytest.raises(KeyboardInterrupt):
+        captioned(Store(tmp_path / "broken"), Talker(breaks_at=3))
+    (window,) = (path for path in tmp_path.glob("broken/captions/*/*window*") if path.is_file())
+    text = window.read_text(encoding="utf-8")
+    at = text.index('"captions": ["') + len('"captions": ["')
+    window.write_text(left if left != "one changed letter" else text[:at] + "#" + text[at + 1 :], encoding="utf-8")
+    resumed = captioned(Store(tmp_path / "broken"), Talker())
+    assert resumed.texts == whole.texts
+    assert set(resumed.folder.manifest["files"]) == {"captions.parquet"}
+
+
 def test_a_captioned_item_keeps_its_own_text_and_its_role(tmp_path: Path) -> None:
     made = captioned(Store(tmp_path), Talker())
     assert made.rows.tolist() == picture_rows(Mixed()).tolist()  # type: ignore[arg-type]

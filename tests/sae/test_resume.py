@@ -149,7 +149,7 @@ def test_a_checkpoint_holds_tensors_and_plain_values_only(tmp_path: Path) -> Non
     names = {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
     own = f"{C}-{K}"
     of_sae_lens = ("cfg.json", "sae_weights.safetensors", "trainer_state.pt", "activation_scaler.json")
-    assert names == {checkpoint.STATE, *(f"{own}/{name}" for name in of_sae_lens)}
+    assert names == {checkpoint.STATE, checkpoint.SUMS, *(f"{own}/{name}" for name in of_sae_lens)}
     state = torch.load(found / own / "trainer_state.pt", weights_only=True)
     assert state["n_training_steps"] == 10
 
