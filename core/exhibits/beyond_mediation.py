@@ -77,5 +77,6 @@ EXHIBIT = Exhibit(
     ),
     needs="an SAE and relevant pairs",
     on_sae=True,
+    gate=True,
     kept=False,
 )

@@ -150,6 +150,7 @@ LEFT_OUT = {
     "removal.removed": "`removal_curve` asks it",
     "removal.spelled_out": "a key",
     "ranked.*": "`retrieval.rankings` and `contest` ask it",
+    "retrieval.chance": "counts of items alone",
     "similarity.explained": "`pair` asks it",
 }
 """Public functions on a run that are not asked, and why."""
