@@ -182,7 +182,7 @@ def test_the_pooling_and_the_key_follow_the_style(folders: dict[str, Path]) -> N
 
 
 def test_own_prompts_of_an_unknown_model_are_refused(folders: dict[str, Path]) -> None:
-    with pytest.raises(SpecError, match="no prompts of qwen itself.*'lamra'"):
+    with pytest.raises(SpecError, match="no prompts of qwen2_vl itself.*'lamra'"):
         describe(ModelSpec(name=str(folders["gme"]), preset="own"))
 
 
