@@ -25,7 +25,8 @@ ALLOWED = (
 def shipped_saes(model_name: str) -> dict[str, Path]:
     """Folders of the SAEs shipped for a model of the table, by the name of their recipe; the one named as the model
     comes first. Each says in its facts whose it is, for a model's name may begin with another's."""
-    folders = [SHIPPED / f"sae-{model_name}", *sorted(SHIPPED.glob(f"sae-{model_name}-*"))]
+    begins = f"sae-{model_name}-"  # no pattern: the name may hold any sign
+    folders = [SHIPPED / f"sae-{model_name}", *sorted(f for f in SHIPPED.iterdir() if f.name.startswith(begins))]
     whole = [folder for folder in folders if (folder / CONFIG).is_file()]
     return {
         folder.name.removeprefix("sae-"): folder

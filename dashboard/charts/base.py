@@ -58,7 +58,10 @@ def modality_colour(score: float) -> str:
 
 def finish(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
     """Margins, colours of the theme, grid lines; a legend only where there are several marks."""
+    # All at once: each update checks the whole figure again, and a page has many.
+    axes = {"xaxis", "yaxis", *(name for name in figure.layout.to_plotly_json() if name[1:5] == "axis")}
     figure.update_layout(
+        **{axis: {"automargin": True, "gridcolor": GRID, "zeroline": False} for axis in axes},
         height=height,
         margin={"l": 4, "r": 12, "t": 12, "b": 4},
         paper_bgcolor="rgba(0,0,0,0)",
@@ -69,8 +72,6 @@ def finish(figure: go.Figure, height: int, legend: bool = True) -> go.Figure:
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": BEFORE, "activecolor": AFTER},
         font_size=13,
     )
-    figure.update_xaxes(automargin=True, gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(automargin=True, gridcolor=GRID, zeroline=False)
     return figure
 
 

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import streamlit as st
-
 from core.records import Part
-from dashboard.data.runs import open_shared, root, run
+from dashboard.data.memory import Bounded
+from dashboard.data.runs import root, run
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +30,10 @@ class ItemView:
     truth: Mapping[str, Any] | None
 
 
+_ITEMS: Bounded[ItemView] = Bounded(64 * 2**20, lambda item: 1000 + len(item.text) + len(item.image or ""))
+"""Items with their thumbnails, by cache, run, part and row."""
+
+
 def items(key: str, part: Part, rows: list[int]) -> list[ItemView]:
     """Items of one part, with thumbnails."""
     return [item(key, part, int(row)) for row in rows]
@@ -38,7 +41,7 @@ def items(key: str, part: Part, rows: list[int]) -> list[ItemView]:
 
 def item(key: str, part: Part, row: int) -> ItemView:
     """One item, with its thumbnail."""
-    return _item(root(), key, part, row)
+    return _ITEMS.get((root(), key, part, row), lambda: _viewed(key, part, row))
 
 
 def item_place(key: str, text: str) -> tuple[Part, int] | None:
@@ -67,9 +70,8 @@ def thumbnail(key: str, part: Part, row: int) -> Image | None:
     return run(key).corpus.items(part).thumbnail(row)
 
 
-@st.cache_data(max_size="64MB", show_spinner=False)
-def _item(root: str, key: str, part: Part, row: int) -> ItemView:
-    table = open_shared(root, key).corpus.items(part)
+def _viewed(key: str, part: Part, row: int) -> ItemView:
+    table = run(key).corpus.items(part)
     picture = table.thumbnail(row) if "image" in table.modality[row] else None
     return ItemView(
         part,

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core import inventory
+from core.memo import Memo
 from core.run import Run, list_runs, open_run
 from core.store import Store, cache_root
 
@@ -40,6 +41,11 @@ class RunFacts:
     trained_on: str
 
 
+_RUNS = Memo(limit=32)
+"""Opened runs, by cache and key."""
+_FACTS = Memo(limit=64)
+
+
 def root() -> str:
     """The cache folder in use."""
     return str(cache_root())
@@ -52,12 +58,13 @@ def runs() -> list[RunChoice]:
 
 def run(key: str) -> Run:
     """An opened run; shared by all sessions."""
-    return open_shared(root(), key)
+    where = root()
+    return _RUNS.get((where, key), lambda: open_run(key, Store.default()))
 
 
 def facts(key: str) -> RunFacts:
     """What a run is."""
-    return _facts(root(), key)
+    return _FACTS.get((root(), key), lambda: _facts(key))
 
 
 def name(key: str) -> str:
@@ -69,13 +76,14 @@ def counterpart(name: str) -> str | None:
     """The run to compare with where none was chosen: the same corpus and task by another model, if there is one of
     another family (contrastive beside generative)."""
     mine = next(choice for choice in runs() if choice.name == name)
-    others = [choice for choice in runs() if choice.key in siblings(mine.key)]
+    keys = siblings(mine.key)
+    others = [choice for choice in runs() if choice.key in keys]
     family = run(mine.key).family
     return next((c.name for c in sorted(others, key=lambda c: run(c.key).family == family)), None)
 
 
 def siblings(key: str) -> list[str]:
-    """Keys of the other runs of the same corpus and task by other models, in the order of the picker."""
+    """Keys of the other runs of the same corpus and task by other models, as they stand in the picker."""
     mine = next(choice for choice in runs() if choice.key == key)
     return [c.key for c in runs() if c.corpus == mine.corpus and c.model != mine.model]
 
@@ -112,15 +120,8 @@ def _runs(root: str) -> list[RunChoice]:
     return sorted(choices, key=lambda choice: (not choice.name.startswith("demo"), choice.name))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def open_shared(root: str, key: str) -> Run:
-    """The opened run of a cache folder, the same object for all sessions."""
-    return open_run(key, Store.default())
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _facts(root: str, key: str) -> RunFacts:
-    opened = open_shared(root, key)
+def _facts(key: str) -> RunFacts:
+    opened = run(key)
     return RunFacts(
         name=opened.name,
         key=key,

@@ -69,7 +69,7 @@ def test_impossible_link_is_replaced_and_said(page: str, small_store: Store) -> 
         ("playground", {"start": "queries:²"}),
         ("playground", {"picture": "candidates:٣"}),
         ("retrieval", {"query-drawn": "x"}),
-        ("concepts", {"concept-listed": "x", "concept-drawn": "-1e9"}),
+        ("concepts", {"concept-drawn": "-1e9"}),
         ("map", {"point": "queries:²"}),
         ("modality", {"point-small": "x"}),
         ("modality", {"point-small": "²:fox"}),

@@ -8,6 +8,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data import ItemView, data_uri
+from dashboard.data.memory import Bounded
 from dashboard.parts import widgets
 
 
@@ -37,6 +38,20 @@ def test_thumbnails_become_data_uris() -> None:
     assert data_uri(None) is None
     assert data_uri(Image.new("RGB", (64, 64))).startswith("data:image/png;base64,")
     assert data_uri(Image.new("RGB", (640, 64))).startswith("data:image/jpeg;base64,")
+
+
+def test_memory_is_bounded_by_bytes_and_makes_each_value_once() -> None:
+    memory, made = Bounded[str](10, len), []
+
+    def make(text: str) -> str:
+        made.append(text)
+        return text
+
+    for text in ("aaaa", "bbbb", "aaaa", "cccc", "aaaa", "bbbb"):
+        assert memory.get(text, lambda text=text: make(text)) == text
+        assert memory.bytes() <= 10
+    assert made == ["aaaa", "bbbb", "cccc", "bbbb"]  # the least recently used went
+    assert memory.get("large", lambda: "x" * 50) == "x" * 50
 
 
 def broken_app() -> None:
