@@ -11,7 +11,7 @@ from tests.torture import visitors
 @pytest.mark.timeout(900)
 def test_a_few_visitors_see_every_page(small_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visitors, "PAGES", ("", "modality", "runs"))
-    measured = visitors.measure(3, 0.25)
+    measured = visitors.measure(3, 0.25, curves=False)
     assert measured.failed == []
     assert measured.pages >= 3
     assert 0 < measured.p50 <= measured.p95

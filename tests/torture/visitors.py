@@ -2,7 +2,7 @@
 
 `python -m tests.torture.visitors --visitors 20 --minutes 10` serves the runs of the default cache and sends visitors
 who open one page after the other. A visitor is a websocket that speaks Streamlit's protocol, as a browser tab does,
-without drawing. Every link is opened once beforehand, so that answers are warm; `--heavy` adds a visitor who asks for
+without drawing. Every link is opened once beforehand, and curves are computed, so that answers are warm; `--heavy` adds a visitor who asks for
 what is not cached, all the time.
 """
 
@@ -179,8 +179,12 @@ def _of_process(process: int, what: str) -> int:
     return int(subprocess.run(["ps", "-o", f"{what}=", "-p", str(process)], capture_output=True, check=True).stdout)
 
 
-def measure(visitors: int, minutes: float, heavy: bool = False) -> Measured:
-    """Serve the runs of the default cache to that many visitors for so long."""
+def measure(visitors: int, minutes: float, heavy: bool = False, curves: bool = True) -> Measured:
+    """Serve the runs of the default cache to that many visitors for so long.
+
+    `curves`: compute the specification curves of the claims first; else the server does so while visitors look.
+    """
+    from core.exhibits.claims import claims
     from core.run import list_runs
     from core.store import Store
 
@@ -189,7 +193,9 @@ def measure(visitors: int, minutes: float, heavy: bool = False) -> Measured:
         raise SystemExit("no run to show; next: retrieval-lens demo --no-serve")
     run = next((one for one in runs if one.name in ("demo", "small")), runs[0])
     corpus = run.folder.facts["corpus"]
-    other = next((one.name for one in runs if one.folder.facts["corpus"] == corpus and one.key != run.key), None)
+    other = next((one for one in runs if one.folder.facts["corpus"] == corpus and one.key != run.key), None)
+    if curves:
+        claims([run, other] if other else [run], curves="computed")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -200,7 +206,7 @@ def measure(visitors: int, minutes: float, heavy: bool = False) -> Measured:
         )
         try:
             _wait(port, process, Path(folder) / "log.txt")
-            asyncio.run(visits(measured, port, process.pid, run.name, other, heavy))
+            asyncio.run(visits(measured, port, process.pid, run.name, other and other.name, heavy))
         finally:
             process.terminate()
             process.wait(30)
