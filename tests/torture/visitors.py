@@ -2,8 +2,8 @@
 
 `python -m tests.torture.visitors --visitors 20 --minutes 10` serves the runs of the default cache and sends visitors
 who open one page after the other. A visitor is a websocket that speaks Streamlit's protocol, as a browser tab does,
-without drawing. Every link is opened once beforehand, and curves are computed, so that answers are warm; `--heavy` adds a visitor who asks for
-what is not cached, all the time.
+without drawing. Every link is opened once beforehand, and curves are computed, so that answers are warm; `--heavy`
+adds a visitor who asks for what is not cached, all the time.
 """
 
 from __future__ import annotations
