@@ -52,6 +52,9 @@ OFFENCES = """words => {
         .map(html => html.slice(0, 300));
 }"""
 
+SHOWN = """[document.querySelector('.stApp').innerText,
+    ...[...document.querySelectorAll('input')].map(e => e.value)].join(' ')"""
+
 
 # -- the function ----------------------------------------------------------------------------------------------------
 
@@ -156,11 +159,12 @@ def test_no_page_makes_anything_of_hostile_text(
     plain, linked = {"run": f"{text} small", "other": f"{text} small-clip"}, {name: text for name in LINKS[page]}
     for link in (plain, plain | linked):
         tab = Tab(browser, hostile_server)
+        tab.page.set_default_timeout(400_000)  # every word is long, and the first page of a model loads it
         tab.open(page, **{name: quote(value, safe="") for name, value in link.items()})
         tab.page.wait_for_timeout(500)
         offences = tab.page.evaluate(OFFENCES, list(WORDS))
         assert offences == []
-        assert "**hostile-bold**" in tab.page.evaluate("document.querySelector('.stApp').innerText").replace(JOINER, "")
+        assert "**hostile-bold**" in tab.page.evaluate(SHOWN).replace(JOINER, "")
         tab.healthy()
         tab.context.close()
     assert asked == []
