@@ -145,7 +145,7 @@ def hostile_server(
         wait_for(f"http://127.0.0.1:{port}", process, folder / "log.txt")
         yield f"http://127.0.0.1:{port}"
         process.terminate()
-        process.wait(20)
+        process.wait(120)  # its worker may be in the middle of a curve
 
 
 @pytest.mark.browser
