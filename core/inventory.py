@@ -194,7 +194,9 @@ def sae_settings(run: Run) -> list[dict[str, str]]:
 
 def remove(run: Run) -> int:
     """Delete the run, its answers and every folder that no other run uses; returns the bytes freed."""
-    others = {f.key for other in list_runs(run.store) if other.key != run.key for f in used_folders(other)}
+    # Also runs that cannot be opened: what they were made from is theirs still.
+    runs_left = [Run(folder, run.store) for folder in run.store.folders("run") if folder.key != run.key]
+    others = {f.key for other in runs_left for f in used_folders(other)}
     mine = [f for f in used_folders(run) if f.key not in others]
     return sum(run.store.remove(folder) for folder in sorted(mine, key=lambda f: f.key != run.key))
 

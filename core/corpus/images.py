@@ -67,11 +67,11 @@ class BadImage(Exception):
     """An image that cannot be used; its text is the short reason."""
 
 
-def load_image(source: bytes | str | Path, *, side: int | None = None, pixels: int = MAX_PIXELS) -> Image.Image:
+def load_image(source: bytes | str | Path, *, side: int | None = None, pixels: int | None = None) -> Image.Image:
     """Decode to RGB, upright, fully in memory.
 
     `side`: a larger picture is made smaller, to at most so many pixels wide and high; a JPEG is then not even decoded
-    at its full size. `pixels`: width x height of the file above which it is refused unread.
+    at its full size. `pixels`: width x height of the file above which it is refused unread, at most `MAX_PIXELS`.
 
     Raises:
         BadImage: missing, empty, not an image, truncated, broken, or a decompression bomb.
@@ -83,7 +83,7 @@ def load_image(source: bytes | str | Path, *, side: int | None = None, pixels: i
     warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd files; what matters is raised
     try:
         with Image.open(io.BytesIO(data), formats=_formats()) as image:
-            _check_size(image, pixels)
+            _check_size(image, MAX_PIXELS if pixels is None else min(pixels, MAX_PIXELS))
             if side is not None:
                 image.draft("RGB", (side, side))  # JPEG alone knows a smaller self
             width, height = image.size

@@ -58,10 +58,9 @@ from dashboard.data.variants import canonical, direction, variant_error
 __all__ = [
     "Candidate", "Change", "Concept", "Contribution", "Fellow", "Firing", "FolderRow", "GainStep", "ItemView",
     "Judged", "LiveQuery", "MapPoint", "Pairing", "RemovalPoint", "RunChoice", "RunFacts", "RunRow", "Strong",
-    "SweepPoint", "ask", "ask_item", "ask_live", "ask_two", "broken_runs",
-    "canonical", "claim_questions", "claim_settings",
-    "claims", "counterpart", "data_uri", "direction", "examples", "exhibit", "exhibit_file", "exhibits", "facts",
-    "fresh", "has_upload", "in_turn", "is_pending", "item", "item_place", "items", "keep_upload", "live_picture",
-    "name", "named", "partners", "readable", "recent", "root", "row", "rows", "run", "run_table", "runs", "sheets",
-    "siblings", "size", "thumbnail", "variant_error", "verdicts",
+    "SweepPoint", "ask", "ask_item", "ask_live", "ask_two", "broken_runs", "canonical", "claim_questions",
+    "claim_settings", "claims", "counterpart", "data_uri", "direction", "examples", "exhibit", "exhibit_file",
+    "exhibits", "facts", "fresh", "has_upload", "in_turn", "is_pending", "item", "item_place", "items", "keep_upload",
+    "live_picture", "name", "named", "partners", "readable", "recent", "root", "row", "rows", "run", "run_table",
+    "runs", "sheets", "siblings", "size", "thumbnail", "variant_error", "verdicts",
 ]  # fmt: skip

@@ -90,23 +90,18 @@ def siblings(key: str) -> list[str]:
 
 def run_table() -> pd.DataFrame:
     """All runs with sizes and settings: columns as `inventory.RUN_COLUMNS`; at most some seconds old."""
-    return _run_table(root())
+    return _listing(root())[0]
 
 
 def broken_runs() -> pd.DataFrame:
     """DataFrame[name, key, why, next]: runs that are left out of `run_table` because they are broken."""
-    return _broken_runs(root())
+    return _listing(root())[1]
 
 
+# It reads the manifest of every folder: too much for each visitor of the page.
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)
-def _broken_runs(root: str) -> pd.DataFrame:
-    return inventory.broken(Store.default())
-
-
-# It reads the manifest of every folder for every run: too much for each visitor of the page.
-@st.cache_data(ttl=5, max_entries=8, show_spinner=False)
-def _run_table(root: str) -> pd.DataFrame:
-    return inventory.runs(Store.default())
+def _listing(root: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return inventory.listing(Store.default())
 
 
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)

@@ -50,8 +50,8 @@ def fires(lesson: Subject) -> str:
     )
     return (
         "A sparse autoencoder writes each embedding as a short list of concepts, with a strength for each. Of the"
-        f" {n['both']} shared here, {n['both'] - n['telling']} fire on at least half of all items; only"
-        f" {n['telling']} do not."
+        f" {n['both']} shared here, {n['both'] - n['telling']} fire on at least half of all items; {n['telling']} do"
+        " not."
     )
 
 

@@ -91,16 +91,19 @@ def _where(table: pd.DataFrame, best: str) -> str:
 def _siblings(lesson: Subject) -> str:
     """The same reading of other models on the same corpus, where it is stored."""
     mine = data.facts(lesson.run)
-    sentences = []
+    recalls: dict[str, str] = {}
     for key in data.siblings(lesson.run):
+        model = data.facts(key).model
+        if model in recalls:  # a second run of it: the first in the picker's order counts
+            continue
         try:
-            answer = _readings(key).loc["where the answer begins"]
+            recalls[model] = percent(_readings(key).loc["where the answer begins"]["recall@1"])
         except NotAvailable:
             continue
-        sentences.append(f"{data.facts(key).model} {percent(answer['recall@1'])}")
-    if not sentences:
+    if not recalls:
         return ""
-    return f" The same place in other models on this corpus ({mine.model} is above): {', '.join(sentences)}."
+    sentences = ", ".join(f"{model} {recall}" for model, recall in recalls.items())
+    return f" The same place in other models on this corpus ({mine.model} is above): {sentences}."
 
 
 def ask_what_to_do(lesson: Subject) -> str:
@@ -128,8 +131,9 @@ def own_retriever(lesson: Subject) -> str:
     with right:
         st.markdown("**Take the repair with you**")
         beta = " --beta 1" if _whitening_loses(lesson.run) else ""
-        st.code(f"retrieval-lens evaluate {name} --transform realign{beta}\nretrieval-lens export {name} --out DIR")
-        st.code(words.WHITENING_LINES, language="python")
+        commands = f"retrieval-lens evaluate {name} --transform realign{beta}\nretrieval-lens export {name} --out DIR"
+        st.code(commands, language="bash", wrap_lines=True)
+        st.code(words.WHITENING_LINES, language="python", wrap_lines=True)
     caution = (
         "Here reshaping costs recall, so keep to the mean alone: set `[whitening] beta = 1` in the spec before you"
         " export. "

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from dashboard_driver import Tab, healthy, show, story, texts
 
+from core.errors import NotAvailable
 from core.questions import live, retrieval
 from core.run import Run, open_run
 from core.store import Store
 from dashboard import data, words
 from dashboard.charts import lesson as charts_lesson
-from dashboard.lesson import part_3_repair
+from dashboard.lesson import part_3_repair, part_4_answer
 from dashboard.lesson import shared as lesson_shared
 from dashboard.lesson import steps as lesson
 
@@ -129,6 +131,22 @@ def test_advice_agrees_with_what_the_repair_was_made_of(run: Run) -> None:
         assert lesson_shared.signed(row) in advice
     loses = lesson_shared.direction(lesson_shared.recall_change(run.key, "center", "realign")) < 0
     assert ("--beta 1" in advice) == loses
+
+
+def test_another_model_is_named_once_however_many_runs_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {"mine": "a", "theirs": "b", "theirs-again": "b", "not-read-there": "c", "last": "d"}
+    recalls = {"theirs": 0.096, "theirs-again": 0.5, "last": 0.25}
+
+    def readings(run: str) -> pd.DataFrame:
+        if run not in recalls:
+            raise NotAvailable("not read there", todo="read it there")
+        return pd.DataFrame({"recall@1": {"where the answer begins": recalls[run]}})
+
+    monkeypatch.setattr(data, "siblings", lambda run: [key for key in models if key != run])
+    monkeypatch.setattr(data, "facts", lambda key: SimpleNamespace(model=models[key]))
+    monkeypatch.setattr(part_4_answer, "_readings", readings)
+    said = part_4_answer._siblings(lesson_shared.Subject("mine", None, 0, 0, 0))
+    assert said.endswith("(a is above): b 9.6%, d 25.0%.")
 
 
 @pytest.mark.parametrize(

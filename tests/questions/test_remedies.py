@@ -69,7 +69,8 @@ def test_layers_poolings_and_masks_are_other_stored_embeddings(run: Run) -> None
     ):
         q, c = side(run, "queries", view), side(run, "candidates", view)
         assert by_setting[f"{view} / none"] == pytest.approx(recall(run, q @ c.T))
-    assert set(table["kind"]) == {"baseline", "transform", "score correction", "layer", "pooling", "token mask"}
+    kinds = {"baseline", "transform", "score correction", "layer", "pooling", "token mask", "reading"}
+    assert set(table["kind"]) == kinds
     assert any("small-chat.toml" in note for note in table.attrs["notes"])
 
 
