@@ -124,6 +124,7 @@ def listener() -> Iterator[tuple[int, list[str]]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port, asked
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(scope="module")
