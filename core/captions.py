@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from core import disk
-from core.encode import CPU_BATCH_TOKENS, in_pieces
+from core.encode import CPU_BATCH_TOKENS
 from core.fingerprint import canonical, hash_bytes
 from core.models.base import Adapter
+from core.models.memory import in_pieces
 from core.progress import Progress
 from core.records import Item
 from core.store import Draft, Folder, Store

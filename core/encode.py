@@ -19,27 +19,21 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
 from core import disk
 from core.config import EmbeddingSpec, Place
-from core.errors import ModelError, NotAvailable, SpecError
 from core.fingerprint import canonical, hash_bytes
-from core.models.answer import ANSWER, LARGEST, WORD, WORD_VIEWS, check_answers
-from core.models.base import PROJECTED, Adapter, ModelFacts
+from core.models.answer import LARGEST, WORD, WORD_VIEWS
+from core.models.base import Adapter, ModelFacts
+from core.models.memory import embed_halving
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
 from core.progress import Progress, Task
 from core.records import EmbeddingView, Item
 from core.store import Draft, Folder, Store
-
-if TYPE_CHECKING:
-    from core.corpus import ItemTable
-
-T = TypeVar("T")
 
 WINDOW = 1024
 """Rows between two points an interrupted run can go on from."""
@@ -49,7 +43,6 @@ CPU_BATCH_TOKENS = 4096
 
 _JOURNAL = ".windows.json"
 """Hidden: it helps an interrupted run to go on and is no part of the result."""
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 class Items(Protocol):
@@ -74,67 +67,6 @@ class Items(Protocol):
         """The whole item."""
 
 
-def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
-    """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field
-    only).
-
-    The first of each comes first; where no pooling is named, it is the one of the model's prompts. Pooling `answer`
-    takes one token, so it has the mask `all` only. A dual encoder has its projected embedding only.
-
-    Raises:
-        SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling,
-            mask or next words of a dual encoder other than the defaults.
-        NotAvailable: an answer is to be read of a model whose prompts leave no room for it.
-    """
-    if facts.kind == "dual":
-        return _projected(spec, facts)
-    if "projected" in spec.poolings:
-        allowed = "'mean', 'last', 'max', 'min', 'answer'"
-        raise SpecError(
-            f"{facts.name} has no projected embedding", got="embedding.poolings = 'projected'", allowed=allowed
-        )
-    for layer in spec.layers:
-        if not -facts.layers - 1 <= layer <= facts.layers:
-            allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
-            raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
-    check_answers(facts, (*spec.poolings, *spec.words))
-    choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
-    first = tuple(values[0] for values in choices)
-    found = [
-        EmbeddingView(layer, pooling, "all" if pooling == ANSWER else mask)
-        for layer, pooling, mask in product(*choices)
-        if spec.cross or sum(a != b for a, b in zip((layer, pooling, mask), first, strict=True)) <= 1
-    ]
-    return tuple(dict.fromkeys(found))
-
-
-def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
-    default = EmbeddingSpec()
-    for name in ("layers", "poolings", "masks", "words"):
-        if getattr(spec, name) not in (getattr(default, name), ("mean",), (PROJECTED.pooling,)):
-            todo = f"leave embedding.{name} out"
-            raise SpecError(
-                f"{facts.name} is a dual encoder", got=f"embedding.{name}", allowed="its projected embedding", todo=todo
-            )
-    return (PROJECTED,)
-
-
-def check_masks(tables: Sequence[ItemTable], views: Sequence[EmbeddingView]) -> None:
-    """Refuse the mask of the item's own text where an item has none, before any other part is encoded.
-
-    Raises:
-        NotAvailable: and which item it is.
-    """
-    if all(view.mask != "text" for view in views):
-        return
-    for table in tables:
-        if (row := next((row for row, kind in enumerate(table.modality) if kind == "image"), None)) is not None:
-            todo = "leave this mask out of [embedding] masks, or these items out of the corpus"
-            raise NotAvailable(
-                f"mask 'text' leaves no token of item {table.ids[row]!r}", got="an item of modality image", todo=todo
-            )
-
-
 def encode_part(
     table: Items,
     facts: ModelFacts,
@@ -145,7 +77,7 @@ def encode_part(
     batch_tokens: int = EmbeddingSpec().batch_tokens,
     words: Sequence[Place] = (),
 ) -> Folder:
-    """Embeddings of every item of a table in every view; found in the cache or computed.
+    """Embeddings of every item of a table in every view, from the cache or computed.
 
     Args:
         adapter: called only where something must be computed.
@@ -303,10 +235,10 @@ class _Encoding:
     ) -> None:
         for rows, items, lengths in self._batches(window):
             started = time.perf_counter()
-            # Token norms are asked for as if they were views, so that one forward pass gives embeddings and norms.
+            # Token norms are views like any other here, so that one forward pass gives embeddings and norms.
             measures = {measured(layer): layer for layer in self.layers}
-            asked = (*self.views, *self.spoken, *measures)
-            for view, values in embed_halving(self.adapter, items, asked, self.progress).items():
+            wanted = (*self.views, *self.spoken, *measures)
+            for view, values in embed_halving(self.adapter, items, wanted, self.progress).items():
                 if view in measures:
                     journal.note_outliers(measures[view], values)
                 else:
@@ -351,54 +283,6 @@ class _Encoding:
 def _sum_of(window: range, arrays: tuple[np.ndarray, ...]) -> str:
     """Checksum of the rows of a window in all arrays."""
     return hash_bytes(*(np.ascontiguousarray(array[window.start : window.stop]).tobytes() for array in arrays))
-
-
-def embed_halving(
-    adapter: Adapter, items: list[Item], views: Sequence[EmbeddingView], progress: Progress
-) -> dict[EmbeddingView, np.ndarray]:
-    """`adapter.embed`; where a batch does not fit into memory, its halves one after the other.
-
-    Raises:
-        ModelError: one item alone does not fit.
-    """
-    parts = in_pieces(adapter, items, lambda some: adapter.embed(some, views), progress)
-    return parts[0] if len(parts) == 1 else {view: np.concatenate([part[view] for part in parts]) for view in views}
-
-
-def in_pieces(adapter: Adapter, items: list[Item], call: Callable[[list[Item]], T], progress: Progress) -> list[T]:
-    """`[call(items)]`; where a batch does not fit into memory, one result for each piece that does, in order.
-
-    Raises:
-        ModelError: one item alone does not fit.
-    """
-    from accelerate.utils.memory import clear_device_cache
-
-    try:
-        return [call(items)]
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        if not is_out_of_memory(error):
-            raise
-        if len(items) == 1:
-            todo = "use a smaller [model] dtype, smaller images or a larger machine"
-            raise ModelError(
-                f"item {items[0].id!r} alone does not fit into memory",
-                got=f"{adapter.lengths(items)[0]} tokens",
-                todo=todo,
-            ) from error
-    # Outside the handler: while `error` lives, its traceback holds the tensors that did not fit.
-    clear_device_cache()
-    middle = len(items) // 2
-    progress.say(f"out of memory with {len(items)} items in a batch; going on with {middle}")
-    return [part for half in (items[:middle], items[middle:]) for part in in_pieces(adapter, half, call, progress)]
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a call failed for want of memory: CUDA raises a class of its own, other devices a RuntimeError that says
-    so."""
-    import torch
-
-    said = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in said for words in _OUT_OF_MEMORY)
 
 
 def _outlier_note(journal: _Journal) -> str:

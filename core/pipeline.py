@@ -33,8 +33,8 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     """
     from core.analysis.variants.expression import parse_variant
     from core.corpus import build_corpus
-    from core.encode import resolve_views
     from core.models import describe
+    from core.models.views import resolve_views
     from core.sae import check_source, check_training, encode_codes, plans
 
     progress = progress or NoProgress()
@@ -147,7 +147,8 @@ class _LazyModel:
 def _encode(
     spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress
 ) -> dict[Part, Folder]:
-    from core.encode import check_masks, encode_part, resolve_views
+    from core.encode import encode_part
+    from core.models.views import check_masks, resolve_views
 
     embedding, words = spec.embedding, spec.embedding.words
     views = resolve_views(embedding, facts)
@@ -171,7 +172,7 @@ def _saes(
     """The run's own SAE, then those trained beside it."""
     if spec.sae.source == "none":
         return ()
-    from core.encode import resolve_views
+    from core.models.views import resolve_views
     from core.sae import obtain
 
     view = resolve_views(spec.embedding, facts)[0]
@@ -187,7 +188,7 @@ def _write_run(
     codes: dict[Part, Folder],
     store: Store,
 ) -> Folder:
-    from core.encode import resolve_views
+    from core.models.views import resolve_views
 
     def write(draft: Draft) -> None:
         draft.facts |= {

@@ -48,7 +48,7 @@ def emit(payload: dict[str, Any]) -> None:
     typer.echo(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
-def show(table: pd.DataFrame, title: str = "") -> None:
+def show_table(table: pd.DataFrame, title: str = "") -> None:
     """A table on stdout."""
     from rich.console import Console
     from rich.measure import Measurement
@@ -64,50 +64,50 @@ def show(table: pd.DataFrame, title: str = "") -> None:
         console.print(f"[{number}] {note}", markup=False, highlight=False)
 
 
-def present(shown: Shown) -> None:
+def present(result: Shown) -> None:
     """Claim, verdicts by run, tables, printed numbers and notes of an exhibit."""
     from core.exhibits.shared.present import sheets
 
-    say(f"{shown.exhibit.title}: {shown.exhibit.claim}")
-    _judged(shown)
-    for left in shown.left_out:
+    say(f"{result.exhibit.title}: {result.exhibit.claim}")
+    _judged(result)
+    for left in result.left_out:
         say(f"left out, {left.run}: {left.why}")
-    for title, table in sheets(shown.table):
+    for title, table in sheets(result.table):
         _tabulate(table, title)
-    _tabulate(shown.printed, "live beside printed")
-    _tabulate(shown.fidelity, "fidelity of the SAE")
-    for line in (*shown.exhibit.contradictions, *shown.notes):
+    _tabulate(result.printed, "live beside printed")
+    _tabulate(result.fidelity, "fidelity of the SAE")
+    for line in (*result.exhibit.contradictions, *result.notes):
         say(f"note: {line}", err=True)
 
 
-def _judged(shown: Shown) -> None:
+def _judged(result: Shown) -> None:
     """Verdicts by what they are about and by run; a run with several has a line of its own."""
     from core.exhibits.shared.present import by_run, spoken
 
     titles = {
-        "claim": "answer" if shown.exhibit.group == "beyond" else "claim",
+        "claim": "answer" if result.exhibit.group == "beyond" else "claim",
         "beside": "beside the claim",
         "printed": "printed numbers",
     }
     for about, title in titles.items():
-        for run, verdicts in by_run([verdict for verdict in shown.verdicts if verdict.about == about]).items():
+        for run, verdicts in by_run([verdict for verdict in result.verdicts if verdict.about == about]).items():
             say(f"{title}, {run}:")
             for verdict in verdicts:
-                say(f"  {spoken(shown.exhibit, verdict)}: {verdict.why}")
+                say(f"  {spoken(result.exhibit, verdict)}: {verdict.why}")
             for gate in dict.fromkeys(verdict.gate for verdict in verdicts if verdict.gate):
                 say(f"  dictionary: {gate}")
 
 
 def present_claims(claims: Sequence[Claim]) -> None:
-    """Claim by claim what the study says, what was found on each run, and what stands beside it."""
-    said = None
+    """Claim by claim what the study says, the verdict on each run, and what stands beside it."""
+    heading = None
     for claim in claims:
-        if claim.claim != said:
+        if claim.claim != heading:
             say(f"Claim {claim.claim} ({claim.exhibit}): {claim.statement}")
-            said = claim.claim
+            heading = claim.claim
         settings = f" in {claim.settings.agrees} of {claim.settings.of} settings" if claim.settings else ""
-        hangs = f", depends on {claim.depends_on}" if claim.depends_on else ""
-        say(f"  {claim.on}: {claim.outcome}{hangs}. {claim.why}")
+        depends = f", depends on {claim.depends_on}" if claim.depends_on else ""
+        say(f"  {claim.on}: {claim.outcome}{depends}. {claim.why}")
         if settings:
             say(f"    agrees{settings}")
         if claim.gate:
@@ -126,7 +126,7 @@ def _tabulate(table: pd.DataFrame, title: str) -> None:
     for run, facts in sheet.by_run.items():
         say(f"{run}: {', '.join(f'{name} {value}' for name, value in facts.items())}")
     shared = ", ".join(f"{name} {value}" for name, value in sheet.shared.items())
-    show(sheet.table, ": ".join(part for part in (title, shared) if part))
+    show_table(sheet.table, ": ".join(part for part in (title, shared) if part))
 
 
 def _strict(value: Any) -> Any:

@@ -7,26 +7,37 @@ Qwen2-VL-7B: 2 x 152,064 x 3,584 of 8.29 billion).
 
 The number of parameters comes from the table, else from the headers of the safetensors files on disk, else from the
 hub's own metadata; where none of them says, nothing is checked.
+
+A batch that does not fit all the same is halved (`embed_halving`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from core.errors import ModelError
 from core.json_text import NotJson, json_object, read_json_object
 from core.models.device import free_gib
 
 if TYPE_CHECKING:
-    from core.models.base import ModelFacts
+    from core.models.base import Adapter, ModelFacts
+    from core.progress import Progress
+    from core.records import EmbeddingView, Item
+
+T = TypeVar("T")
 
 OVERHEAD = 1.2
 TABLES = 1 / 8
 """Share of the parameters that quantisation leaves alone."""
 LARGEST_HEADER = 100_000_000
 """Bytes that safetensors itself allows."""
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+"""What devices say when a call does not fit into memory."""
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 QUANTISED_BYTES = {"8bit": 1.0, "4bit": 0.5625}
 
@@ -117,3 +128,51 @@ def _header_parameters(path: Path) -> int | None:
 def _complete(folder: Path) -> bool:
     """Whether every shard the index names is there (a folder of the hub's cache may hold some of them)."""
     return all((folder / name).is_file() for name in shards(folder))
+
+
+def embed_halving(
+    adapter: Adapter, items: list[Item], views: Sequence[EmbeddingView], progress: Progress
+) -> dict[EmbeddingView, np.ndarray]:
+    """`adapter.embed`; where a batch does not fit into memory, its halves one after the other.
+
+    Raises:
+        ModelError: one item alone does not fit.
+    """
+    parts = in_pieces(adapter, items, lambda some: adapter.embed(some, views), progress)
+    return parts[0] if len(parts) == 1 else {view: np.concatenate([part[view] for part in parts]) for view in views}
+
+
+def in_pieces(adapter: Adapter, items: list[Item], call: Callable[[list[Item]], T], progress: Progress) -> list[T]:
+    """`[call(items)]`; where a batch does not fit into memory, one result for each piece that does, in order.
+
+    Raises:
+        ModelError: one item alone does not fit.
+    """
+    from accelerate.utils.memory import clear_device_cache
+
+    try:
+        return [call(items)]
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not is_out_of_memory(error):
+            raise
+        if len(items) == 1:
+            todo = "use a smaller [model] dtype, smaller images or a larger machine"
+            raise ModelError(
+                f"item {items[0].id!r} alone does not fit into memory",
+                got=f"{adapter.lengths(items)[0]} tokens",
+                todo=todo,
+            ) from error
+    # Outside the handler: while `error` lives, its traceback holds the tensors that did not fit.
+    clear_device_cache()
+    middle = len(items) // 2
+    progress.say(f"out of memory with {len(items)} items in a batch; going on with {middle}")
+    return [part for half in (items[:middle], items[middle:]) for part in in_pieces(adapter, half, call, progress)]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a call failed for want of memory: CUDA raises a class of its own, other devices a RuntimeError that says
+    so."""
+    import torch
+
+    message = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in message for words in _OUT_OF_MEMORY)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from core.commands import output
-from core.commands.output import emit, say, show
+from core.commands.output import emit, say, show_table
 
 WIDE = pd.DataFrame(
     {
@@ -25,7 +25,7 @@ def test_a_wide_table_comes_in_blocks_that_each_name_their_rows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(output, "NO_TERMINAL", 80)
-    show(WIDE, "title")
+    show_table(WIDE, "title")
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     heads = [line for line in lines if line.startswith("┃")]
@@ -37,7 +37,7 @@ def test_a_wide_table_comes_in_blocks_that_each_name_their_rows(
 
 
 def test_a_table_that_fits_is_one_table(capsys: pytest.CaptureFixture) -> None:
-    show(WIDE[["run", "step", "where"]])
+    show_table(WIDE[["run", "step", "where"]])
     out = capsys.readouterr().out
     assert out.count("┃ run") == 1
     assert "a long text that would not fit into a cell of a table" in out
@@ -58,7 +58,7 @@ HOSTILE = "a\x1b[31mred\x07\x9b2J\u202egnp.[bold]\ud800"
 def test_control_characters_of_others_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
     from core.progress import RichProgress
 
-    show(pd.DataFrame({HOSTILE: [HOSTILE, "b" * 40]}), HOSTILE)
+    show_table(pd.DataFrame({HOSTILE: [HOSTILE, "b" * 40]}), HOSTILE)
     say(f"{HOSTILE}\nsecond line")
     emit({HOSTILE: HOSTILE})
     progress = RichProgress()

@@ -19,11 +19,11 @@ import zoo
 from test_architectures import parts
 
 from core.config import EmbeddingSpec, ModelSpec
-from core.encode import resolve_views
 from core.errors import NotAvailable
 from core.models import Adapter, check_processor, describe, load_model
 from core.models.answer import LARGEST, WORD_VIEWS, as_sparse
 from core.models.outliers import MEASURE
+from core.models.views import resolve_views
 from core.records import EmbeddingView, Item
 
 CHAT = [name for name in zoo.MODELS if name not in ("paligemma", "chameleon")]

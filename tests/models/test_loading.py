@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from core.config import EmbeddingSpec, ModelSpec
-from core.encode import resolve_views
 from core.errors import ModelError, SpecError
 from core.models import KNOWN, check_model, check_processor, describe, known_models, load_model
 from core.models.base import PROJECTED
 from core.models.facts import kind_of
+from core.models.views import resolve_views
 from core.records import EmbeddingView
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from core.config import PRESETS, EmbeddingSpec, load_spec
-from core.encode import resolve_views
 from core.models import KNOWN, ModelFacts, known_models
 from core.models.memory import memory_gib
 from core.models.prompts import STYLES, resolve_style
 from core.models.table import find
+from core.models.views import resolve_views
 
 STUDY = {
     "Qwen/Qwen2-VL-7B-Instruct", "Qwen/Qwen3-VL-8B-Instruct", "google/paligemma2-3b-mix-224", "facebook/chameleon-7b",

@@ -1,0 +1,128 @@
+"""Commands that answer from a run: retrieval, concepts, exhibits, the study's claims, the export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from core.commands.application import Json, RunName, command, fail, named_run
+from core.commands.output import emit, present, present_claims, say, show_table
+from core.errors import UserError
+
+Transform = Literal["none", "center", "pca", "zca", "realign", "auto"]
+StatisticsChoice = Literal["per-side", "support", "shared", "candidates"]
+
+
+@command()
+def evaluate(
+    run_: RunName,
+    transform: Annotated[Transform, typer.Option(help="Whitening.")] = "none",
+    beta: Annotated[float | None, typer.Option(help="Shrinkage of realign, 0-1; default: the run's.")] = None,
+    eps: Annotated[float | None, typer.Option(help="Added to eigenvalues; default: the run's.")] = None,
+    statistics: Annotated[
+        StatisticsChoice | None, typer.Option(help="Rows the statistics come from; default: the run's.")
+    ] = None,
+    remove_top: Annotated[
+        float | None, typer.Option(help="First remove this share (0-1) of the concepts: those that contribute most.")
+    ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(help="Directions to remove. Default: as many as hold 99% of the squared singular values."),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="The whole variant, such as center+zca. Replaces the other options.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Retrieval of a run under one variant: recall, MRR, nDCG, 95% intervals."""
+    from core.commands.options import expression
+    from core.questions import retrieval
+
+    opened = named_run(run_)
+    chosen = expression(opened.spec.whitening, transform, beta, eps, statistics, remove_top, rank, variant)
+    payload = retrieval.payload(opened, chosen)
+    if json_:
+        emit(payload)
+    else:
+        show_table(
+            retrieval.payload_table(payload),
+            f"{opened.name}, {payload['variant']}, {payload['queries']} queries, {payload['candidates']} candidates",
+        )
+        for note in payload["notes"]:
+            say(f"note: {note}", err=True)
+
+
+@command()
+def concepts(
+    run_: RunName,
+    sort: Annotated[
+        Literal["energy", "modality", "bridge", "attribution"], typer.Option(help="Order, largest first.")
+    ] = "energy",
+    top: Annotated[int, typer.Option(min=1, help="Rows result.")] = 20,
+    json_: Json = False,
+) -> None:
+    """The concepts of a run with their measures (Eqs 3-6)."""
+    from core.questions import concepts as questions
+
+    opened = named_run(run_)
+    table = questions.top(opened, sort, top)
+    if json_:
+        emit({"run": opened.name, "sort": sort, "concepts": table.to_dict("records")})
+    else:
+        show_table(table, f"{opened.name}: {len(questions.table(opened))} concepts, the first {len(table)} by {sort}")
+
+
+@command()
+def export(run_: RunName, out: Annotated[Path, typer.Option(help="Folder to write; made if missing.")]) -> None:
+    """Write a run's tables, embeddings, codes, concepts and whitening as plain files."""
+    from core.commands.export import export_run
+
+    written = export_run(named_run(run_), out)
+    say(f"{len(written)} files in {out}")
+
+
+@command()
+def exhibit(
+    name: Annotated[str, typer.Argument(help="e.g. table-1.")],
+    runs_: Annotated[list[str], typer.Argument(metavar="RUN...", help="One or more runs.")],
+    option: Annotated[
+        list[str], typer.Option(metavar="NAME=VALUE", help="Set an option of the exhibit. Repeat it for several.")
+    ] = [],  # noqa: B006
+    json_: Json = False,
+) -> None:
+    """One figure or table of the study, on your runs."""
+    from core.exhibits import show_exhibit
+
+    result = show_exhibit(name, [named_run(r) for r in runs_], curves="computed", **_options(option))
+    if result.table.empty:
+        fail("; ".join(left.why for left in result.left_out), 1)
+    if json_:
+        emit(result.to_json())
+    else:
+        present(result)
+
+
+@command()
+def claims(
+    runs_: Annotated[list[str], typer.Argument(metavar="RUN...", help="One or more runs.")],
+    metric: Annotated[str, typer.Option(help="The recall that claims 3 and 4 are judged by.")] = "recall@5",
+    json_: Json = False,
+) -> None:
+    """The study's four claims on your runs, each judged by its exhibit."""
+    from core.exhibits.claims import claims as judge
+
+    judged = judge([named_run(r) for r in runs_], metric, curves="computed")
+    if json_:
+        emit({"claims": [claim.to_json() for claim in judged]})
+    else:
+        present_claims(judged)
+
+
+def _options(given: list[str]) -> dict[str, str]:
+    """`["share=0.05"]` -> {"share": "0.05"}."""
+    for entry in given:
+        if "=" not in entry:
+            raise UserError("an option needs a value", got=repr(entry), allowed="NAME=VALUE")
+    return dict(entry.split("=", 1) for entry in given)

@@ -1,0 +1,78 @@
+"""Which views of a model a spec asks for: layer x pooling x mask, checked against what the model has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+from core.config import EmbeddingSpec
+from core.errors import NotAvailable, SpecError
+from core.models.answer import ANSWER, check_answers
+from core.models.base import PROJECTED, ModelFacts
+from core.records import EmbeddingView
+
+if TYPE_CHECKING:
+    from core.corpus import ItemTable
+
+
+def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
+    """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field
+    only).
+
+    The first of each comes first; where no pooling is named, it is the one of the model's prompts. Pooling `answer`
+    takes one token, so it has the mask `all` only. A dual encoder has its projected embedding only.
+
+    Raises:
+        SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling,
+            mask or next words of a dual encoder other than the defaults.
+        NotAvailable: an answer is to be read of a model whose prompts leave no room for it.
+    """
+    if facts.kind == "dual":
+        return _projected(spec, facts)
+    if "projected" in spec.poolings:
+        allowed = "'mean', 'last', 'max', 'min', 'answer'"
+        raise SpecError(
+            f"{facts.name} has no projected embedding", got="embedding.poolings = 'projected'", allowed=allowed
+        )
+    for layer in spec.layers:
+        if not -facts.layers - 1 <= layer <= facts.layers:
+            allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
+            raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
+    check_answers(facts, (*spec.poolings, *spec.words))
+    choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
+    first = tuple(values[0] for values in choices)
+    views = [
+        EmbeddingView(layer, pooling, "all" if pooling == ANSWER else mask)
+        for layer, pooling, mask in product(*choices)
+        if spec.cross or sum(a != b for a, b in zip((layer, pooling, mask), first, strict=True)) <= 1
+    ]
+    return tuple(dict.fromkeys(views))
+
+
+def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
+    """The one view of a dual encoder; every other choice of the spec is refused."""
+    default = EmbeddingSpec()
+    for name in ("layers", "poolings", "masks", "words"):
+        if getattr(spec, name) not in (getattr(default, name), ("mean",), (PROJECTED.pooling,)):
+            todo = f"leave embedding.{name} out"
+            raise SpecError(
+                f"{facts.name} is a dual encoder", got=f"embedding.{name}", allowed="its projected embedding", todo=todo
+            )
+    return (PROJECTED,)
+
+
+def check_masks(tables: Sequence[ItemTable], views: Sequence[EmbeddingView]) -> None:
+    """Refuse the mask of the item's own text where an item has none, before any other part is encoded.
+
+    Raises:
+        NotAvailable: and which item it is.
+    """
+    if all(view.mask != "text" for view in views):
+        return
+    for table in tables:
+        if (row := next((row for row, kind in enumerate(table.modality) if kind == "image"), None)) is not None:
+            todo = "leave this mask out of [embedding] masks, or these items out of the corpus"
+            raise NotAvailable(
+                f"mask 'text' leaves no token of item {table.ids[row]!r}", got="an item of modality image", todo=todo
+            )
