@@ -22,12 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.config import CorpusSpec
-from core.corpus.ingest import Tally, ingest
+from core.corpus.ingest import Tally, check_size, ingest
 from core.corpus.readers import ImageReader
 from core.corpus.rows import Source, Split
 from core.corpus.sources import open_source
 from core.corpus.tables import ItemTable, PartCounter, PartWriter
 from core.errors import CorpusError
+from core.fingerprint import stage_key
 from core.progress import NoProgress, Progress
 from core.records import PARTS, BadRow, CorpusReport, Part, Qrels
 from core.store import Draft, Folder, Store
@@ -103,6 +104,7 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
 
     Raises:
         CorpusError: the source is missing or cannot be used, or has more bad rows than the spec allows.
+        TooLarge: it does not fit into the free memory. DiskFull: or onto the disk.
     """
     source, progress = open_source(spec), progress or NoProgress()
     key_spec: dict[str, Any] = {
@@ -113,6 +115,8 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
     }
     key_spec["content"] = dict(source.fingerprint)
     key_spec |= {"allow_outside": True} if spec.allow_outside else {}  # younger than the cache: not in older keys
+    if store.find(STAGE, stage_key(STAGE, key_spec, ())) is None:
+        check_size(source)  # before the disk is looked at: what does not fit into memory is refused for that
     needs = sum(source.sizes.values()) * LEAST_BYTES
     folder = store.build(
         STAGE, source.name, key_spec, (), lambda draft: _write(source, spec.task, draft, progress), needs=needs

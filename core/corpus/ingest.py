@@ -68,14 +68,19 @@ class Tally:
             self.bad.append(BadRow(shortened(printable(bad.where), 300), shortened(printable(bad.reason), 300)))
 
 
+def check_size(source: Source) -> None:
+    """TooLarge where so many items do not fit into the free memory."""
+    items = sum(source.sizes.values())
+    check_memory(f"a corpus of {items:,} items", items * BYTES_PER_ROW, free_memory(), "set limit in [corpus]")
+
+
 def ingest(source: Source, open_part: Callable[[Part], PartCounter], progress: Progress) -> Tally:
     """Read everything once.
 
     Raises:
         TooLarge: so many items, or so large an image, do not fit into the free memory.
     """
-    items = sum(source.sizes.values())
-    check_memory(f"a corpus of {items:,} items", items * BYTES_PER_ROW, free_memory(), "set limit in [corpus]")
+    check_size(source)
     tally, reader = Tally(), ImageReader(source.root, source.allow_outside)
     lost: set[str] = set()  # ids of rows that were left out
     rows_of_id: dict[Part, dict[str, int]] = {}
