@@ -10,6 +10,9 @@ import plotly.graph_objects as go
 
 from dashboard.charts import base as charts
 
+SHORT = 0.2
+"""Share of the longest interval's end below which a bar has no room for its number on a narrow screen."""
+
 
 def two_sides(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
     """Concepts of a query to the left, of a candidate to the right: [name, query_activation, candidate_activation,
@@ -45,13 +48,14 @@ def settings(
     names: Sequence[str], values: Sequence[float], lows: Sequence[float], highs: Sequence[float], marked: int
 ) -> go.Figure:
     """Recall of several settings with intervals; the marked one in colour."""
+    short = [value < SHORT * max(highs) for value in values]
     figure = go.Figure(
         go.Bar(
             x=list(values),
             y=list(names),
             orientation="h",
             marker_color=[charts.AFTER if i == marked else charts.BEFORE for i in range(len(names))],
-            text=[f"{v:.1%}" for v in values],
+            text=["" if s else f"{v:.1%}" for v, s in zip(values, short, strict=True)],
             textposition="inside",
             insidetextanchor="start",
             textfont={"size": 16, "color": "white"},
@@ -67,6 +71,11 @@ def settings(
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
+    for name, value, high, beside in zip(names, values, highs, short, strict=True):
+        if beside:
+            figure.add_annotation(
+                x=high, y=name, text=f"{value:.1%}", xanchor="left", xshift=6, showarrow=False, font_size=16
+            )
     figure.update_xaxes(tickformat=".0%", rangemode="tozero", nticks=5, title="Recall@1, 95% interval")
     figure.update_yaxes(autorange="reversed")
     return charts.finish(figure, 90 + 52 * len(names)).update_layout(font_size=15)

@@ -15,8 +15,11 @@ _SIGNS = re.compile(r"([\\`*_\[\]<>$~|])")
 """Signs that mean something to Markdown wherever they stand."""
 _AT_START = re.compile(r"^(\d*)([#+\-=.)])")
 """Signs that start a heading, a list or a line."""
-_READ_TOGETHER = re.compile(r"(:)(?=[\w/+-])|(?<=www)(?=\.)|(@)(?=\w)|(-)(?=-|\\>)|(\\[<>~])(?=[-=])", re.IGNORECASE)
-"""Where Streamlit finds icons (`:material/x:`), emoji, links, addresses, dashes and arrows, whether escaped or not."""
+_READ_TOGETHER = re.compile(
+    r"(:)(?=[\w/+-])|(?<=www)(?=\.)|(@)(?=(?:\\?[\w-])+\.[\w\\-])|(-)(?=-|\\>)|(\\[<>~])(?=[-=])", re.IGNORECASE
+)
+"""Where Streamlit finds icons (`:material/x:`), emoji, links, addresses, dashes and arrows, whether escaped or not. An
+address has a dot behind its @: `Recall@1` is none, and is found by who searches the page for it."""
 
 _COMMAND = re.compile(r"`(retrieval-lens [^`]*|\[[a-z]+\][^`]*)`")
 """What core sets in backticks on purpose: its commands, and sections of a spec."""

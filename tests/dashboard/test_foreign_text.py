@@ -80,6 +80,8 @@ SHOWN = """[document.querySelector('.stApp').innerText,
         ("https://a.example", f"https:{JOINER}//a.example"),
         ("www.a.example", f"www{JOINER}.a.example"),
         ("a@b.example", f"a@{JOINER}b.example"),
+        ("a_b@c_d-e.example", rf"a\_b@{JOINER}c\_d-e.example"),
+        ("Recall@1 raw: 84.0%, recall@5.", "Recall@1 raw: 84.0%, recall@5."),
         ("10:30, at 5: five", f"10:{JOINER}30, at 5: five"),
     ],
 )

@@ -216,6 +216,12 @@ def test_bars_of_a_pair_point_to_their_side() -> None:
     assert list(right.x) == [1.0, 3.0]
 
 
+def test_number_of_a_short_bar_stands_beside_its_interval() -> None:
+    chart = charts_lesson.settings(["long", "short"], [0.9, 0.08], [0.85, 0.07], [0.95, 0.1], 0)
+    assert list(chart.data[0].text) == ["90.0%", ""]
+    assert [(note.x, note.y, note.text) for note in chart.layout.annotations] == [(0.1, "short", "8.0%")]
+
+
 @pytest.mark.browser
 def test_lesson_is_turned_by_keys_and_in_the_link(tab: Tab) -> None:
     tab.open("lesson", run="small", other="small-clip", step="7")
