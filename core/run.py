@@ -345,11 +345,11 @@ def open_run(name: str, store: Store | None = None) -> Run:
 def spec_of(name: str, store: Store) -> RunSpec | None:
     """The spec that the run of that name or key was made with; None where no run that can be opened fits, or a file of
     that name is there."""
-    if Path(name).exists():
-        return None
     try:
+        if Path(name).exists():
+            return None
         run = open_run(name, store)
-    except UserError:
+    except (UserError, OSError):  # OSError: too long for a path, and so for a name
         return None
     # The key knows no family, so the stored spec does not either: it is a fact of the run.
     family = run.folder.facts.get("family", "unknown")
