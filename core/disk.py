@@ -23,8 +23,9 @@ READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 SLACK = 64 * 2**10
 """Bytes a stage writes besides its data: manifest, lock, folders."""
 _SAID = ("no space left on device", "disk quota exceeded")
-_TORN = ("pytorchstreamwriter failed writing", "unexpected pos")
-"""What torch says where a write came up short; it keeps the reason for itself."""
+_TORN = ("pytorchstreamwriter failed writing", "unexpected pos", " requested and ")
+"""What torch and numpy ("512 requested and 128 written") say where a write came up short; they keep the reason for
+themselves."""
 
 
 def free(path: Path) -> int:

@@ -119,6 +119,30 @@ def test_a_map_is_reserved_before_it_is_written(small_disk: Callable[[int], Path
     assert disk.reserved_map(place / "few.npy", (1000,), np.dtype(np.float32))[1]
 
 
+def test_a_full_disk_is_known_whoever_says_it(small_disk: Callable[[int], Path]) -> None:
+    """numpy, torch, safetensors and arrow each have words of their own for it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import torch
+    from safetensors.numpy import save_file
+
+    place, rows = small_disk(64 * 1024), np.random.default_rng(0).random(100_000)
+    writers: dict[str, Callable[[Path], object]] = {
+        "numpy": lambda path: np.save(path, rows),
+        "torch": lambda path: torch.save(torch.from_numpy(rows), path),
+        "safetensors": lambda path: save_file({"rows": rows}, path),
+        "arrow": lambda path: pq.write_table(pa.table({"rows": rows}), path),
+        "python": lambda path: path.write_bytes(bytes(2**20)),
+    }
+    for name, write in writers.items():
+        path = place / f"{name}.npy"
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - each library has its own
+            write(path)
+        assert disk.is_full(caught.value), (name, repr(caught.value))
+        path.unlink(missing_ok=True)
+    assert not disk.is_full(ValueError("a width of 3")) and not disk.is_full(OSError(2, "No such file"))
+
+
 @pytest.mark.parametrize("kib", [8, 40, 120, 150, 180, 220])
 def test_a_full_disk_is_one_line_and_the_next_run_ends(
     kib: int,

@@ -45,9 +45,6 @@ def main() -> None:
         parts = [part for part in wanted if part != "visitors"]
         tallies = torture(Path(folder), number, parts, given.seed, FEWER if given.short else {})
     say(table(tallies))
-    for tally in tallies:
-        for line in tally.wrong:
-            say(f"wrong: {tally.what}: {line}")
     failed = any(tally.good < tally.tried or tally.wrong for tally in tallies)
     if "visitors" in wanted and not given.short:
         failed |= visitors() != 0
@@ -91,6 +88,8 @@ def torture(folder: Path, number: dict[str, int], parts: list[str], seed: int, e
         else:
             tally = disks.disks(place, specs, references, number[part])
         say(f"{part}: {tally.good} of {tally.tried} in {time.monotonic() - began:.0f} s ({tally.counts()})")
+        for line in tally.wrong:
+            say(f"wrong: {line}")
         tallies.append(tally)
     return tallies
 

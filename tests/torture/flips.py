@@ -147,21 +147,17 @@ def _places(rng: np.random.Generator, size: int, number: int) -> list[int]:
 
 
 class _flipped:
-    """One bit of a file, changed in place; changed back at the end."""
+    """One bit of a file, changed in place; what the file held is put back at the end."""
 
     def __init__(self, path: Path, at: int, bit: int, back: bool = True) -> None:
         self.path, self.at, self.mask, self.back = path, at, 1 << bit, back
+        self.before = path.read_bytes()
 
     def __enter__(self) -> None:
-        self._flip()
-
-    def __exit__(self, *_: object) -> None:
-        if self.back:
-            self._flip()
-
-    def _flip(self) -> None:
         with open(self.path, "r+b") as stream:
             stream.seek(self.at)
-            byte = stream.read(1)[0]
-            stream.seek(self.at)
-            stream.write(bytes([byte ^ self.mask]))
+            stream.write(bytes([self.before[self.at] ^ self.mask]))
+
+    def __exit__(self, *_: object) -> None:
+        if self.back:  # a reader may have written the file anew: hashes of weights that it does not believe
+            self.path.write_bytes(self.before)
