@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from core.config import SaeSpec
 from core.errors import SaeError, ShapeMismatch
@@ -18,7 +19,7 @@ from core.models import ModelFacts
 from core.progress import NoProgress
 from core.records import EmbeddingView
 from core.sae import obtain
-from core.sae.convert import _config, _save
+from core.sae.convert import _config
 from core.sae.files import CONFIG, FACTS, WEIGHTS
 from core.sae.sources import locate
 from core.store import Folder, Store
@@ -32,7 +33,7 @@ def sae_folder(path: Path, size: int = D) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     shapes = {"W_enc": (size, C), "b_enc": (C,), "W_dec": (C, size), "b_dec": (size,)}
-    _save({name: rng.normal(size=shape) for name, shape in shapes.items()}, path / WEIGHTS)
+    save_file({name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}, path / WEIGHTS)
     (path / CONFIG).write_text(json.dumps(_config(size, C, K)))
     return path
 
