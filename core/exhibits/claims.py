@@ -134,6 +134,8 @@ def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed
     Raises:
         UserError: no run, two runs of one name, or a metric that is no recall at 1, 5 or 10.
     """
+    for question in QUESTIONS:  # before the first claim, which has no metric and may take minutes
+        EXHIBITS[question.exhibit].read_options(_options(question.exhibit, metric))
     return tuple(claim for question in QUESTIONS for claim in _answers(question, runs, metric, curves))
 
 
