@@ -47,13 +47,15 @@ def app_path() -> Path:
 
 
 def _check_port(host: str, port: int) -> None:
+    if not 0 < port < 2**16:  # the system would take 0 for "any port"
+        raise UserError("no such port", got=port, allowed="1 to 65535", todo="--port 8501")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     # The last three: a NUL in the host, or no name of one.
-    except (OSError, UnicodeError, OverflowError, ValueError, TypeError) as error:
+    except (OSError, UnicodeError, ValueError, TypeError) as error:
         got = getattr(error, "strerror", None) or error
         todo = f"--port {port + 1 if port < 65535 else 8501}, or another --host"
         raise UserError(f"cannot serve on {host}:{port}", got=got, todo=todo) from error

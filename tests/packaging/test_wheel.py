@@ -18,7 +18,7 @@ from core.run import list_runs
 from core.store import Store
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.timeout(600), pytest.mark.makes_demo]
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.makes_demo]
 
 
 @pytest.fixture(scope="module")
