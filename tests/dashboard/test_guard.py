@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def answer(
 
     given = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     scope = {"type": kind, "server": server, "headers": given, "query_string": query.encode(), "path": path}
-    asyncio.run(guard(scope, receive, send))
+    # In a thread of its own: a browser that other tests left open keeps an event loop in this one.
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(asyncio.run, guard(scope, receive, send)).result()
     if kind == "websocket":
         return (101 if sent[0]["type"] == "websocket.accept" else 403), {}
     named = {name.decode(): value.decode() for name, value in sent[0]["headers"]}

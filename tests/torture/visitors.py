@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -206,7 +207,10 @@ def measure(visitors: int, minutes: float, heavy: bool = False, curves: bool = T
         )
         try:
             _wait(port, process, Path(folder) / "log.txt")
-            asyncio.run(visits(measured, port, process.pid, run.name, other and other.name, heavy))
+            coming = visits(measured, port, process.pid, run.name, other and other.name, heavy)
+            # In a thread of its own: whoever calls may have an event loop in this one.
+            with ThreadPoolExecutor(1) as apart:
+                apart.submit(asyncio.run, coming).result()
         finally:
             process.terminate()
             process.wait(30)
