@@ -76,7 +76,7 @@ def hash_folder(folder: Path, memo: Path | None = None) -> str:
             is damaged, or cannot be written, is no reason to fail: the files are read again.
     """
     known = read_memo(memo) if memo else {}
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     chunks: list[bytes] = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix not in {".md", ".txt.lock"}):
         name = path.relative_to(folder).as_posix()
@@ -84,10 +84,10 @@ def hash_folder(folder: Path, memo: Path | None = None) -> str:
             continue
         stat = path.stat()
         mark = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-        found[mark] = known.get(mark) or hash_file(path)
-        chunks += [name.encode(), found[mark].encode()]
-    if memo and found.keys() - known.keys():
-        files = known | found
+        hashes[mark] = known.get(mark) or hash_file(path)
+        chunks += [name.encode(), hashes[mark].encode()]
+    if memo and hashes.keys() - known.keys():
+        files = known | hashes
         with suppress(OSError):
             memo.parent.mkdir(parents=True, exist_ok=True)
             write_text(memo, json.dumps({"files": files, "sum": _memo_sum(files)}))

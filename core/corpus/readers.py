@@ -104,6 +104,7 @@ class _ParquetImages:
         self._lock = threading.Lock()
 
     def read(self, row: int) -> bytes:
+        """The encoded image of a row, counted over the whole file. BadImage: it is empty or cannot be read."""
         with self._lock:
             try:
                 file = self._opened()

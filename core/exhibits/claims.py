@@ -140,12 +140,12 @@ def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed
 
 
 def _answers(question: Question, runs: Sequence[Run], metric: str, curves: Curves) -> Iterator[Claim]:
-    shown = show(EXHIBITS[question.exhibit], runs, _options(question.exhibit, metric), curves)
-    aside = [v for v in shown.verdicts if v.about == "beside"]
+    result = show(EXHIBITS[question.exhibit], runs, _options(question.exhibit, metric), curves)
+    aside = [v for v in result.verdicts if v.about == "beside"]
     for name, options in question.beside:
         judged = show(EXHIBITS[name], runs, {**_options(name, metric), **options}, "none").verdicts
         aside += [v for v in judged if v.about == "claim" and v.outcome != "cannot be said"]
-    for verdict in (*(v for v in shown.verdicts if v.about == "claim"), *map(_cannot, shown.left_out)):
+    for verdict in (*(v for v in result.verdicts if v.about == "claim"), *map(_cannot, result.left_out)):
         on = set(verdict.on.split(", "))
         yield Claim(
             claim=question.number,

@@ -182,12 +182,12 @@ def _stream(adapter: Adapter, recipe: Recipe, view: EmbeddingView, work: Path, p
     by_row = Order(recipe.pool, recipe.seed + 1) if pooled else None
 
     def begin() -> Any:
-        found = [
+        sources = [
             pooled_rows(arrays, recipe.batch, order)
             for arrays, order in ((tokens, by_token), (pooled, by_row))
             if order is not None
         ]
-        return found[0] if len(found) == 1 else alternate(*found)
+        return sources[0] if len(sources) == 1 else alternate(*sources)
 
     orders = tuple(order for order in (by_token, by_row) if order is not None)
     return Stream(begin, orders, adapter.hidden_size, recipe.batch, recipe.input == "normalised")

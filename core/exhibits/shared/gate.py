@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import TYPE_CHECKING
 
 from core.exhibits.shared import records
@@ -85,8 +86,8 @@ class Standing:
     def words(self) -> str:
         """The figures in one line."""
         parts = [f"{100 * value:.1f}% of {of}" for of, value in self.explained.items()]
-        kept = "no recall to lose" if self.kept != self.kept else f"keeps {100 * self.kept:.1f}% of {self.metric}"  # noqa: PLR0124 (NaN)
-        return f"{self._who} explains {', '.join(parts)}; {kept}"
+        recall = "no recall to lose" if isnan(self.kept) else f"keeps {100 * self.kept:.1f}% of {self.metric}"
+        return f"{self._who} explains {', '.join(parts)}; {recall}"
 
     def failings(self, least: Thresholds) -> list[str]:
         """What is below its threshold, in words; empty where the dictionary passes. What is NaN fails nothing: items
@@ -146,11 +147,11 @@ def gated(verdict: Verdict, standings: Sequence[Standing], least: Thresholds) ->
     if verdict.about == "printed" or verdict.outcome == "cannot be said":
         return verdict
     mine = [one for one in standings if one.run in verdict.on.split(", ")]
-    shown = f"{'; '.join(one.words for one in mine)} ({least.words})"
+    figures = f"{'; '.join(one.words for one in mine)} ({least.words})"
     if not (failures := [failure for one in mine if (failure := one.failure(least))]):
-        return replace(verdict, gate=shown)
+        return replace(verdict, gate=figures)
     why = f"{'; '.join(failures)}; beside it: {verdict.why}"
-    return replace(verdict, outcome="cannot be said", why=why, detectable=None, gate=shown)
+    return replace(verdict, outcome="cannot be said", why=why, detectable=None, gate=figures)
 
 
 def with_gate(
