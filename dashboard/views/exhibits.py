@@ -5,7 +5,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from core.exhibits import Exhibit, Option, Shown, Value, Verdict
+from core.exhibits import EXHIBITS, Exhibit, Option, Shown, Value, Verdict
 from core.exhibits.shared.present import Readable
 from core.questions import alternates
 from dashboard import data, state
@@ -206,10 +206,11 @@ def page() -> None:
     selection = state.current()
     widgets.heading("exhibits")
     exhibit = choose()
-    # The slot below is emptied before the title changes: the browser keeps what a script has not redrawn yet, and the
-    # verdicts of the exhibit before must never stand under this one's title.
-    above, place = st.container(), st.empty()
-    chosen = []
+    # The verdicts of the exhibit before must never stand under this one's title, and the browser keeps what a script has
+    # not redrawn yet. Each exhibit therefore draws into a slot of its own, and all others are emptied before the title
+    # changes. One shared slot is not enough: Streamlit joins its emptying and its filling when the server is busy.
+    above, places = st.container(), {name: st.empty() for name in EXHIBITS}
+    place, chosen = places[exhibit.name], []
     with above:
         widgets.html(f'<p class="lens-story">{escape(exhibit.claim)}</p>')
         grid = st.grid(1 + len(exhibit.options), min_column_width=170, gap="small")
