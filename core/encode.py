@@ -7,7 +7,7 @@ states, `norm_ratio` (n,) float32: the largest token norm of each item over its 
 first view.
 
 Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first;
-(3) batches are filled up to `batch_tokens` padded tokens (4,096 on a CPU), and images are read for the batch at hand
+(3) batches are filled up to `batch_tokens` padded tokens (1,024 on a CPU), and images are read for the batch at hand
 only; (4) a finished window is flushed and noted, so an interrupted run goes on with the next one; (5) the facts say how
 many tokens are outliers at each layer (`core/models/outliers.py`). The batch size changes no embedding beyond rounding,
 so it is not in the key.
@@ -38,7 +38,7 @@ from core.store import Draft, Folder, Store
 WINDOW = 1024
 """Rows between two points an interrupted run can go on from."""
 
-CPU_BATCH_TOKENS = 4096
+CPU_BATCH_TOKENS = 1024
 """Batches stay this small without an accelerator: larger ones leave its caches and take longer."""
 
 _JOURNAL = ".windows.json"

@@ -24,7 +24,7 @@ class EmbeddingSpec:
     """Every layer x pooling x mask; false: each value after the first alone, with the first of the others."""
     batch_tokens: Annotated[int, Between(1, 2**24)] = 16384
     """Padded tokens per batch. A batch that does not fit into a GPU's memory is halved; on a CPU no batch has more than
-    4,096."""
+    1,024."""
     words: tuple[Place, ...] = ()
     """Where the model's next-word distribution is stored beside the embeddings; () stores none."""
 
