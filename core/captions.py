@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from core import disk
-from core.encode import CPU_BATCH_TOKENS
+from core.batches import batch_limit
 from core.fingerprint import canonical, hash_bytes
 from core.models.base import Adapter
 from core.models.memory import in_pieces
@@ -75,10 +75,8 @@ def caption_part(
     def write(draft: Draft) -> None:
         import pandas as pd
 
-        from core.models.device import device
-
         model, rows = adapter(), picture_rows(table)
-        limit = batch_tokens if device() != "cpu" else min(batch_tokens, CPU_BATCH_TOKENS)
+        limit = batch_limit(batch_tokens, model.facts, model.facts.layers, progress)  # the cache holds every layer
         finished: list[dict[str, Any]] = []
         with progress.task(f"{request} by {model.facts.name}", len(rows)) as bar:
             for start in range(0, len(rows), WINDOW):

@@ -7,7 +7,7 @@ states, `norm_ratio` (n,) float32: the largest token norm of each item over its 
 first view.
 
 Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first;
-(3) batches are filled up to `batch_tokens` padded tokens (1,024 on a CPU), and images are read for the batch at hand
+(3) batches are filled up to `batch_tokens` padded tokens (`core/batches.py`), and images are read for the batch at hand
 only; (4) a finished window is flushed and noted, so an interrupted run goes on with the next one; (5) the facts say how
 many tokens are outliers at each layer (`core/models/outliers.py`). The batch size changes no embedding beyond rounding,
 so it is not in the key.
@@ -17,14 +17,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from core import disk
+from core.batches import Items, batch_limit, batches
 from core.config import EmbeddingSpec, Place
 from core.fingerprint import canonical, hash_bytes
 from core.models.answer import LARGEST, WORD, WORD_VIEWS
@@ -32,39 +33,14 @@ from core.models.base import Adapter, ModelFacts
 from core.models.memory import embed_halving
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
 from core.progress import Progress, Task
-from core.records import EmbeddingView, Item
+from core.records import EmbeddingView
 from core.store import Draft, Folder, Store
 
 WINDOW = 1024
 """Rows between two points an interrupted run can go on from."""
 
-CPU_BATCH_TOKENS = 1024
-"""Batches stay this small without an accelerator: larger ones leave its caches and take longer."""
-
 _JOURNAL = ".windows.json"
 """Hidden: it helps an interrupted run to go on and is no part of the result."""
-
-
-class Items(Protocol):
-    """What can be encoded: an `ItemTable`, or items made of one."""
-
-    @property
-    def content(self) -> str:
-        """Hash of what the model sees, in order."""
-
-    @property
-    def modality(self) -> np.ndarray:
-        """(n,) of "text", "image" or "image,text"."""
-
-    @property
-    def texts(self) -> list[str | None]:
-        """Texts, in row order; None for pure images."""
-
-    def __len__(self) -> int:
-        """Number of items."""
-
-    def item(self, row: int) -> Item:
-        """The whole item."""
 
 
 def encode_part(
@@ -88,11 +64,10 @@ def encode_part(
     """
 
     def write(draft: Draft) -> None:
-        from core.models.device import device
-
-        limit = batch_tokens if device() != "cpu" else min(batch_tokens, CPU_BATCH_TOKENS)
+        model = adapter()  # loaded first: what is free then is for its batches
+        limit = batch_limit(batch_tokens, facts, len({view.layer for view in views}), progress)
         spoken = tuple(WORD_VIEWS[place] for place in words)
-        _Encoding(table, adapter(), tuple(views), draft, progress, limit, spoken).run()
+        _Encoding(table, model, tuple(views), draft, progress, limit, spoken).run()
         draft.facts |= {
             "model": facts.name,
             "compute": facts.dtype,
@@ -233,7 +208,7 @@ class _Encoding:
     def _window(
         self, window: range, arrays: dict[str, np.memmap], counts: np.memmap, journal: _Journal, bar: Task
     ) -> None:
-        for rows, items, lengths in self._batches(window):
+        for rows, items, lengths in batches(self.table, self.adapter, window, self.batch_tokens):
             started = time.perf_counter()
             # Token norms are views like any other here, so that one forward pass gives embeddings and norms.
             measures = {measured(layer): layer for layer in self.layers}
@@ -251,33 +226,6 @@ class _Encoding:
             journal.padded += max(lengths) * len(lengths)
             bar.advance(len(rows))
             bar.note(f"{journal.tokens / max(journal.seconds, 1e-9):,.0f} tokens/s")
-
-    def _batches(self, window: range) -> Iterator[tuple[list[int], list[Item], list[int]]]:
-        """Rows, items and token counts; a batch's longest item times its size stays within `batch_tokens`."""
-        for group in self._sorted_groups(window):
-            rows: list[int] = []
-            items: list[Item] = []
-            lengths: list[int] = []
-            for row in group:
-                item = self.table.item(row)
-                length = self.adapter.lengths([item])[0]
-                # What a batch costs is its padded size: every item is padded to the longest.
-                if rows and max(length, *lengths) * (len(rows) + 1) > self.batch_tokens:
-                    yield rows, items, lengths
-                    rows, items, lengths = [], [], []
-                rows.append(row)
-                items.append(item)
-                lengths.append(length)
-            if rows:
-                yield rows, items, lengths
-
-    def _sorted_groups(self, window: range) -> list[list[int]]:
-        """Texts, then images, then items with both; each by the length of its text, longest first."""
-        # Characters stand for tokens here: items of like length come together, and `_batches` counts tokens exactly.
-        # Longest first: a batch that does not fit into memory shows at the beginning of a window, not at its end.
-        modality, texts = self.table.modality, self.table.texts
-        groups = [[row for row in window if modality[row] == one] for one in ("text", "image", "image,text")]
-        return [sorted(group, key=lambda row: -len(texts[row] or "")) for group in groups if group]
 
 
 def _sum_of(window: range, arrays: tuple[np.ndarray, ...]) -> str:

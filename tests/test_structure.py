@@ -36,6 +36,7 @@ FLOW = (
     "corpus",
     "models",
     "sae",
+    "batches",
     "encode",
     "captions",
     "run",

@@ -23,8 +23,8 @@ class EmbeddingSpec:
     cross: bool = True
     """Every layer x pooling x mask; false: each value after the first alone, with the first of the others."""
     batch_tokens: Annotated[int, Between(1, 2**24)] = 16384
-    """Padded tokens per batch. A batch that does not fit into a GPU's memory is halved; on a CPU no batch has more than
-    1,024."""
+    """Padded tokens per batch at most. Free memory lowers it, by an estimate before the first batch and by halving a
+    batch that does not fit all the same; on a CPU no batch has more than 1,024."""
     words: tuple[Place, ...] = ()
     """Where the model's next-word distribution is stored beside the embeddings; () stores none."""
 

@@ -5,8 +5,8 @@
   references.
 
 Every task has a support split of its own. Images are not stored anywhere: a reference names the scene, and `draw`
-renders it. A limit is a number of queries, smaller or larger than the default (1,000 images, 2,000 captions, 500 composed); the pool
-and the support split go with it.
+renders it. A limit is a number of queries, smaller or larger than the default (1,000 images, 2,000 captions, 500 with a
+wish); the pool and the support split go with it.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class Claim:
     on: str
     """The run or runs, as in the exhibit's verdict."""
     outcome: Outcome
-    """As in the exhibit's verdict: agrees, disagrees, depends, not clear or cannot be said."""
+    """As in the exhibit's verdict: agrees, disagrees, depends, not clear, not settled or cannot be said."""
     metric: str
     """What `value` is: a recall that rose or fell, or the exhibit's own measure."""
     value: float | None
@@ -129,7 +129,7 @@ def claims(runs: Sequence[Run], metric: str = METRIC, curves: Curves = "computed
     """The four claims on these runs, claim by claim, run by run.
 
     A run that an exhibit leaves out has its claim too: it cannot be said, and why. Missing specification curves are
-    computed now, or (`curves` "cached") left open: then a claim that would disagree is not clear yet.
+    computed now, or (`curves` "cached") left open: then a claim that its one setting would decide is not settled yet.
 
     Raises:
         UserError: no run, two runs of one name, or a metric that is no recall at 1, 5 or 10.

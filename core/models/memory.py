@@ -14,6 +14,7 @@ A batch that does not fit all the same is halved (`embed_halving`).
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -128,6 +129,22 @@ def _header_parameters(path: Path) -> int | None:
 def _complete(folder: Path) -> bool:
     """Whether every shard the index names is there (a folder of the hub's cache may hold some of them)."""
     return all((folder / name).is_file() for name in shards(folder))
+
+
+def tokens_that_fit(hidden_size: int, layers: int, bytes_each: float, free_gib: float) -> int:
+    """Padded tokens of the largest batch whose pass is sure to fit into half of the free memory, at least 1.
+
+    Per token and hidden dimension, besides the states of each layer read: about 16 numbers of the model's own type
+    while a decoder layer works (attention's projections, an MLP of four to six times the width, the residual stream)
+    and 8 in float32 while views are pooled. Half, since logits, images and the attention of some models come on top;
+    what does not fit all the same is halved (`embed_halving`).
+
+    Args:
+        layers: decoder layers whose states are kept.
+        bytes_each: of a number in the model's type.
+    """
+    per_token = hidden_size * ((layers + 16) * bytes_each + 8 * 4)
+    return max(1, int(free_gib * 2**30 / 2 / per_token)) if math.isfinite(free_gib) else sys.maxsize
 
 
 def embed_halving(

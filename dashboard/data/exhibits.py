@@ -37,8 +37,8 @@ class Judged:
 def claims(keys: tuple[str, ...], metric: str) -> Judged:
     """The study's claims on these runs: what `retrieval-lens claims` prints.
 
-    Curves that are not cached are computed in the background: a claim then says that it is not clear yet, and the page
-    looks again.
+    Curves that are not cached are computed in the background: a claim then says that it is not settled yet, and the
+    page looks again.
     """
     where, opened = root(), [run(key) for key in keys]
 

@@ -206,9 +206,9 @@ def page() -> None:
     selection = state.current()
     widgets.heading("exhibits")
     exhibit = choose()
-    # The verdicts of the exhibit before must never stand under this one's title, and the browser keeps what a script has
-    # not redrawn yet. Each exhibit therefore draws into a slot of its own, and all others are emptied before the title
-    # changes. One shared slot is not enough: Streamlit joins its emptying and its filling when the server is busy.
+    # The verdicts of the exhibit before must never stand under this one's title, and the browser keeps what a script
+    # has not redrawn yet. Each exhibit therefore draws into a slot of its own, and all others are emptied before the
+    # title changes. One shared slot is not enough: a busy server joins its emptying and its filling.
     above, places = st.container(), {name: st.empty() for name in EXHIBITS}
     place, chosen = places[exhibit.name], []
     with above:

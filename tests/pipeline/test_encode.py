@@ -127,6 +127,22 @@ def test_an_item_longer_than_a_batch_goes_alone(tmp_path: Path) -> None:
     assert folder.array("n_tokens")[1] == 100
 
 
+def test_batches_shrink_to_the_memory_that_is_free_and_the_run_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    per_token = FACTS.hidden_size * ((len({view.layer for view in VIEWS}) + 16) * 4 + 8 * 4)
+    monkeypatch.setattr("core.models.device.free_gib", lambda: 2 * 12 * per_token / 2**30)  # half of it: 12 tokens
+    said: list[str] = []
+    monkeypatch.setattr(NoProgress, "say", lambda self, text: said.append(text))
+    table, model = Table(50), Model()
+    run(table, model, Store(tmp_path))
+    padded = [
+        max(lengths) * len(lengths) for lengths in (model.lengths(list(map(table.item, b))) for b in model.batches)
+    ]
+    assert max(padded) <= 12 < BATCH_TOKENS
+    assert any("at most 12 tokens" in line and f"{BATCH_TOKENS} (batch_tokens)" in line for line in said)
+
+
 def test_an_interrupted_run_goes_on_with_the_next_window(tmp_path: Path) -> None:
     store, whole = Store(tmp_path / "a"), Model()
     expected = run(Table(50), whole, Store(tmp_path / "b"))

@@ -22,7 +22,7 @@ import pandas as pd
 
 from core.errors import NotAvailable
 from core.exhibits.shared.gate import Standing, Thresholds, standing
-from core.exhibits.shared.records import Exhibit, Setting, Settings, Value, Verdict
+from core.exhibits.shared.records import Exhibit, Outcome, Setting, Settings, Value, Verdict
 from core.questions.answers import cached_table, cached_table_if_there
 from core.run import Run, list_runs
 from core.waiting import pause
@@ -69,8 +69,8 @@ def survived(verdict: Verdict, settings: Sequence[Setting] | None) -> Verdict:
     if verdict.outcome == "cannot be said":
         return verdict
     if settings is None:
-        # One setting alone never disagrees with confidence.
-        outcome = "not clear" if verdict.outcome == "disagrees" else verdict.outcome
+        # One setting alone never settles a claim: the others may say the opposite.
+        outcome: Outcome = "not settled" if verdict.outcome in ("agrees", "disagrees") else verdict.outcome
         return replace(verdict, outcome=outcome, why=f"{verdict.why}; {PENDING}")
     said = [one for one in settings if one.outcome != "cannot be said"]
     outcomes = Counter(one.outcome for one in said)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.run import Run
 
 Group = Literal["study", "beyond"]
-Outcome = Literal["agrees", "disagrees", "depends", "not clear", "cannot be said"]
+Outcome = Literal["agrees", "disagrees", "depends", "not clear", "not settled", "cannot be said"]
 About = Literal["claim", "beside", "printed"]
 Value = str | float | int | bool
 LEAST_EXPLAINED, LEAST_KEPT = "least_explained", "least_kept"
