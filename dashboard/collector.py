@@ -14,18 +14,23 @@ import threading
 MORE_MODULES = 50
 """Modules that must have come since the last time: then a library has been imported."""
 
-_lock = threading.Lock()
-_seen = 0
 
+class Imports:
+    """What this process has imported, as far as it has been set apart."""
 
-def set_imports_apart() -> None:
-    """Leave what has been imported so far out of all collections to come; at once where nothing new was imported."""
-    global _seen
-    if len(sys.modules) < _seen + MORE_MODULES:
-        return
-    with _lock:
-        if len(sys.modules) < _seen + MORE_MODULES:
+    def __init__(self) -> None:
+        self._lock, self.modules = threading.Lock(), 0
+
+    def set_apart(self) -> None:
+        """Leave what has been imported so far out of all collections to come; at once where nothing new was."""
+        if len(sys.modules) < self.modules + MORE_MODULES:
             return
-        _seen = len(sys.modules)
-        gc.collect()  # what is garbage now would be kept for ever
-        gc.freeze()
+        with self._lock:
+            if len(sys.modules) < self.modules + MORE_MODULES:
+                return
+            self.modules = len(sys.modules)
+            gc.collect()  # what is garbage now would be kept for ever
+            gc.freeze()
+
+
+imports = Imports()

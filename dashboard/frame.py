@@ -11,7 +11,8 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import UserError
-from dashboard import collector, data, state, words
+from dashboard import data, state, words
+from dashboard.collector import imports
 from dashboard.parts import widgets
 
 ICON = Path(__file__).parent / "assets" / "icon.png"
@@ -43,7 +44,7 @@ def main() -> None:
     except UserError as error:
         widgets.problem(error)
     state.end()  # not in `finally`: where a page switches to another one, that one writes the URL
-    collector.set_imports_apart()
+    imports.set_apart()
 
 
 def pages() -> list[st.Page]:

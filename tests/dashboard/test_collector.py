@@ -16,7 +16,7 @@ from dashboard import collector
 
 @pytest.fixture(autouse=True)
 def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(collector, "_seen", 0)
+    monkeypatch.setattr(collector.imports, "modules", 0)
     gc.unfreeze()
     yield
     gc.unfreeze()
@@ -28,19 +28,19 @@ def test_a_page_leaves_its_imports_out_of_collections(small_store: Store) -> Non
 
 
 def test_objects_are_set_apart_again_only_after_new_imports(monkeypatch: pytest.MonkeyPatch) -> None:
-    collector.set_imports_apart()
+    collector.imports.set_apart()
     apart = gc.get_freeze_count()
     kept = [[] for _ in range(1000)]
-    collector.set_imports_apart()
+    collector.imports.set_apart()
     assert gc.get_freeze_count() <= apart  # some of them died
     for number in range(collector.MORE_MODULES):
         monkeypatch.setitem(sys.modules, f"a_new_module_{number}", ModuleType("new"))
-    collector.set_imports_apart()
+    collector.imports.set_apart()
     assert gc.get_freeze_count() >= apart + len(kept)
 
 
 def test_garbage_made_later_is_still_collected() -> None:
-    collector.set_imports_apart()
+    collector.imports.set_apart()
     cycle: list[object] = []
     cycle.append(cycle)
     del cycle
