@@ -23,9 +23,9 @@ READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 SLACK = 64 * 2**10
 """Bytes a stage writes besides its data: manifest, lock, folders."""
 _SAID = ("no space left on device", "disk quota exceeded")
-_TORN = ("pytorchstreamwriter failed writing", "unexpected pos", " requested and ")
+_TORN = ("pytorchstreamwriter failed writing", "unexpected pos", "iostream error", " requested and ")
 """What torch and numpy ("512 requested and 128 written") say where a write came up short; they keep the reason for
-themselves."""
+themselves. torch has three such sentences, by how far it came."""
 
 
 def free(path: Path) -> int:

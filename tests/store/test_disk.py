@@ -127,9 +127,11 @@ def test_a_full_disk_is_known_whoever_says_it(small_disk: Callable[[int], Path])
     from safetensors.numpy import save_file
 
     place, rows = small_disk(64 * 1024), np.random.default_rng(0).random(100_000)
+    last = range(7_900, 8_200, 20)  # around what fits into 64 KiB
     writers: dict[str, Callable[[Path], object]] = {
         "numpy": lambda path: np.save(path, rows),
         "torch": lambda path: torch.save(torch.from_numpy(rows), path),
+        "torch, at its last bytes": lambda path: [torch.save(torch.zeros(n, dtype=torch.float64), path) for n in last],
         "safetensors": lambda path: save_file({"rows": rows}, path),
         "arrow": lambda path: pq.write_table(pa.table({"rows": rows}), path),
         "python": lambda path: path.write_bytes(bytes(2**20)),
