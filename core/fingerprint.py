@@ -27,6 +27,7 @@ STAGES: dict[str, int] = {
     "run": 1,
     "answer": 4,
     "variant": 1,
+    "carried": 1,
 }
 """Every stage and the version of the numbers it makes."""
 

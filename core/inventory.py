@@ -10,7 +10,7 @@ import pandas as pd
 from core.artefact import origins_of
 from core.errors import CacheCorrupt
 from core.fingerprint import STAGES
-from core.run import Run, broken_runs, list_runs, open_run
+from core.run import Holds, Run, broken_runs, list_runs, open_run
 from core.store import MANIFEST, Broken, Folder, Store
 from core.verification import NOTE_COLUMNS, Verification, check, missing, notes, set_aside, table
 
@@ -150,6 +150,10 @@ def card(run: Run) -> RunCard:
         for f in used_folders(run)
     ]
     settings.append({"setting": "family", "value": run.family})
+    if run.was_unpacked:
+        holds: tuple[Holds, ...] = ("pictures", "model")
+        along = [what for what in holds if run.carried(what)]
+        settings.append({"setting": "came in an archive", "value": f"with {' and '.join(along) or 'thumbnails only'}"})
     return RunCard(pd.DataFrame([*settings, *outliers(run), *sae_settings(run)]), pd.DataFrame(folders))
 
 

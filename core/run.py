@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import numpy as np
 
 from core.artefact import MEND, origins_of
-from core.config import OWN_MODEL, Family, Place, RunSpec, stored_spec
+from core.config import OWN_MODEL, Dtype, Family, Place, RunSpec, stored_spec
 from core.errors import CacheCorrupt, NotAvailable, RunNotFound, UserError
+from core.fingerprint import stage_key
 from core.memo import Memo
 from core.records import PARTS, EmbeddingView, Part, Qrels, SaeRecord, Split
 from core.store import Broken, Folder, Store, slugify
@@ -26,10 +28,19 @@ from core.waiting import about_to_compute
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from core.config.choices import Preset
     from core.corpus import Corpus
     from core.models import Adapter
 
 T = TypeVar("T")
+Holds = Literal["origin", "pictures", "model"]
+"""What a folder of stage "carried" holds."""
+
+
+def carried_spec(holds: Holds) -> dict[str, str]:
+    """The spec of a folder of stage "carried"."""
+    return {"holds": holds}
+
 
 _ADAPTERS = Memo()
 """Model key -> adapter: a model of many gigabytes is loaded once per process, whatever number of runs uses it."""
@@ -89,8 +100,10 @@ class Run:
     @cached_property
     def corpus(self) -> Corpus:
         from core.corpus import open_corpus
+        from core.corpus.carried import Carried
 
-        return open_corpus(self._parent("corpus", self.folder.facts["corpus"]))
+        carried = Carried(self.carried("pictures")) if self.was_unpacked else None
+        return open_corpus(self._parent("corpus", self.folder.facts["corpus"]), carried)
 
     @property
     def views(self) -> tuple[EmbeddingView, ...]:
@@ -109,6 +122,16 @@ class Run:
     @property
     def parts(self) -> tuple[Part, ...]:
         return tuple(p for p in PARTS if p in self.folder.facts["encode"])
+
+    def carried(self, holds: Holds) -> Folder | None:
+        """What came with the run in an archive: its "pictures", its "model"; "origin" says that it came in one."""
+        key = stage_key("carried", carried_spec(holds), (self.key,))
+        return self.memo(("carried", holds), lambda: self.store.find("carried", key))
+
+    @property
+    def was_unpacked(self) -> bool:
+        """Whether the run came in an archive: its paths are those of another machine."""
+        return self.carried("origin") is not None
 
     @property
     def has_support(self) -> bool:
@@ -207,19 +230,71 @@ class Run:
         return self.memo(("qrels", split), lambda: self.corpus.qrels(split))
 
     def adapter(self) -> Adapter:
-        """The model, loaded once per process and shared by all runs that use it."""
-        from core.models import load_model
+        """The model, loaded once per process and shared by all runs that use it.
 
-        if self.model_name == OWN_MODEL:
-            todo = "give the run a [model] and a corpus with items to see inside them"
-            raise NotAvailable(f"run {self.name!r} holds own embeddings, without a model", todo=todo)
+        Raises:
+            NotAvailable: there is none here, see `no_model`. ModelError: it cannot be loaded.
+        """
+        from core.models import describe, load_model
+
+        if missing := self.no_model():
+            raise missing
         key = self.folder.facts["model_key"]
+        spec = self.spec.model
+        if carried := self.carried("model"):
+            # A folder has no row in the table: the prompts are named as they were resolved.
+            preset = cast("Preset", self.preset or spec.preset)
+            spec = replace(spec, name=str(carried.path / "model"), revision=None, preset=preset)
 
         def load() -> Adapter:
             about_to_compute()
-            return load_model(self.spec.model)
+            if carried:
+                carried.checked()
+            elif self.was_unpacked and describe(replace(spec, dtype=self._compute)).key != key:
+                raise self._without_model("the model of that name here is another one")
+            return load_model(spec)
 
         return _ADAPTERS.get(key, load)
+
+    def no_model(self) -> NotAvailable | None:
+        """Why nothing new can be embedded in this run, as far as it shows without loading a model; None where it can.
+
+        A run from an archive has its model if that came with it, is shipped with this program, or is in the hub's
+        cache: a path that an archive names is one of another machine.
+        """
+        from core.models.table import find
+
+        if self.model_name == OWN_MODEL:
+            todo = "give the run a [model] and a corpus with items to see inside them"
+            return NotAvailable(f"run {self.name!r} holds own embeddings, without a model", todo=todo)
+        if not self.was_unpacked or self.carried("model"):
+            return None
+        row, name = find(self.spec.model.name), self.spec.model.name
+        if row is not None and row.folder is not None:
+            return None
+        hub_id = row.hub_id if row else name
+        if hub_id and hub_id.count("/") == 1 and not Path(hub_id).is_absolute():
+            from huggingface_hub import try_to_load_from_cache
+
+            revision = self.spec.model.revision or (row.revision if row else None) or "main"
+            with suppress(ValueError):  # no hub id after all
+                if isinstance(try_to_load_from_cache(hub_id, "config.json", revision=revision), str):
+                    return None
+        return self._without_model("it was left out when the run was packed")
+
+    def _without_model(self, why: str) -> NotAvailable:
+        fetch = f", or fetch {self.model_name} from the hub" if "/" in self.model_name else ""
+        return NotAvailable(
+            f"run {self.name!r} is here without its model: no typed queries, no Playground, no heat-maps, none of the"
+            " model's own words; everything else works",
+            got=f"{self.model_name}: {why}",
+            todo=f"`retrieval-lens pack {self.name} --model --out FILE` where it was made{fetch}",
+        )
+
+    @property
+    def _compute(self) -> Dtype:
+        """Compute type of the embeddings."""
+        return self.encode_folder(self.parts[0]).facts.get("compute", "auto")
 
     def memo(self, key: tuple[Hashable, ...], make: Callable[[], T], limit: int | None = None) -> T:
         """The value of `key`, made by `make()` once and shared by all threads (several sessions share a run).

@@ -33,6 +33,8 @@ from core.manifest import MANIFEST, ORIGINS, Mark, Unusable, as_text, read, seal
 
 WORK, BROKEN = ".work--", ".broken--"
 """How the names of folders begin that are being written, and that `verify --repair` set aside."""
+UNPACKING = ".unpack--"
+"""The same of the folder in the cache's root into which an archive is unpacked."""
 PASSING = ("answer", "captions", "variant")
 """Stages that a read-only cache computes without keeping them; the others take hours, or make what is kept by name."""
 
@@ -109,6 +111,11 @@ class Store:
         for path in sorted((self.root / stage).glob("[!.]*--*")):
             if path.is_dir():
                 yield _opened(path, stage)
+
+    def entries_of(self, stage: str, key: str) -> Iterator[Folder | Broken]:
+        """The folders of a key, finished and broken, under whatever slug."""
+        for path in sorted((self.root / stage).glob(f"[!.]*--{key}")):
+            yield _opened(path, stage)
 
     def broken(self, stage: str) -> list[Broken]:
         """The folders of a stage that cannot be used."""
@@ -244,18 +251,12 @@ class Store:
         `verify --repair` set aside; returns the bytes freed."""
         if not disk.is_writable(self.root):
             raise _read_only(self.root)
-        freed = 0
+        freed = _remove_unlocked(self.root, UNPACKING)
         for stage in STAGES:
             for aside in (self.root / stage).glob(f"{BROKEN}*"):
                 freed += _bytes_in(aside)
                 shutil.rmtree(aside, ignore_errors=True)
-            # A lock may have outlived its folder, and a folder its lock.
-            left = {path.name.removesuffix(".lock") for path in (self.root / stage).glob(f"{WORK}*")}
-            for work in [self.root / stage / name for name in sorted(left)]:
-                with suppress(Timeout), FileLock(f"{work}.lock", blocking=False):
-                    freed += _bytes_in(work)
-                    shutil.rmtree(work, ignore_errors=True)
-                    Path(f"{work}.lock").unlink(missing_ok=True)
+            freed += _remove_unlocked(self.root / stage, WORK)
         return freed
 
     def all_folders(self) -> Iterator[Folder]:
@@ -286,6 +287,19 @@ def _is_finished(work: Path, stage: str, key: str, origins: Mapping[str, str] | 
     except Unusable:
         return False
     return folder.key == key and folder.origins == dict(origins or {}) and not folder.verify()
+
+
+def _remove_unlocked(parent: Path, prefix: str) -> int:
+    """Delete the folders of that prefix that nobody works in now; returns the bytes freed."""
+    freed = 0
+    # A lock may have outlived its folder, and a folder its lock.
+    left = {path.name.removesuffix(".lock") for path in parent.glob(f"{prefix}*")}
+    for work in [parent / name for name in sorted(left)]:
+        with suppress(Timeout), FileLock(f"{work}.lock", blocking=False):
+            freed += _bytes_in(work)
+            shutil.rmtree(work, ignore_errors=True)
+            Path(f"{work}.lock").unlink(missing_ok=True)
+    return freed
 
 
 def _bytes_in(folder: Path) -> int:

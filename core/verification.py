@@ -17,12 +17,13 @@ from filelock import FileLock, Timeout
 
 from core.artefact import Folder
 from core.fingerprint import KEY_LENGTH, STAGES, read_memo
-from core.store import BROKEN, MANIFEST, WORK, Broken, Store
+from core.store import BROKEN, MANIFEST, UNPACKING, WORK, Broken, Store
 
 FILE_COLUMNS = ["stage", "folder", "file", "ok", "problem"]
 NOTE_COLUMNS = ["where", "what"]
 WEIGHTS = "weights.json"
 _NAME = re.compile(rf"[a-z0-9-]+--[0-9a-f]{{{KEY_LENGTH}}}")
+_UNPACKED = "left by an interrupted unpack, or unpacked now; `remove --unfinished` deletes what nobody works in"
 _PLAIN_FILES = {WEIGHTS, ".gitignore", ".gitkeep", "README.md", "CACHEDIR.TAG"}
 """What a cache may hold beside the folders of its stages."""
 
@@ -88,6 +89,9 @@ def notes(store: Store) -> pd.DataFrame:
         for path in sorted(store.root.iterdir()):
             if path.name in STAGES and path.is_dir():
                 rows += [(f"{path.name}/{name}", what) for name, what in _in_stage(path)]
+            elif path.name.startswith(UNPACKING):
+                if not path.name.endswith(".lock") or not path.with_name(path.name.removesuffix(".lock")).exists():
+                    rows.append((plain(path.name), _UNPACKED))
             elif path.name not in _PLAIN_FILES and not path.name.startswith(f".{WEIGHTS}."):
                 rows.append((plain(path.name), "not of this project"))
         if (store.root / WEIGHTS).exists() and not read_memo(store.root / WEIGHTS):

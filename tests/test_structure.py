@@ -43,6 +43,7 @@ FLOW = (
     "pipeline",
     "verification",
     "inventory",
+    "packs",
     "questions",
     "exhibits",
     "demo",

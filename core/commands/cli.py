@@ -8,7 +8,7 @@ the cache).
 from __future__ import annotations
 
 # Each module registers its commands; `--help` lists them in this order.
-from core.commands import compute, results, upkeep  # noqa: F401
+from core.commands import compute, results, transport, upkeep  # noqa: F401
 from core.commands.application import app
 
 __all__ = ["app", "main"]

@@ -20,7 +20,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -208,6 +208,11 @@ def _save_npz(path: Path, codes: sp.csr_matrix) -> None:
         "shape": np.asarray(codes.shape),
         "data": codes.data,
     }
+    write_npz(path, arrays)
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """What `numpy.savez_compressed` writes, with one date in every entry: two files of the same arrays are equal."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980, the earliest there is

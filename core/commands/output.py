@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from core.exhibits import Shown
     from core.exhibits.claims import Claim
+    from core.questions.recommend import Recommendation
 
 NO_TERMINAL = 200
 """Characters per line where stdout is no terminal."""
@@ -114,6 +115,43 @@ def present_claims(claims: Sequence[Claim]) -> None:
             say(f"    dictionary: {claim.gate}")
         for verdict in claim.beside:
             say(f"    beside: {verdict.outcome}: {verdict.why}")
+
+
+def present_recommendation(run: str, found: Recommendation) -> None:
+    """The advice first, then what it rests on."""
+    say(f"{run}: {found.advice}")
+    say(f"  {found.why}")
+    columns = ["remedy", "recall@1", "recall@1_low", "recall@1_high", "gain", "gain_low", "gain_high", "p_max_t"]
+    if len(found.table):
+        table = found.table[[*columns, "behind", "behind_error"]]
+        _tabulate(table, f"{found.remedy!r} chosen on {found.chosen_on}")
+    if (score := found.score) is not None:
+        say(f"scored once on {found.scored_on}, {score.candidates:,} candidates: variant {found.variant}")
+        say(f"  recall@1 {100 * score.recall:.1f}% (95% interval {100 * score.low:.1f} to {100 * score.high:.1f})")
+        if found.remedy != "raw":
+            gain = _points(score.gain, score.gain_low, score.gain_high)
+            say(f"  {gain} over raw, p {score.p:.2g}")
+    say(f"cost: {found.cost.microseconds:,.0f} microseconds per query on this machine, {found.cost.numbers:,} numbers")
+    if (new := found.new_candidates) is not None:
+        say("new queries: those scored were new to the fit; each is treated alone, by fixed statistics")
+        change = _points(new.change, new.low, new.high)
+        say(f"new candidates: with {new.seen:,} of {new.of:,} in the fit, the others new: {change}")
+    if (drift := found.drift) is not None:
+        say(
+            f"fit again when new queries drift above {drift.limit:.2f} (1: chance; fitted on {drift.queries:,} queries)"
+        )
+        if drift.halves is not None and drift.change is not None and drift.low is not None and drift.high is not None:
+            lost = _points(drift.change, drift.low, drift.high)
+            say(
+                f"  for scale: the halves of them on either side of their first axis are {drift.halves:.1f} apart; on"
+                f" one, the statistics of the other change recall@1 by {lost}"
+            )
+    for note in found.notes:
+        say(f"note: {note}", err=True)
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return f"{100 * value:+.1f} points (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def _tabulate(table: pd.DataFrame, title: str) -> None:

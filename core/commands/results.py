@@ -84,6 +84,36 @@ def export(run_: RunName, out: Annotated[Path, typer.Option(help="Folder to writ
 
 
 @command()
+def recommend(
+    run_: RunName,
+    labels: Annotated[
+        Literal["support", "none"],
+        typer.Option(help="Choose with relevant pairs of the support split, or without any."),
+    ] = "support",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the remedy, and FILE.py with the numpy that applies it.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Which remedy to use on a run: chosen on some queries, scored once on others, with its cost; or keep raw."""
+    from core.commands.output import present_recommendation
+    from core.commands.remedy import lines_of, write_remedy
+    from core.questions.recommend import recommend as choose
+
+    opened = named_run(run_)
+    found = choose(opened, labels)
+    written = write_remedy(opened, found, out) if out is not None else []
+    if json_:
+        emit({"run": opened.name} | found.to_json() | {"files": [str(path) for path in written]})
+        return
+    present_recommendation(opened.name, found)
+    if written:
+        say(f"written: {', '.join(map(str, written))}")
+    else:
+        say(f"\n--out FILE writes the arrays these lines take:\n\n{lines_of()}")
+
+
+@command()
 def exhibit(
     name: Annotated[str, typer.Argument(help="e.g. table-1.")],
     runs_: Annotated[list[str], typer.Argument(metavar="RUN...", help="One or more runs.")],

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.config import CorpusSpec
+from core.corpus.carried import Carried
 from core.corpus.ingest import Tally, check_size, ingest
 from core.corpus.readers import ImageReader
 from core.corpus.rows import Source, Split
@@ -43,16 +44,17 @@ LEAST_BYTES = 32
 class Corpus:
     """A corpus of the cache. Safe to share between threads."""
 
-    def __init__(self, folder: Folder, max_bad_share: float = 1.0) -> None:
+    def __init__(self, folder: Folder, max_bad_share: float = 1.0, carried: Carried | None = None) -> None:
         self.folder = folder
         self.key = folder.key
         self.name: str = folder.facts["name"]
         self.task: int = folder.facts["task"]
-        root = folder.facts["root"]
+        # The root of a corpus that came in an archive is a path of another machine: nothing is looked up there.
+        root = folder.facts["root"] if carried is None else None
         self._reader = ImageReader(None if root is None else Path(root), folder.facts.get("allow_outside", False))
         self._max_bad_share = max_bad_share
         self._qrels: dict[Split, Qrels] = {}
-        self._tables = {p: ItemTable(folder, p, self._reader, self.task) for p in PARTS if self.has(p)}
+        self._tables = {p: ItemTable(folder, p, self._reader, self.task, carried) for p in PARTS if self.has(p)}
 
     def has(self, part: Part) -> bool:
         """Whether the part exists and holds items."""
@@ -127,9 +129,9 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
     return corpus
 
 
-def open_corpus(folder: Folder) -> Corpus:
-    """Open a corpus of the cache; usable or not."""
-    return Corpus(folder)
+def open_corpus(folder: Folder, carried: Carried | None = None) -> Corpus:
+    """Open a corpus of the cache; usable or not. `carried`: of a run that came in an archive."""
+    return Corpus(folder, carried=carried)
 
 
 def inspect_corpus(spec: CorpusSpec, progress: Progress | None = None) -> CorpusReport:

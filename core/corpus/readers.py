@@ -60,6 +60,15 @@ class ImageReader:
         data = ref.data if ref.data is not None else self._data(kind, name, ref.entry)
         return Picture(load_image(data), digest(data))
 
+    def encoded(self, ref: ImageRef) -> bytes | None:
+        """The encoded bytes of an image; None for a scene, which is drawn.
+
+        Raises:
+            BadImage: it is not there (any more), or must not be read.
+        """
+        kind, _, name = ref.source.partition(":")
+        return None if kind == "scene" else self._data(kind, name, ref.entry)
+
     def _data(self, kind: str, name: str, entry: int) -> bytes:
         """The encoded bytes of a file or of a row of a parquet file."""
         if self.root is None or kind not in {"file", "parquet"}:

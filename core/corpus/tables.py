@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from core.corpus.carried import Carried
 from core.corpus.images import BadImage
-from core.corpus.readers import DIGEST_BYTES, ImageReader, scene_picture
+from core.corpus.readers import DIGEST_BYTES, ImageReader, digest, scene_picture
 from core.corpus.rows import ImageRef, RawRow
 from core.errors import CorpusError
 from core.records import MODALITIES, SIDE_OF_PART, Item, Modality, Part, Side
@@ -147,14 +148,16 @@ class ItemTable:
         content: hash of what an encoder sees, in order: equal content means equal embeddings.
     """
 
-    def __init__(self, folder: Folder, part: Part, reader: ImageReader, task: int) -> None:
+    def __init__(
+        self, folder: Folder, part: Part, reader: ImageReader, task: int, carried: Carried | None = None
+    ) -> None:
         self.part, self.task = part, task
         self.side: Side = SIDE_OF_PART[part]
         facts = folder.facts["parts"][part]
         self._length: int = facts["rows"]
         self.by_modality: dict[str, int] = facts["by_modality"]
         self.content: str = facts["content"]
-        self._folder, self._reader = folder, reader
+        self._folder, self._reader, self._carried = folder, reader, carried
 
     def __len__(self) -> int:
         return self._length
@@ -233,6 +236,25 @@ class ItemTable:
         first, last = (int(o) for o in self._offsets[row : row + 2])
         return self._blob[first:last].tobytes() or None
 
+    def encoded(self, row: int) -> bytes | None:
+        """The file of an item's picture as it was read first; None for pure texts and for what is drawn on demand.
+
+        Raises:
+            CorpusError: it is gone or has changed.
+        """
+        ref = self._ref(row)
+        if ref is None or ref.source.startswith("scene:"):
+            return None
+        if self._carried is not None:
+            return self._carried.picture(self.part, row, self._value("id", row))
+        try:
+            data = self._reader.encoded(ref)
+        except BadImage as error:
+            raise self._lost(row, ref, str(error)) from error
+        if data is None or digest(data) != self._value("image_digest", row):
+            raise self._lost(row, ref, "it has changed since the corpus was read")
+        return data
+
     def truth(self, row: int) -> Mapping[str, Any] | None:
         """Ground truth of an item of the demo world: things, groups, counts, sizes, background, relation."""
         text = self._truths[row].as_py()
@@ -264,6 +286,8 @@ class ItemTable:
         ref = self._ref(row)
         if ref is None:
             return None
+        if self._carried is not None and not ref.source.startswith("scene:"):
+            ref = replace(ref, data=self._carried.picture(self.part, row, self._value("id", row)))
         try:
             picture = self._reader.picture(ref)
         except BadImage as error:

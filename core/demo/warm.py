@@ -23,8 +23,8 @@ VARIANTS = ("none", "realign")
 
 
 def warm(store: Store) -> None:
-    """Removal curves, beta sweeps, the Lesson, the study's exhibits, the specification curves of its claims on every
-    task, maps, then the exhibits beyond the study, of the two main runs.
+    """Removal curves, beta sweeps, recommended remedies, the Lesson, the study's exhibits, the specification curves of
+    its claims on every task, maps, then the exhibits beyond the study, of the two main runs.
 
     Before the last, what the remedies compare: the main run once more without the study's prompts (`demo-chat.toml`),
     and the pictures in the models' own words, which takes minutes and is no part of `demo` itself. After it, the main
@@ -34,13 +34,15 @@ def warm(store: Store) -> None:
     from core.config import load_spec
     from core.exhibits import show_exhibit
     from core.exhibits.claims import claims
-    from core.questions import map, own_words, removal, retrieval
+    from core.questions import map, own_words, recommend, removal, retrieval
 
     runs = [open_run(name, store) for name in RUNS]
     for run in runs:
         removal.removal_curve(run)
         retrieval.gain_split(run)
         retrieval.beta_sweep(run)
+        recommend.recommend(run)
+        recommend.recommend(run, "none")
     for run, other in ((runs[0], runs[1]), (runs[1], runs[0])):
         _lesson(run, other)
     for name in _group("study"):

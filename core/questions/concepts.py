@@ -200,9 +200,11 @@ def heat(run: Run, k: int, part: Part, row: int) -> Heat:
     Top-K.
 
     Raises:
-        NotAvailable: own embeddings without a model.
+        NotAvailable: own embeddings, or a run that came without its model.
     """
     check_concept(run, k)
+    if missing := run.no_model():  # said before its pictures are looked for, which may have stayed too
+        raise missing
     return heat_of(run, k, run.corpus.items(part).item(row))
 
 

@@ -161,7 +161,7 @@ def well_described_first(run: Run, rows: Sequence[int]) -> list[int]:
     no picture, or a model that does not speak.
     """
     pictures = [place for row in rows if (place := _picture_row(run, row)) is not None]
-    if not has_truth(run) or len(pictures) < len(rows) or not run.adapter().can_generate:
+    if not has_truth(run) or len(pictures) < len(rows) or run.no_model() or not run.adapter().can_generate:
         return list(rows)
 
     def compute() -> pd.DataFrame:

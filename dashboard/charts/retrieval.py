@@ -59,6 +59,32 @@ def steps(table: pd.DataFrame, metric: str = "recall@1") -> go.Figure:
     return base.finish(figure, 70 + 44 * len(table))
 
 
+def gains(table: pd.DataFrame, chosen: str) -> go.Figure:
+    """One dot with interval per remedy, the simplest on top: [remedy, gain, gain_low, gain_high]; raw is the line at
+    0."""
+    rows = table[table["remedy"] != "raw"]
+    is_chosen = [name == chosen for name in rows["remedy"]]
+    figure = go.Figure(
+        go.Scatter(
+            y=[base.text(name) for name in rows["remedy"]],
+            x=rows["gain"],
+            mode="markers",
+            marker={
+                "size": [11 if mine else 8 for mine in is_chosen],
+                "color": base.AFTER,
+                "symbol": ["circle" if mine else "circle-open" for mine in is_chosen],
+                "line": {"width": 2, "color": base.AFTER},
+            },
+            error_x=base.interval_bars(rows["gain"], rows["gain_low"], rows["gain_high"]),
+            hovertemplate="%{y}: %{x:+.1%}<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0, line={"color": base.BEFORE, "dash": "dot"})
+    figure.update_xaxes(tickformat="+.0%", nticks=6)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return base.finish(figure, 80 + 21 * len(rows), legend=False)
+
+
 def beta_sweep(table: pd.DataFrame, chosen: float | None = None, raw: float | None = None) -> go.Figure:
     """Recall over the shrinkage: [beta, recall@1, recall@1_low, recall@1_high, recall@5, recall@10]."""
     figure = go.Figure()

@@ -199,6 +199,13 @@ def page() -> None:
         )
         widgets.empty("No model to ask", reason + " Give a run a [model] to ask it live.", icon=":material/link_off:")
         return
+    if missing := data.run(run).no_model():
+        widgets.empty(
+            "No model to ask",
+            f"{missing.what[0].upper()}{missing.what[1:]}. Next: {missing.todo}.",
+            icon=":material/link_off:",
+        )
+        return
     after = "realign" if selection.variant == "none" else selection.variant
     choice = query(run, facts)
     if choice.empty:

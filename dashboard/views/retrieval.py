@@ -7,7 +7,7 @@ import streamlit as st
 from core.questions import retrieval
 from dashboard import data, state, words
 from dashboard.charts import retrieval as charts_retrieval
-from dashboard.parts import edits, listings, widgets
+from dashboard.parts import edits, listings, recommendation, widgets
 from dashboard.words import count, percent, points, variant_name
 
 STATISTICS = {"per-side": "each side's own", "support": "support split", "shared": "both sides together"}
@@ -140,6 +140,7 @@ def page() -> None:
         gain(run)
     with right:
         shrinkage(run, float(data.ask(retrieval.evaluate, run, "none").evaluation.recall[1]))
+    recommendation.card(run)
     browser(run, result, before, after)
     commands = [
         f"retrieval-lens evaluate {words.shell(name)} --variant {words.shell(variant)}" for variant in (before, after)

@@ -120,6 +120,12 @@ STATISTICS_HELP = (
     "the pool (the paper's text); or one mean and covariance over both."
 )
 
+LABELS_HELP = (
+    "With labels: by cross-validation on the relevant pairs of the support split, or of half of the test queries where there is none. "
+    "Without: by the means alone. Either way the test queries that are scored took no part in the choice."
+)
+RECOMMEND_HELP = "Fits every remedy on four fifths of the queries and ranks the last fifth, five times. Seconds for hundreds of dimensions, minutes for thousands."
+
 SORT_HELP = "Largest first. Energy: how strongly; attribution: its part in matching pairs; bridge: on both sides of pairs; frequency: how often."
 
 THEN_HELP = "A step of the variant that follows the removal: it is fitted on the embeddings that are left."

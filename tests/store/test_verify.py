@@ -21,8 +21,8 @@ DAMAGES: dict[str, Damage] = {
     "gone": Path.unlink,
     "one bit": flip,
 }
-STORED = set(STAGES) - {"variant", "states", "captions"}
-"""Stages of the golden run: it has no model."""
+STORED = set(STAGES) - {"variant", "states", "captions", "carried"}
+"""Stages of the golden run: it has no model, and was made here."""
 VICTIMS = ("corpus/*/queries.parquet", "encode/*/*.npy", "sae/*/dictionary.npy", "codes/*/data.npy", "answer/*/*.npy")
 
 
