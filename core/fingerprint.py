@@ -18,6 +18,7 @@ import numpy as np
 from core.disk import write_text
 
 STAGES: dict[str, int] = {
+    "mteb": 1,
     "corpus": 1,
     "encode": 1,
     "captions": 1,

@@ -6,7 +6,7 @@ finds everything and an interrupted one goes on where it stopped.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,12 +32,13 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
         UserError: the corpus, model or SAE cannot be used; nothing already computed is lost.
     """
     from core.analysis.variants.expression import parse_variant
-    from core.corpus import build_corpus
+    from core.corpus import build_corpus, settled
     from core.models import describe
     from core.models.views import resolve_views
     from core.sae import check_source, check_training, encode_codes, plans
 
     progress = progress or NoProgress()
+    spec = replace(spec, corpus=settled(spec.corpus, store))
     _check_family(spec)
     for chain in spec.variants.values():
         parse_variant(chain)

@@ -51,12 +51,15 @@ class Item:
 class Qrels:
     """Relevant pairs as row numbers of queries and candidates; only scores > 0.
 
-    `unknown` counts the pairs whose query or candidate id is in no table.
+    `unknown` counts the pairs whose query or candidate id is in no table. `scores` are their grades, None for 1 each.
+    `absent` are query row and grade of pairs whose candidate is in no table.
     """
 
     query_rows: np.ndarray
     candidate_rows: np.ndarray
     unknown: int = 0
+    scores: np.ndarray | None = None
+    absent: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.query_rows)
@@ -65,6 +68,11 @@ class Qrels:
     def pairs(self) -> np.ndarray:
         """(n_pairs, 2) int64: query row, candidate row."""
         return np.column_stack([self.query_rows, self.candidate_rows])
+
+    @property
+    def grades(self) -> np.ndarray:
+        """(n_pairs,) int64, above 0."""
+        return np.ones(len(self), dtype=np.int64) if self.scores is None else self.scores
 
     def relevant(self, query_row: int) -> np.ndarray:
         """Candidate rows relevant to one query."""

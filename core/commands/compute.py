@@ -82,7 +82,9 @@ def run(
 
 @command()
 def corpus(
-    source: Annotated[str, typer.Argument(help="`demo`, a folder of images, a parquet folder, or own embeddings.")],
+    source: Annotated[
+        str, typer.Argument(help="`demo`, `mteb:TASK`, or a folder: images, parquet, BEIR, own embeddings.")
+    ],
     task: Annotated[
         int | None, typer.Option(help="M-BEIR task type, 1 to 8. Default: guessed from the source.")
     ] = None,
@@ -92,6 +94,8 @@ def corpus(
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="Read files outside the folder too, if you trust its listing.")
     ] = False,
+    split: Annotated[str | None, typer.Option(help="Of an mteb task or a BEIR folder. Default: test.")] = None,
+    language: Annotated[str | None, typer.Option(help="Of an mteb task of several: a subset, or a code.")] = None,
     json_: Json = False,
 ) -> None:
     """Say what is in a corpus: counts by modality, bad rows with reasons. Exit 1 if it is unusable."""
@@ -99,7 +103,8 @@ def corpus(
 
     from core.corpus import guess_source, inspect_corpus
 
-    guessed = replace(guess_source(source, max_bad_share), allow_outside=allow_outside)
+    guessed = guess_source(source, max_bad_share)
+    guessed = replace(guessed, allow_outside=allow_outside, split=split, language=language)
     report = inspect_corpus(guessed if task is None else replace(guessed, task=task))
     if json_:
         emit({k: v for k, v in asdict(report).items() if k != "why_not"})

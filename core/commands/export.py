@@ -29,6 +29,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from core import disk
+from core.commands.benchmark_export import DATASET, EMBEDDINGS, Layout, write_mteb, write_sentence_transformers
 from core.commands.options import expression
 from core.errors import UserError
 from core.questions.answers import fitted, side_of
@@ -44,11 +45,19 @@ FILES = re.compile(
     r"|(support_)?(codes|offset)_(queries|candidates)\.np[yz]|dictionary\.npy|concepts\.parquet|whitening\.safetensors"
     rf"|{re.escape(MANIFEST)}"
 )
-"""Names of the files of an export."""
+"""Names of the files of a plain export."""
+LAYOUT = "layout"
+FOLDERS = {"mteb": (EMBEDDINGS, DATASET), "sentence-transformers": ("qrels",)}
+OTHER_FILES = re.compile(r".+_predictions\.jsonl?|(queries|corpus)\.jsonl")
+"""Names of the folders and files of the other layouts."""
 
 
-def export_run(run: Run, out: Path) -> list[Path]:
+def export_run(run: Run, out: Path, layout: Layout = "plain", variant: str = "none") -> list[Path]:
     """Write the export into `out` (made if missing, an earlier export replaced); returns the paths.
+
+    Args:
+        layout: `plain`, as above, or files that another library reads back (`benchmark_export.py`).
+        variant: whose vectors these files hold; a plain export holds the raw ones.
 
     Everything is written into a folder inside `out` first: an export that fails leaves nothing, and an earlier one as
     it was. Two exports of one run are equal byte by byte.
@@ -65,7 +74,7 @@ def export_run(run: Run, out: Path) -> list[Path]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             staged = Path(tempfile.mkdtemp(prefix=STAGED, dir=out))
-            _write(run, staged)
+            _write(run, staged, layout, variant)
             written = [path.name for path in sorted(staged.iterdir())]
             _put(staged, out, written)
         except BaseException:
@@ -86,8 +95,8 @@ def _check_place(run: Run, out: Path) -> None:
         return
     if not out.is_dir():
         raise UserError("cannot export", got=f"{out}, a file", allowed="a folder")
-    inside, ours = list(out.iterdir()), _holds_export(out)
-    others = sorted(path.name for path in inside if not (ours and _is_of_export(path)))
+    inside, ours, layout = list(out.iterdir()), _holds_export(out), _layout_of(out)
+    others = sorted(path.name for path in inside if not (ours and _is_of_export(path, layout)))
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise UserError(
@@ -104,10 +113,19 @@ def _holds_export(out: Path) -> bool:
     return any(out.glob(f"{STAGED}*")) and not any(path.is_file() for path in out.iterdir())
 
 
-def _is_of_export(path: Path) -> bool:
+def _layout_of(out: Path) -> str:
+    """Which layout an earlier export has; a manifest that does not say is of a plain one."""
+    with suppress(OSError, ValueError):
+        return str(json.loads((out / MANIFEST).read_text(encoding="utf-8")).get(LAYOUT, "plain"))
+    return "plain"
+
+
+def _is_of_export(path: Path, layout: str) -> bool:
     if path.is_symlink():
         return False
-    return path.name.startswith(STAGED) if path.is_dir() else bool(FILES.fullmatch(path.name))
+    if path.is_dir():
+        return path.name.startswith(STAGED) or path.name in FOLDERS.get(layout, ())
+    return bool(FILES.fullmatch(path.name)) or bool(layout in FOLDERS and OTHER_FILES.fullmatch(path.name))
 
 
 @contextmanager
@@ -127,7 +145,16 @@ def _size(run: Run) -> int:
     return sum(folders)
 
 
-def _write(run: Run, out: Path) -> None:
+def _write(run: Run, out: Path, layout: Layout, variant: str) -> None:
+    if layout == "plain":
+        _write_plain(run, out)
+    else:
+        (write_mteb if layout == "mteb" else write_sentence_transformers)(run, variant, out)
+    facts = _manifest(run) | ({} if layout == "plain" else {LAYOUT: layout, "variant": variant})
+    (out / MANIFEST).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _write_plain(run: Run, out: Path) -> None:
     for part in run.parts:
         _items(run, part).to_parquet(out / f"{part}.parquet", index=False)
         np.save(out / f"{part}.npy", np.asarray(run.embeddings(part), dtype=np.float32), allow_pickle=False)
@@ -137,19 +164,18 @@ def _write(run: Run, out: Path) -> None:
     if run.sae is not None:
         _sae(run, out)
     _whitening(run, out / "whitening.safetensors")
-    (out / MANIFEST).write_text(json.dumps(_manifest(run), indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _put(staged: Path, out: Path, written: list[str]) -> None:
     """Move a whole export to its place: an older one's manifest goes first, the new one's comes last."""
-    for name in written:
-        disk.sync(staged / name)
+    for path in staged.rglob("*"):
+        disk.sync(path)
     for left in out.glob(f"{STAGED}*"):  # of an export that was killed
         if left != staged:
             shutil.rmtree(left)
     (out / MANIFEST).unlink(missing_ok=True)
-    for old in [path for path in out.iterdir() if path.is_file() and path.name not in written]:
-        old.unlink()
+    for old in [path for path in out.iterdir() if path != staged and (path.is_dir() or path.name not in written)]:
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
     for name in sorted(written, key=lambda name: name == MANIFEST):
         os.replace(staged / name, out / name)
     staged.rmdir()
@@ -168,7 +194,7 @@ def _qrels(run: Run, split: Split) -> pd.DataFrame:
         {
             "query-id": [queries[i] for i in qrels.query_rows],
             "corpus-id": [candidates[i] for i in qrels.candidate_rows],
-            "score": np.ones(len(qrels), dtype=np.int64),
+            "score": qrels.grades,
         }
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +11,12 @@ from core.commands.application import Json, RunName, command, fail, named_run
 from core.commands.output import emit, present, present_claims, say, show_table
 from core.errors import UserError
 
+if TYPE_CHECKING:
+    from core.run import Run
+
 Transform = Literal["none", "center", "pca", "zca", "realign", "auto"]
+Layout = Literal["plain", "mteb", "sentence-transformers"]
+Measures = Literal["study", "mteb"]
 StatisticsChoice = Literal["per-side", "support", "shared", "candidates"]
 
 
@@ -34,14 +39,20 @@ def evaluate(
     variant: Annotated[
         str | None, typer.Option(help="The whole variant, such as center+zca. Replaces the other options.")
     ] = None,
+    measures: Annotated[
+        Measures, typer.Option(help="The study's, with intervals, or mteb's at its depths, by its names.")
+    ] = "study",
     json_: Json = False,
 ) -> None:
-    """Retrieval of a run under one variant: recall, MRR, nDCG, 95% intervals."""
+    """Retrieval of a run under one variant: recall, MRR, nDCG, 95% intervals; or as a leaderboard prints it."""
     from core.commands.options import expression
     from core.questions import retrieval
 
     opened = named_run(run_)
     chosen = expression(opened.spec.whitening, transform, beta, eps, statistics, remove_top, rank, variant)
+    if measures == "mteb":
+        _leaderboard(opened, chosen, json_)
+        return
     payload = retrieval.payload(opened, chosen)
     if json_:
         emit(payload)
@@ -52,6 +63,23 @@ def evaluate(
         )
         for note in payload["notes"]:
             say(f"note: {note}", err=True)
+
+
+def _leaderboard(run: Run, variant: str, json_: bool) -> None:
+    """mteb's measures side by side, one row per depth."""
+    from core.questions import leaderboard
+
+    payload = leaderboard.payload(run, variant)
+    if json_:
+        emit(payload)
+        return
+    show_table(
+        leaderboard.leaderboard(run, variant),
+        f"{run.name}, {payload['variant']}, {payload['queries']} queries, {payload['candidates']} candidates;"
+        + (f" {payload['main_score']} {payload['value']:.5f}" if payload["value"] is not None else ""),
+    )
+    for note in payload["notes"]:
+        say(f"note: {note}", err=True)
 
 
 @command()
@@ -75,11 +103,21 @@ def concepts(
 
 
 @command()
-def export(run_: RunName, out: Annotated[Path, typer.Option(help="Folder to write; made if missing.")]) -> None:
-    """Write a run's tables, embeddings, codes, concepts and whitening as plain files."""
+def export(
+    run_: RunName,
+    out: Annotated[Path, typer.Option(help="Folder to write; made if missing.")],
+    layout: Annotated[
+        Layout, typer.Option(help="Plain files, or what mteb or sentence-transformers reads back.")
+    ] = "plain",
+    variant: Annotated[str, typer.Option(help="Whose vectors a layout other than plain holds.")] = "none",
+) -> None:
+    """Write a run's tables, embeddings, codes, concepts and whitening as plain files, or for another library."""
     from core.commands.export import export_run
 
-    written = export_run(named_run(run_), out)
+    if layout == "plain" and variant != "none":
+        todo = "name a layout, or apply the exported whitening"
+        raise UserError("a plain export holds raw embeddings", got=f"--variant {variant}", todo=todo)
+    written = export_run(named_run(run_), out, layout, variant)
     say(f"{len(written)} files in {out}")
 
 

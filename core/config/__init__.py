@@ -7,7 +7,7 @@ One module per section (`corpus`, `model`, `embedding`, `sae`, `whitening`), eac
 `run` puts them together, `reading` reads them, `checks` holds the rules.
 """
 
-from core.config.checks import Between, bounds_of
+from core.config.checks import Between, bounds_of, texts_of
 from core.config.choices import (
     Attention,
     CorpusSource,
@@ -68,4 +68,5 @@ __all__ = [
     "load_spec",
     "parse_spec",
     "stored_spec",
+    "texts_of",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -42,6 +42,33 @@ class Between:
         return f"above {low}, up to {high}" if self.above else f"{low} to {high}"
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a text may be: one of these words. One with a colon, `mteb:TASK`, stands for any name behind the colon."""
+
+    words: tuple[str, ...]
+
+    def __contains__(self, text: str) -> bool:
+        prefixes = (f"{word.partition(':')[0]}:" for word in self.words if ":" in word)
+        return (text in self.words and ":" not in text) or any(
+            text.startswith(prefix) and text != prefix for prefix in prefixes
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a name may look like, where it goes to somebody else's library: a pattern, and the pattern in words."""
+
+    pattern: str
+    words: str
+
+    def __contains__(self, text: str) -> bool:
+        return bool(re.fullmatch(self.pattern, text))
+
+    def __str__(self) -> str:
+        return self.words
+
+
 def number(value: float) -> str:
     """A bound as it is written in messages: whole numbers in full, others as short as they can be."""
     return str(int(value)) if float(value).is_integer() else repr(value)
@@ -49,9 +76,19 @@ def number(value: float) -> str:
 
 def bounds_of(cls: type) -> dict[str, Between]:
     """Field -> bounds, of every field that has any."""
-    hints = get_type_hints(cls, include_extras=True)
-    marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
-    return {name: mark for name, found in marks.items() for mark in found if isinstance(mark, Between)}
+    return {name: mark for name, mark in _marks(cls) if isinstance(mark, Between)}
+
+
+def texts_of(cls: type) -> dict[str, Words | Shape]:
+    """Field -> what its text may be, of every text that is not free."""
+    return {name: mark for name, mark in _marks(cls) if isinstance(mark, Words | Shape)}
+
+
+def _marks(cls: type) -> Iterator[tuple[str, object]]:
+    """Each field with each mark of its annotation."""
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        for mark in getattr(hint, "__metadata__", ()):
+            yield name, mark
 
 
 def check_fields(section: str, spec: Any) -> None:
@@ -60,7 +97,7 @@ def check_fields(section: str, spec: Any) -> None:
     Raises:
         SpecError: naming the key as it stands in a file, `corpus.task`.
     """
-    bounds = bounds_of(type(spec))
+    bounds, texts = bounds_of(type(spec)), texts_of(type(spec))
     for name, hint in get_type_hints(type(spec)).items():
         value, key = getattr(spec, name), f"{section}.{name}"
         entries = value if isinstance(value, tuple) else (value,)
@@ -75,6 +112,8 @@ def check_fields(section: str, spec: Any) -> None:
                 check_number(key, entry, bounds[name])
             elif isinstance(entry, str):
                 check_text(key, entry)
+                if name in texts:
+                    _check_shape(key, entry, texts[name])
 
 
 def choices_of(hint: Any) -> tuple[str, ...]:
@@ -154,6 +193,13 @@ def _check_choice(key: str, value: object, words: tuple[str, ...]) -> None:
     """SpecError where it is none of the words."""
     if value not in words:
         raise SpecError(f"{key} is not known", got=_written(value), allowed=nearest(_written(value).strip("'"), words))
+
+
+def _check_shape(key: str, text: str, allowed: Words | Shape) -> None:
+    """SpecError where a text is none of the words, or has another shape."""
+    if text not in allowed:
+        written = nearest(text, allowed.words) if isinstance(allowed, Words) else allowed
+        raise SpecError(f"{key} is not known", got=_written(text), allowed=written)
 
 
 def _written(value: object) -> str:

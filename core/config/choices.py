@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-CorpusSource = Literal["mbeir", "coco-caption", "folder", "demo", "embeddings"]
+CorpusSource = Literal["mbeir", "coco-caption", "folder", "demo", "embeddings", "beir", "mteb"]
+"""What reads a corpus; a spec writes `mteb:TASK` for the last."""
 Pooling = Literal["mean", "last", "max", "min", "answer", "projected"]
 Place = Literal["answer", "last"]
 """Where next words are read: behind the answer header, or at the last token without one."""

@@ -48,7 +48,7 @@ def load_spec(path: str | Path) -> RunSpec:
 def parse_spec(raw: Mapping[str, Any]) -> RunSpec:
     """Validate a plain mapping; unknown keys are refused with the nearest known one. Own embeddings need no [model]."""
     known_keys("spec", raw, [*SECTIONS, "name", "variants"])
-    if isinstance(raw.get("corpus"), Mapping) and raw["corpus"].get("source") == "embeddings":
+    if isinstance(raw.get("corpus"), Mapping) and _brings_vectors(raw["corpus"]):
         model = raw.get("model", {})
         raw = dict(raw) | ({"model": {"name": OWN_MODEL} | dict(model)} if isinstance(model, Mapping) else {})
     for required in ("corpus", "model"):
@@ -70,6 +70,12 @@ def stored_spec(raw: Mapping[str, Any]) -> RunSpec:
     fit."""
     name = raw.get("name")
     return parse_spec(raw if name is None else dict(raw) | {"name": fitted_name(str(name))})
+
+
+def _brings_vectors(corpus: Mapping[str, Any]) -> bool:
+    """Whether this [corpus] comes with vectors of its own, before it is checked."""
+    source = str(corpus.get("source"))
+    return source == "embeddings" or (source.startswith("mteb:") and "path" in corpus)
 
 
 def _file_or_preset(path: Path) -> Path:

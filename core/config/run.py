@@ -56,6 +56,8 @@ class RunSpec:
     def run_name(self) -> str:
         """The name, or `<model>-<corpus>-task<n>`, made to fit where folder or model have other characters."""
         corpus = Path(self.corpus.path).stem if self.corpus.path else self.corpus.source
+        if self.corpus.mteb_task:
+            corpus = "-".join(filter(None, (self.corpus.mteb_task, self.corpus.language, self.corpus.split)))
         model, task = Path(self.model.name).name, f"task{self.corpus.task}"
         derived = f"{model}-{corpus}-{task}".lower()
         if self.name is None and not NAME.fullmatch(derived):
@@ -73,8 +75,9 @@ class RunSpec:
             del plain["embedding"]["words"]
         if self.sae.bias == "none":
             del plain["sae"]["bias"]
-        if not self.corpus.allow_outside:
-            del plain["corpus"]["allow_outside"]
+        for key in ("allow_outside", "split", "language"):
+            if not plain["corpus"][key]:
+                del plain["corpus"][key]
         return plain
 
     def keyed(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from core.corpus.corpus import Corpus, build_corpus, inspect_corpus, open_corpus
 from core.corpus.images import BadImage, load_image
-from core.corpus.sources import guess_source, open_source
+from core.corpus.sources import guess_source, open_source, settled
 from core.corpus.tables import ItemTable
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "load_image",
     "open_corpus",
     "open_source",
+    "settled",
 ]

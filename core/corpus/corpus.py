@@ -14,19 +14,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.artefact import origins_of
 from core.config import CorpusSpec
 from core.corpus.carried import Carried
 from core.corpus.ingest import Tally, check_size, ingest
 from core.corpus.readers import ImageReader
 from core.corpus.rows import Source, Split
-from core.corpus.sources import open_source
+from core.corpus.sources import open_source, settled
 from core.corpus.tables import ItemTable, PartCounter, PartWriter
 from core.errors import CorpusError
 from core.fingerprint import stage_key
@@ -35,6 +35,8 @@ from core.records import PARTS, BadRow, CorpusReport, Part, Qrels
 from core.store import Draft, Folder, Store
 
 QRELS_FILES: dict[Split, str] = {"test": "qrels.parquet", "support": "support_qrels.parquet"}
+ABSENT: dict[Split, str] = {"test": "absent", "support": "support_absent"}
+"""Relevant candidates that are named and in no table, by query row and score; no file where there are none."""
 BAD_FILE = "bad.parquet"
 STAGE = "corpus"
 LEAST_BYTES = 32
@@ -42,7 +44,11 @@ LEAST_BYTES = 32
 
 
 class Corpus:
-    """A corpus of the cache. Safe to share between threads."""
+    """A corpus of the cache. Safe to share between threads.
+
+    Attributes:
+        benchmark: which task of a benchmark it is and how that is scored (`mteb_tasks.Benchmark`); empty for others.
+    """
 
     def __init__(self, folder: Folder, max_bad_share: float = 1.0, carried: Carried | None = None) -> None:
         self.folder = folder
@@ -51,8 +57,11 @@ class Corpus:
         self.task: int = folder.facts["task"]
         # The root of a corpus that came in an archive is a path of another machine: nothing is looked up there.
         root = folder.facts["root"] if carried is None else None
-        self._reader = ImageReader(None if root is None else Path(root), folder.facts.get("allow_outside", False))
+        # What the cache holds itself is named from its root on, so that the cache may be moved.
+        root = None if root is None else folder.path.parents[1] / root
+        self._reader = ImageReader(root, folder.facts.get("allow_outside", False))
         self._max_bad_share = max_bad_share
+        self.benchmark: Mapping[str, Any] = folder.facts.get("benchmark", {})
         self._qrels: dict[Split, Qrels] = {}
         self._tables = {p: ItemTable(folder, p, self._reader, self.task, carried) for p in PARTS if self.has(p)}
 
@@ -81,9 +90,10 @@ class Corpus:
         name = QRELS_FILES[split]
         if name not in self.folder.manifest["files"]:
             return Qrels(np.empty(0, np.int64), np.empty(0, np.int64))
-        table = pq.read_table(self.folder.file(name), columns=["query_row", "candidate_row"])
-        query_rows, candidate_rows = (table.column(i).to_numpy() for i in range(2))
-        return Qrels(query_rows, candidate_rows, unknown=self.folder.facts["unknown_pairs"][split])
+        table = pq.read_table(self.folder.file(name), columns=["query_row", "candidate_row", "score"])
+        query_rows, candidate_rows, scores = (table.column(i).to_numpy() for i in range(3))
+        absent = self.folder.array(ABSENT[split]) if f"{ABSENT[split]}.npy" in self.folder.manifest["files"] else None
+        return Qrels(query_rows, candidate_rows, self.folder.facts["unknown_pairs"][split], scores, absent)
 
     def own_embeddings(self, part: Part) -> np.ndarray | None:
         """(n, d) float32 vectors that came with the items, in row order; None where they are to be encoded by a
@@ -108,21 +118,26 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
         CorpusError: the source is missing or cannot be used, or has more bad rows than the spec allows.
         TooLarge: it does not fit into the free memory. DiskFull: or onto the disk.
     """
-    source, progress = open_source(spec), progress or NoProgress()
+    spec = settled(spec, store)
+    source, progress = open_source(spec, store), progress or NoProgress()
     key_spec: dict[str, Any] = {
         "source": spec.source,
         "task": spec.task,
         "limit": spec.limit,
-        "path": _plain(source.root),
+        "path": _root(source),
     }
     key_spec["content"] = dict(source.fingerprint)
-    key_spec |= {"allow_outside": True} if spec.allow_outside else {}  # younger than the cache: not in older keys
-    if store.find(STAGE, stage_key(STAGE, key_spec, ())) is None:
+    # Younger than the cache: not in older keys.
+    key_spec |= {name: value for name in ("allow_outside", "split") if (value := getattr(spec, name))}
+    parents, origins = tuple(folder.key for folder in source.made_from), origins_of(source.made_from)
+    if store.find(STAGE, stage_key(STAGE, key_spec, parents)) is None:
         check_size(source)  # before the disk is looked at: what does not fit into memory is refused for that
     needs = sum(source.sizes.values()) * LEAST_BYTES
-    folder = store.build(
-        STAGE, source.name, key_spec, (), lambda draft: _write(source, spec.task, draft, progress), needs=needs
-    )
+
+    def write(draft: Draft) -> None:
+        _write(source, spec.task, draft, progress)
+
+    folder = store.build(STAGE, source.name, key_spec, parents, write, needs=needs, origins=origins)
     corpus = Corpus(folder, spec.max_bad_share)
     if not corpus.report.usable:
         raise CorpusError(corpus.report.why_not, got=_examples(corpus.report.bad))
@@ -135,7 +150,8 @@ def open_corpus(folder: Folder, carried: Carried | None = None) -> Corpus:
 
 
 def inspect_corpus(spec: CorpusSpec, progress: Progress | None = None) -> CorpusReport:
-    """Read everything, decode every image, write nothing."""
+    """Read everything, decode every image, write nothing; a task of mteb is taken into the default cache first."""
+    spec = settled(spec)
     source = open_source(spec)
     tally = ingest(source, lambda part: PartCounter(part, spec.task), progress or NoProgress())
     return _report(_facts(source, spec.task, tally), tuple(tally.bad), spec.max_bad_share)
@@ -147,6 +163,8 @@ def _write(source: Source, task: int, draft: Draft, progress: Progress) -> None:
     for split, pairs in tally.pairs.items():
         columns = {"query_row": pairs.query_rows, "candidate_row": pairs.candidate_rows, "score": pairs.scores}
         pq.write_table(pa.table(columns), draft.path / QRELS_FILES[split])
+        if len(pairs.absent):
+            draft.save(ABSENT[split], pairs.absent)
     rows = {"where": [b.where for b in tally.bad], "reason": [b.reason for b in tally.bad]}
     pq.write_table(
         pa.table(rows, schema=pa.schema([("where", pa.string()), ("reason", pa.string())])), draft.path / BAD_FILE
@@ -155,16 +173,20 @@ def _write(source: Source, task: int, draft: Draft, progress: Progress) -> None:
 
 
 def _facts(source: Source, task: int, tally: Tally) -> dict[str, Any]:
-    return {
-        "name": source.name,
-        "task": task,
-        "root": _plain(source.root),
-        "parts": {part: asdict(facts) for part, facts in tally.parts.items()},
-        "pairs": {split: len(pairs.query_rows) for split, pairs in tally.pairs.items()},
-        "unknown_pairs": {split: pairs.unknown for split, pairs in tally.pairs.items()},
-        "read": dict(tally.read),
-        "failed": dict(tally.failed),
-    } | ({"allow_outside": True} if source.allow_outside else {})
+    return (
+        {
+            "name": source.name,
+            "task": task,
+            "root": _root(source),
+            "parts": {part: asdict(facts) for part, facts in tally.parts.items()},
+            "pairs": {split: len(pairs.query_rows) for split, pairs in tally.pairs.items()},
+            "unknown_pairs": {split: pairs.unknown for split, pairs in tally.pairs.items()},
+            "read": dict(tally.read),
+            "failed": dict(tally.failed),
+        }
+        | ({"allow_outside": True} if source.allow_outside else {})
+        | ({"benchmark": dict(source.benchmark)} if source.benchmark else {})
+    )
 
 
 def _report(facts: Mapping[str, Any], bad: tuple[BadRow, ...], max_bad_share: float) -> CorpusReport:
@@ -200,5 +222,8 @@ def _examples(bad: tuple[BadRow, ...]) -> str | None:
     return " | ".join([*examples, f"and {len(bad) - 3} more"] if len(bad) > 3 else examples) or None
 
 
-def _plain(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def _root(source: Source) -> str | None:
+    """The source's folder as manifests and keys name it: from the root of the cache on where it lies there."""
+    if source.root is None or not source.made_from:
+        return None if source.root is None else str(source.root)
+    return source.root.relative_to(source.made_from[0].path.parents[1]).as_posix()

@@ -1,9 +1,10 @@
 """Own embeddings: any retriever's vectors, without its model.
 
 A folder with, for `queries` and `candidates` (and, where there are any, `support_queries` and `support_candidates`):
-- `<part>.npy` (n, d), or `<part>.parquet` with a column `embedding` (lists of one length);
-- ids from `<part>.parquet` / `.jsonl` / `.csv` / `.tsv` (column id; modality and text if there) or `<part>_ids.txt`,
-  one per line; without any of these the row numbers are the ids;
+- `<part>.npy` (n, d), or a table or index of `vectors.py`: parquet, Arrow, faiss, exports of vector stores;
+- ids from `<part>.parquet` / `.arrow` / `.feather` / `.jsonl` / `.csv` / `.tsv` (column id; modality and text if there,
+  or in a column `payload` or `metadata`) or `<part>_ids.txt`, one per line; without any of these those of a faiss
+  index, else the row numbers;
 - `qrels.parquet` / `.tsv` / `.csv` / `.txt` / `.jsonl` (`support_qrels.*` likewise).
 This is also what `retrieval-lens export` writes. A modality that is not given is that of the spec's task. Rows that are
 not finite or all zero are bad. `own_embeddings` gives the vectors of a corpus in its row order.
@@ -11,22 +12,17 @@ not finite or all zero are bad. `own_embeddings` gives the vectors of a corpus i
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from core.config import CorpusSpec
-from core.corpus import listings, parquet
+from core.corpus import listings, vectors
 from core.corpus.files import check_table, fingerprint, given_path
 from core.corpus.mbeir import TASKS
 from core.corpus.qrels import SUFFIXES as QRELS_SUFFIXES
@@ -35,19 +31,15 @@ from core.corpus.readers import digest
 from core.corpus.rows import ImageRef, RawRow, Source, Split
 from core.corpus.tables import ItemTable
 from core.errors import CorpusError
-from core.machine import check_memory, free_memory
+from core.json_text import NotJson, json_object
 from core.paths import is_file, kind
 from core.records import MODALITIES, PARTS, SIDE_OF_PART, BadRow, Modality, Part
 
-COLUMN = "embedding"
-_BROKEN = (
-    OSError, ValueError, TypeError, KeyError, AttributeError, SyntaxError, EOFError, OverflowError, MemoryError,
-    RecursionError, TokenError, struct.error, pa.ArrowException,
-)  # fmt: skip
-"""What numpy raises on a file that is called `.npy` and is none: its header is a Python literal."""
 BLOCK = 4096
-COPIES = 3
-"""Of a parquet file of embeddings, in memory at once: as read, as numbers, in float32."""
+PAYLOADS = ("payload", "metadata")
+"""Columns, structs or JSON, in which a vector store keeps what it was given beside the vector."""
+IDS, TEXTS = ("id", "_id"), ("text", "caption", "content", "document")
+"""What id and text are called; TEXTS beyond the first only in a payload."""
 
 
 def read(spec: CorpusSpec) -> Source:
@@ -60,17 +52,17 @@ def read(spec: CorpusSpec) -> Source:
     if kind(root) != "folder":
         raise CorpusError("no such folder of embeddings", got=root, todo="check path in [corpus]")
     root = root.resolve()
-    parts = {part: path for part in PARTS if (path := vectors_file(root, part))}
+    parts = {part: path for part in PARTS if (path := vectors.find(root, part))}
     for part in ("queries", "candidates"):
         if part not in parts:
             raise CorpusError(
-                f"no embeddings of the {part}", got=root, allowed=f"{part}.npy, or {part}.parquet with {COLUMN}"
+                f"no embeddings of the {part}", got=root, allowed=f"{part}{{{', '.join(vectors.SUFFIXES)}}}"
             )
-    vectors = {part: load(path) for part, path in parts.items()}
-    widths = {part: v.shape[1] for part, v in vectors.items()}
+    loaded = {part: vectors.load(path) for part, path in parts.items()}
+    widths = {part: v.shape[1] for part, v in loaded.items()}
     if len(set(widths.values())) > 1:
         raise CorpusError("the embeddings differ in width", got=widths, allowed="one width")
-    rows: dict[Part, Callable] = {p: partial(_rows, root, p, parts[p], v, spec) for p, v in vectors.items()}
+    rows: dict[Part, Callable] = {p: partial(_rows, root, p, parts[p], v, spec) for p, v in loaded.items()}
     names: dict[Split, str] = {"test": "qrels", "support": "support_qrels"}
     qrels: dict[Split, tuple[Path, ...]] = {s: f for s, name in names.items() if (f := _qrels(root, name))}
     pairs: dict[Split, Callable] = {split: partial(read_pairs, files) for split, files in qrels.items()}
@@ -78,7 +70,7 @@ def read(spec: CorpusSpec) -> Source:
         p for p in sorted(root.iterdir()) if p.is_file() and p.stem.removesuffix("_ids") in {*PARTS, *names.values()}
     ]
     mark = fingerprint(root, (p.name for p in used), ())
-    sizes: dict[Part, int] = {part: len(v) for part, v in vectors.items()}
+    sizes: dict[Part, int] = {part: len(v) for part, v in loaded.items()}
     cut = spec.limit is not None
     return Source(f"{root.name}-task{spec.task}", root, mark, rows, pairs, cut=cut, sizes=sizes)
 
@@ -94,11 +86,11 @@ def own_embeddings(table: ItemTable, root: Path) -> np.ndarray:
         raise CorpusError(
             "these items have no embeddings of their own", got=table.part, todo="encode them with a model"
         )
-    vectors = load(root / str(sources[0]).removeprefix("embedding:"))
-    if entries.max() >= len(vectors):
+    loaded = vectors.load(root / str(sources[0]).removeprefix("embedding:"))
+    if entries.max() >= len(loaded):
         raise CorpusError("the embeddings have changed since the corpus was read", got=root, todo="run the spec again")
-    whole = len(entries) == len(vectors) and vectors.dtype == np.float32
-    return vectors if whole else np.asarray(vectors[entries], dtype=np.float32)
+    whole = len(entries) == len(loaded) and loaded.dtype == np.float32
+    return loaded if whole else np.asarray(loaded[entries], dtype=np.float32)
 
 
 def is_own(table: ItemTable) -> bool:
@@ -106,78 +98,21 @@ def is_own(table: ItemTable) -> bool:
     return len(table) > 0 and str(table.sources()[0][0]).startswith("embedding:")
 
 
-def load(path: Path) -> np.ndarray:
-    """(n, d) vectors of a file; a `.npy` as a memmap.
-
-    Raises:
-        CorpusError: not two-dimensional, not numbers, or unreadable.
-    """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix == ".npy" else _from_parquet(path)
-    except _BROKEN as error:
-        raise CorpusError(
-            f"{path.name} holds no embeddings", got=f"{type(error).__name__}: {error}", allowed="(n, d) numbers"
-        ) from error
-    if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
-        raise CorpusError(
-            f"{path.name} holds no embeddings", got=f"{array.dtype} {array.shape}", allowed="(n, d) numbers"
-        )
-    return array
-
-
-def _from_parquet(path: Path) -> np.ndarray:
-    """(n, d) float32 from a column of lists; a missing list becomes a row of NaN, which is a bad row."""
-    kind_of_column = pq.read_schema(path).field(COLUMN).type
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    numbers = (pa.types.is_floating, pa.types.is_integer)
-    of_lists = any(fits(kind_of_column) for fits in lists)
-    if not of_lists or not any(fits(kind_of_column.value_type) for fits in numbers):
-        raise CorpusError(
-            f"{path.name} holds no embeddings",
-            got=f"a column {COLUMN} of type {kind_of_column}",
-            allowed="lists of numbers, all of one length",
-        )
-    rows = parquet.count([path])
-    check_memory(
-        f"{path.name}", COPIES * os.path.getsize(path), free_memory(), "save it as .npy, which is read piece by piece"
-    )
-    column = pq.read_table(path, columns=[COLUMN]).column(0).combine_chunks()
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(float)  # NaN where a list is missing
-    present = np.flatnonzero(~np.isnan(lengths))
-    width = int(lengths[present[0]]) if len(present) else 0
-    if len(odd := present[lengths[present] != width]):
-        got = f"row {present[0]}: {width} numbers, row {odd[0]}: {int(lengths[odd[0]])}"
-        raise CorpusError(f"{path.name} holds no embeddings", got=got, allowed="lists of numbers, all of one length")
-    out = np.full((rows, width), np.nan, np.float32)
-    values = column.filter(column.is_valid()).flatten().to_numpy(zero_copy_only=False)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and such a row is bad
-        out[present] = values.reshape(len(present), width)
-    return out
-
-
-def vectors_file(root: Path, part: Part) -> Path | None:
-    """The file that holds the vectors of a part; None where there is none."""
-    if is_file(path := root / f"{part}.npy"):
-        return path
-    path = root / f"{part}.parquet"
-    return path if is_file(path) and COLUMN in parquet.columns_of(path) else None
-
-
 def _qrels(root: Path, name: str) -> tuple[Path, ...]:
     """The first qrels file of that name, alone; none where there is none."""
     return tuple(path for suffix in QRELS_SUFFIXES if is_file(path := root / f"{name}{suffix}"))[:1]
 
 
-def _rows(root: Path, part: Part, path: Path, vectors: np.ndarray, spec: CorpusSpec) -> Iterator[RawRow | BadRow]:
+def _rows(root: Path, part: Part, path: Path, loaded: np.ndarray, spec: CorpusSpec) -> Iterator[RawRow | BadRow]:
     """One raw row per vector, with its description where the folder gives one."""
-    number = min(len(vectors), spec.limit or len(vectors)) if part == "queries" else len(vectors)
+    number = min(len(loaded), spec.limit or len(loaded)) if part == "queries" else len(loaded)
     usual = next(pair for pair, task in TASKS.items() if task == spec.task)[SIDE_OF_PART[part] == "candidate"]
-    described = _descriptions(root, part, len(vectors), spec.allow_outside)
+    described = _descriptions(root, part, path, len(loaded), spec.allow_outside)
     block, sound = np.empty((0, 0), np.float32), np.empty(0, bool)
     for n, values in enumerate(islice(described, number)):
         if n % BLOCK == 0:
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and such a row is bad
-                block = np.asarray(vectors[n : n + BLOCK], dtype=np.float32)
+                block = np.asarray(loaded[n : n + BLOCK], dtype=np.float32)
             sound = np.asarray(np.isfinite(block).all(axis=1) & block.any(axis=1))
         if isinstance(values, BadRow):
             yield values
@@ -200,13 +135,15 @@ def _row(
     return RawRow(where, item_id, modality, text, ref, digest=digest(vector.tobytes()), fault=fault)
 
 
-def _descriptions(root: Path, part: Part, number: int, allow_outside: bool) -> Iterator[Mapping[str, Any] | BadRow]:
+def _descriptions(
+    root: Path, part: Part, path: Path, number: int, allow_outside: bool
+) -> Iterator[Mapping[str, Any] | BadRow]:
     """Id, modality and text of each row; a field that the folder does not give is absent.
 
     Raises:
         CorpusError: there are more or fewer of them than embeddings.
     """
-    described = _described_in(root, part, allow_outside)
+    described = _described_in(root, part, path, allow_outside)
     if described is None:
         return ({} for _ in range(number))
     path, records = described
@@ -218,11 +155,18 @@ def _descriptions(root: Path, part: Part, number: int, allow_outside: bool) -> I
 
 
 def _described_in(
-    root: Path, part: Part, allow_outside: bool
+    root: Path, part: Part, path: Path, allow_outside: bool
 ) -> tuple[Path, Sequence[Mapping[str, Any] | BadRow]] | None:
-    """The file that describes the rows of a part, and its records; None where there is none."""
-    if is_file(path := root / f"{part}.parquet"):
-        return path, [values for _, values in parquet.rows(path, ("id", "modality", "text"))]
+    """The file that describes the rows of a part, and its records; None where there is none.
+
+    Args:
+        path: the file of the vectors; a table describes its own rows.
+    """
+    own = path if path.suffix in vectors.ARROW else root / f"{part}.parquet"
+    if is_file(own):
+        return own, [_described(values) for values in vectors.rows(own, (*IDS, "modality", "text", *PAYLOADS))]
+    if names := vectors.ids(path):
+        return path, [{"id": name} for name in names]
     if listing := listings.find_listing(root, part):
         check_table(root, listing, allow_outside)
         records = listings.read_listing(listing)
@@ -237,3 +181,19 @@ def _described_in(
             ) from error
         return path, [{"id": line.strip()} for line in ids]
     return None
+
+
+def _described(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Id, modality and text of a row of a table: its own columns first, then what its payload says."""
+    payload: dict[str, Any] = {}
+    for name in PAYLOADS:
+        held = values.get(name)
+        if isinstance(held, str):
+            with suppress(NotJson):  # a text that is no JSON is no payload
+                held = json_object(held)
+        payload |= held if isinstance(held, dict) else {}
+    found = {"id": next((held for name in IDS if (held := values.get(name)) is not None), payload.get("id"))}
+    for key, names in (("modality", ("modality",)), ("text", TEXTS)):
+        own = values.get(key)
+        found[key] = own if own is not None else next((payload[name] for name in names if payload.get(name)), None)
+    return found

@@ -47,6 +47,8 @@ class Pairs:
     candidate_rows: np.ndarray
     scores: np.ndarray
     unknown: int
+    absent: np.ndarray
+    """(n, 2) int64: query row and score of the pairs whose candidate alone is unknown."""
 
 
 @dataclass
@@ -198,6 +200,7 @@ def _resolve(
     table = "qrels" if split == "test" else "support_qrels"
     queries, candidates = (rows_of_id.get(part, {}) for part in SIDES_OF_SPLIT[split])
     scores: dict[tuple[int, int], int] = {}
+    absent: dict[tuple[int, str], int] = {}
     unknown = 0
     for pair in pairs:
         if isinstance(pair, RawPair) and cut and pair.query not in queries:
@@ -210,13 +213,16 @@ def _resolve(
                 scores[queries[pair.query], candidates[pair.candidate]] = pair.score
         else:
             unknown += isinstance(pair, RawPair)
+            if isinstance(pair, RawPair) and pair.query in queries and pair.score > 0:
+                absent[queries[pair.query], pair.candidate] = pair.score
             if isinstance(pair, RawPair) and lost & {pair.query, pair.candidate}:
                 continue
             tally.reject(table, fault, listed=tally.failed[table] < LISTED_PAIRS)
     if tally.failed[table] > LISTED_PAIRS:
         tally.bad.append(BadRow(table, f"{tally.failed[table] - LISTED_PAIRS} more lines name unknown ids"))
     rows = np.array(list(scores), dtype=np.int64).reshape(-1, 2)
-    return Pairs(rows[:, 0], rows[:, 1], np.array(list(scores.values()), dtype=np.int64), unknown)
+    missed = np.array([(row, score) for (row, _), score in absent.items()], dtype=np.int64).reshape(-1, 2)
+    return Pairs(rows[:, 0], rows[:, 1], np.array(list(scores.values()), dtype=np.int64), unknown, missed)
 
 
 def _unknown(pair: RawPair, queries: dict[str, int], candidates: dict[str, int]) -> BadRow | None:

@@ -68,7 +68,7 @@ def read(spec: CorpusSpec) -> Source:
         CorpusError: a table is missing, or the items are not of the task that the spec names.
     """
     root = hub.locate(spec.path or "")
-    test, support = layout(root, "test"), layout(root, "support")
+    test = layout(root, "test")
     for what in ("query", "corpus", "qrels"):
         if not getattr(test, what):
             raise CorpusError(f"no {what} table in the folder", got=root, allowed=f"{what}-*.parquet")
@@ -77,6 +77,12 @@ def read(spec: CorpusSpec) -> Source:
         raise CorpusError(
             "these items are of another task", got=f"task = {spec.task}", allowed=implied, todo=f"set task = {implied}"
         )
+    return read_tables(spec, root)
+
+
+def read_tables(spec: CorpusSpec, root: Path) -> Source:
+    """The tables of a folder as a source, whatever task their rows are of."""
+    test, support = layout(root, "test"), layout(root, "support")
     rows: dict[Part, Callable] = {
         "queries": lambda: islice(_items(root, test.query), spec.limit),
         "candidates": partial(_items, root, test.corpus),

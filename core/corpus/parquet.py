@@ -25,7 +25,16 @@ def columns_of(path: Path) -> list[str]:
     Raises:
         CorpusError: the file is not parquet.
     """
-    return _schema(path).names
+    return schema_of(path).names
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """Names and types of the columns, as Arrow has them.
+
+    Raises:
+        CorpusError: the file is not parquet.
+    """
+    return _metadata(path).schema.to_arrow_schema()
 
 
 def count(paths: Sequence[Path]) -> int:
@@ -61,10 +70,6 @@ def image_ref(value: Any, root: Path, path: Path, row: int) -> ImageRef | None:
     if isinstance(value.get("bytes"), bytes):
         return ImageRef(f"parquet:{path.relative_to(root).as_posix()}", row, value["bytes"])
     return ImageRef(f"file:{value['path']}") if value.get("path") else None
-
-
-def _schema(path: Path) -> pa.Schema:
-    return _metadata(path).schema.to_arrow_schema()
 
 
 def _metadata(path: Path) -> pq.FileMetaData:

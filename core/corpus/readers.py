@@ -57,17 +57,17 @@ class ImageReader:
         kind, _, name = ref.source.partition(":")
         if kind == "scene":
             return scene_picture(name, ref.entry)
-        data = ref.data if ref.data is not None else self._data(kind, name, ref.entry)
+        data = self.encoded(ref)
         return Picture(load_image(data), digest(data))
 
-    def encoded(self, ref: ImageRef) -> bytes | None:
-        """The encoded bytes of an image; None for a scene, which is drawn.
+    def encoded(self, ref: ImageRef) -> bytes:
+        """The bytes of the file, or of the cell of a table; not of a scene, which is drawn.
 
         Raises:
             BadImage: it is not there (any more), or must not be read.
         """
         kind, _, name = ref.source.partition(":")
-        return None if kind == "scene" else self._data(kind, name, ref.entry)
+        return ref.data if ref.data is not None else self._data(kind, name, ref.entry)
 
     def _data(self, kind: str, name: str, entry: int) -> bytes:
         """The encoded bytes of a file or of a row of a parquet file."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.artefact import Folder
 from core.records import BadRow, Modality, Part, Split
 
 SIDES_OF_SPLIT: dict[Split, tuple[Part, Part]] = {
@@ -82,6 +83,8 @@ class Source:
         cut: whether a limit left queries out, so that pairs may name queries that are not there.
         allow_outside: whether files may lie outside `root` (`[corpus] allow_outside`).
         sizes: number of rows per part where it is known, for the progress bar.
+        made_from: folders of the cache that hold the source itself; `root` lies in one of them.
+        benchmark: which task of a benchmark it is and how that is scored, plain JSON.
     """
 
     name: str
@@ -92,3 +95,5 @@ class Source:
     cut: bool = False
     allow_outside: bool = False
     sizes: Mapping[Part, int] = field(default_factory=dict)
+    made_from: tuple[Folder, ...] = ()
+    benchmark: Mapping[str, Any] = field(default_factory=dict)

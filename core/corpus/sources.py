@@ -12,6 +12,7 @@ from core.corpus.files import given_path
 from core.corpus.rows import Source
 from core.errors import CorpusError
 from core.paths import NOT_REGULAR, is_file, kind
+from core.store import Store
 
 MODULES: dict[CorpusSource, str] = {
     "demo": "core.corpus.demo",
@@ -19,30 +20,54 @@ MODULES: dict[CorpusSource, str] = {
     "mbeir": "core.corpus.mbeir",
     "coco-caption": "core.corpus.coco_caption",
     "embeddings": "core.corpus.embeddings",
+    "beir": "core.corpus.beir",
 }
+"""Sources that are read where they lie; a task of mteb is taken into the cache first."""
 
 
-def open_source(spec: CorpusSpec) -> Source:
+def open_source(spec: CorpusSpec, store: Store | None = None) -> Source:
     """The streams of a spec; cheap, reads no images.
+
+    Args:
+        store: where a task of mteb is taken in; None: the default one.
 
     Raises:
         CorpusError: the source is not there, or is not what the spec says.
     """
-    reader: Callable[[CorpusSpec], Source] = import_module(MODULES[spec.source]).read
+    if spec.kind == "mteb":
+        from core.corpus import mteb_tasks
+
+        return mteb_tasks.read(spec, store or Store.default())
+    reader: Callable[[CorpusSpec], Source] = import_module(MODULES[spec.kind]).read
     return replace(reader(spec), allow_outside=spec.allow_outside)
 
 
-def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
-    """The spec that a bare path most likely means: `demo`, `mbeir:NAME`, or what a folder holds.
+def settled(spec: CorpusSpec, store: Store | None = None) -> CorpusSpec:
+    """The spec with its task number, which an mteb task itself states; any other spec as it is.
 
-    A folder: M-BEIR tables (the task as their modalities say), own embeddings, captioned images in parquet, image
-        files.
+    Raises:
+        CorpusError: there is no such task, or it is of another number than the spec says.
+    """
+    if spec.kind != "mteb":
+        return spec
+    from core.corpus import mteb_tasks
+
+    return replace(spec, task=mteb_tasks.task_number(spec, store or Store.default()))
+
+
+def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
+    """The spec that a bare path most likely means: `demo`, `mbeir:NAME`, `mteb:TASK`, or what a folder holds.
+
+    A folder: M-BEIR tables (the task as their modalities say), own embeddings, a BEIR folder, captioned images in
+        parquet, image files.
 
     Raises:
         CorpusError: nothing of the kind is there.
     """
     from core.corpus import hub
 
+    if path.startswith("mteb:"):
+        return CorpusSpec(source=path, max_bad_share=max_bad_share)
     source: CorpusSource
     if path in {"demo", "demo-task1", "demo-task4", "demo-task7"}:
         source, task = "demo", int(path[-1]) if path != "demo" else 4
@@ -55,7 +80,7 @@ def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
 
 def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
     """Source and task of what lies on disk."""
-    from core.corpus import coco_caption, composed, embeddings, mbeir
+    from core.corpus import beir, coco_caption, composed, mbeir, vectors
 
     what = kind(given)
     if what in ("nothing", "other"):
@@ -67,10 +92,12 @@ def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
     if what == "folder":
         tables = mbeir.layout(given, "test")
         of_candidates = not tables.query and is_file(given / "candidates.npy")
-        if of_candidates or embeddings.vectors_file(given, "queries"):
+        if of_candidates or vectors.find(given, "queries"):
             return "embeddings", 4
         if tables.query and tables.corpus:
             return "mbeir", mbeir.implied_task(tables) or 4
+        if beir.found(given):
+            return "beir", 2
     if (what == "folder" or given.suffix == ".parquet") and coco_caption.find(given):
         return "coco-caption", 4
     root = given if what == "folder" else given.parent

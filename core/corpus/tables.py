@@ -251,8 +251,17 @@ class ItemTable:
             data = self._reader.encoded(ref)
         except BadImage as error:
             raise self._lost(row, ref, str(error)) from error
-        if data is None or digest(data) != self._value("image_digest", row):
+        if digest(data) != self._value("image_digest", row):
             raise self._lost(row, ref, "it has changed since the corpus was read")
+        return data
+
+    def picture_file(self, row: int) -> bytes | None:
+        """`encoded`, or a drawn scene as PNG; None without a picture."""
+        data, image = self.encoded(row), None
+        if data is None and (image := self._image(row)) is not None:
+            buffer = io.BytesIO()
+            image.save(buffer, format="PNG")
+            data = buffer.getvalue()
         return data
 
     def truth(self, row: int) -> Mapping[str, Any] | None:

@@ -258,8 +258,9 @@ def _notes(run: Run, partners: list[Run], said: list[OwnWords]) -> list[str]:
 def prompt_lines(run: Run) -> str:
     """The spec and the command that add a run of the same corpus and model with the bare prompts, in one line."""
     corpus, name = run.spec.corpus, f"{run.name}-chat"
-    path = f"; path = {json.dumps(corpus.path)}" if corpus.path else ""
-    of_corpus = f'[corpus] source = "{corpus.source}"{path}; task = {corpus.task}'
+    named = {name: getattr(corpus, name) for name in ("path", "split", "language")}
+    place = "".join(f"; {name} = {json.dumps(value)}" for name, value in named.items() if value)
+    of_corpus = f'[corpus] source = "{corpus.source}"{place}; task = {corpus.task}'
     spec = f'name = "{name}"; {of_corpus}; [model] name = "{run.spec.model.name}"; preset = "chat"'
     return (
         f"no run with other prompts in this cache; these lines as {name}.toml add one ({spec}), then `retrieval-lens"

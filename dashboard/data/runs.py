@@ -15,7 +15,7 @@ from core.store import Store, cache_root
 
 @dataclass(frozen=True)
 class RunChoice:
-    """A run as the picker lists it. `name` is unique among the choices; `corpus` is source, path and task."""
+    """A run as the picker lists it. `name` is unique among the choices; `corpus` is source, path (with split and language) and task."""
 
     name: str
     key: str
@@ -110,7 +110,8 @@ def _runs(root: str) -> list[RunChoice]:
     for opened in list_runs(Store.default()):
         corpus = opened.spec.corpus
         name = opened.key if opened.name in names else opened.name
-        choices.append(RunChoice(name, opened.key, opened.model_name, (corpus.source, corpus.path or "", corpus.task)))
+        place = "|".join(filter(None, (corpus.path, corpus.split, corpus.language)))
+        choices.append(RunChoice(name, opened.key, opened.model_name, (corpus.source, place, corpus.task)))
         names.add(opened.name)
     return sorted(choices, key=lambda choice: (not choice.name.startswith("demo"), choice.name))
 

@@ -7,7 +7,7 @@ import streamlit as st
 from core.questions import retrieval
 from dashboard import data, state, words
 from dashboard.charts import retrieval as charts_retrieval
-from dashboard.parts import edits, listings, recommendation, widgets
+from dashboard.parts import edits, leaderboard, listings, recommendation, widgets
 from dashboard.words import count, percent, points, variant_name
 
 STATISTICS = {"per-side": "each side's own", "support": "support split", "shared": "both sides together"}
@@ -135,6 +135,7 @@ def page() -> None:
     before, after = sides(selection.variant)
     result = data.ask(retrieval.compare, run, before, after)
     verdict(result, before, after)
+    leaderboard.measures(run, before, after)
     left, right = st.columns(2, gap="large")
     with left, widgets.guard():
         gain(run)

@@ -65,6 +65,12 @@ WORDS: dict[str, Word] = {
         "Normalised discounted cumulative gain over the ten best-ranked candidates; 1 means all relevant candidates stand on top.",
         digits=3,
     ),
+    "hit_rate_at": Word("hit_rate_at_k", "mteb: share of queries with a relevant candidate among the first k."),
+    "recall_at": Word("recall_at_k", "mteb: share of a query's relevant candidates that are among the first k."),
+    "ndcg_at": Word("ndcg_at_k", "mteb: discounted grades of the first k, over those of the best possible order."),
+    "map_at": Word("map_at_k", "mteb: precision at each relevant place up to k, summed, over all relevant ones."),
+    "mrr_at": Word("mrr_at_k", "mteb: 1 / place of the first relevant candidate, 0 where it stands beyond k."),
+    "precision_at": Word("precision_at_k", "mteb: share of the first k that is relevant."),
     "interval": Word(
         "95% interval",
         "Bootstrap interval over queries: 95 of 100 redraws of the queries give a value in this range.",

@@ -18,7 +18,7 @@ from typer.models import ArgumentInfo
 import core
 from core import config
 from core.commands.cli import app
-from core.config.checks import choices_of
+from core.config.checks import Words, choices_of
 from core.exhibits import EXHIBITS
 from core.models.table import KNOWN
 from dashboard import words as screen
@@ -171,7 +171,9 @@ def _allowed(spec: type, key: str) -> str:
     """The words or the bounds of a key, as its class checks them; empty for free text and switches."""
     if words := choices_of(get_type_hints(spec)[key]):
         return ", ".join(f"`{word}`" for word in words)
-    bounds = config.bounds_of(spec).get(key)
+    if isinstance(text := config.texts_of(spec).get(key), Words):
+        return ", ".join(f"`{word}`" for word in text.words)
+    bounds = config.bounds_of(spec).get(key) or text
     return "" if bounds is None else str(bounds)
 
 

@@ -157,7 +157,7 @@ def test_an_interrupted_reading_leaves_nothing_that_counts(
 
     broken = Source(real.name, real.root, real.fingerprint, {"queries": interrupted})
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "open_source", lambda _: broken)
+        patch.setattr(corpus, "open_source", lambda *_: broken)
         with pytest.raises(KeyboardInterrupt):
             build_corpus(spec, store)
     assert store.folders("corpus") == []

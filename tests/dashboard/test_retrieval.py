@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard_driver import healthy, show, texts
 
-from core.questions import retrieval
+from core.questions import leaderboard, retrieval
 from core.run import Run
 from dashboard import words
 
@@ -20,6 +20,20 @@ def test_retrieval_numbers_are_cores(run: Run) -> None:
         word = words.word(row.metric)
         assert table.loc[word.label, "after"].startswith(word.write(row.after))
         assert table.loc[word.label, "before"].startswith(word.write(row.before))
+
+
+def test_the_leaderboards_numbers_are_made_when_they_are_opened(run: Run) -> None:
+    place = f"leaderboard-{run.key}"
+    closed = show("retrieval", run="small")
+    assert not [d for d in closed.dataframe if "recall" in d.value.columns]
+    closed.session_state[place] = True
+    opened = closed.run()
+    healthy(opened, "retrieval")
+    table = next(d.value for d in opened.dataframe if "recall" in d.value.columns).set_index("k")
+    before, after = (leaderboard.leaderboard(run, variant).set_index("k") for variant in ("none", "realign"))
+    for name in before:
+        shown = [f"{a:.5f} → {b:.5f}" for a, b in zip(before[name], after[name], strict=True)]
+        assert table[name].tolist() == shown
 
 
 def test_beta_slider_evaluates_at_once(run: Run) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.config import CorpusSpec
-from core.corpus import embeddings, inspect_corpus, parquet
+from core.corpus import inspect_corpus, parquet, vectors
 from core.corpus.images import BadImage, load_image
 from core.corpus.listings import Record, read_listing
 from core.corpus.qrels import read_pairs
@@ -120,7 +120,7 @@ headers = st.text("{}()'descrshape:,<f4-1 0", max_size=60).map(
 @given(data=flipped(npy()) | headers | st.binary(max_size=40))
 def test_npy(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(data)
-    array = tolerated(lambda: embeddings.load(tmp_path / "x.npy"))
+    array = tolerated(lambda: vectors.load(tmp_path / "x.npy"))
     assert array is None or (array.ndim == 2 and array.dtype.kind in "fiu")  # type: ignore[attr-defined]
 
 
@@ -130,7 +130,7 @@ values = st.none() | st.integers(-9, 9) | st.floats(width=32) | st.text(max_size
 @given(rows=st.lists(st.none() | st.lists(st.floats(width=32), max_size=3), min_size=1, max_size=5))
 def test_embedding_columns_of_lists(rows: list[list[float] | None], tmp_path: Path) -> None:
     pq.write_table(pa.table({"embedding": pa.array(rows, pa.list_(pa.float32()))}), tmp_path / "x.parquet")
-    array = tolerated(lambda: embeddings.load(tmp_path / "x.parquet"))
+    array = tolerated(lambda: vectors.load(tmp_path / "x.parquet"))
     widths = {len(row) for row in rows if row is not None}
     assert (array is not None) == (len(widths) == 1 and widths != {0})
     for row, read in zip(rows, array if isinstance(array, np.ndarray) else [], strict=False):

@@ -1,5 +1,5 @@
-"""Retrieval as one import: exact ranking (ranking.py), metrics and paired differences (evaluation.py), intervals and
-tests (resampling.py). Holds no code of its own."""
+"""Retrieval as one import: exact ranking (ranking.py), metrics and paired differences (evaluation.py), mteb's metrics
+(leaderboard.py), intervals and tests (resampling.py). Holds no code of its own."""
 
 from core.analysis.retrieval.evaluation import (
     METRICS,
@@ -14,6 +14,14 @@ from core.analysis.retrieval.evaluation import (
     recall_by_chance,
     safe_from,
 )
+from core.analysis.retrieval.leaderboard import (
+    DEPTHS,
+    MEASURES,
+    Grades,
+    leaderboard_ranking,
+    leaderboard_scores,
+    places_by_id,
+)
 from core.analysis.retrieval.ranking import Ranked, TopK, first_relevant_rank, rank_relevant, rank_top_k
 from core.analysis.retrieval.resampling import (
     bootstrap_means,
@@ -27,9 +35,12 @@ from core.analysis.retrieval.resampling import (
 )
 
 __all__ = [
+    "DEPTHS",
+    "MEASURES",
     "METRICS",
     "Changes",
     "Evaluation",
+    "Grades",
     "Metric",
     "PairedDifference",
     "Ranked",
@@ -40,10 +51,13 @@ __all__ = [
     "first_relevant_rank",
     "fixed_and_broken",
     "independent_interval",
+    "leaderboard_ranking",
+    "leaderboard_scores",
     "max_t",
     "mcnemar_exact",
     "paired_difference",
     "per_query",
+    "places_by_id",
     "rank_relevant",
     "rank_top_k",
     "recall_by_chance",

@@ -78,19 +78,25 @@ def rank_top_k(
     candidates: Float[np.ndarray, "m d"],
     k: int = 10,
     *,
+    ties: Int[np.ndarray, " m"] | None = None,
     block: int = CANDIDATE_BLOCK,
     precision: Precision = "float64",
 ) -> TopK:
-    """The min(k, m) best candidates of every query by dot product of unit rows."""
+    """The min(k, m) best candidates of every query by dot product of unit rows.
+
+    `ties`: each candidate's place among candidates of equal score, 0 to m - 1, each once; None: candidate order.
+    """
     if k < 1:
         raise UserError("cannot rank so few", got=f"k = {k}", allowed="k >= 1")
+    places = np.arange(len(candidates)) if ties is None else ties
     keys = np.empty((len(queries), min(k, len(candidates))), dtype=np.int64)
     for rows in _query_blocks(queries):
         best = np.empty((rows.stop - rows.start, 0), dtype=np.int64)
         for start, scores in _score_blocks(queries[rows], candidates, block, precision):
-            best = _best_keys(best, scores, start, k)
+            best = _best_keys(best, scores, places[start : start + scores.shape[1]], k)
         keys[rows] = best
-    return _decode(keys)
+    top = _decode(keys)
+    return top if ties is None else TopK(np.argsort(ties)[top.candidates], top.scores)
 
 
 def first_relevant_rank(
@@ -129,8 +135,8 @@ def rank_relevant(
         for start, scores in _score_blocks(queries[rows], candidates, block, precision):
             # The block's product and the pair's own product may round differently: a candidate must tie with itself.
             target.pin(scores, start)
-            best = _best_keys(best, scores, start, 10)
             columns = np.arange(start, start + scores.shape[1])
+            best = _best_keys(best, scores, columns, 10)
             equal = scores == target.score[:, None]
             ahead += (scores > target.score[:, None]).sum(1) + (equal & (columns < target.column[:, None])).sum(1)
             tied += (scores > target.score[:, None]).sum(1) + equal.sum(1)
@@ -231,14 +237,14 @@ def _score_blocks(
         yield start, scores.astype(np.float32) + np.float32(0.0)
 
 
-def _best_keys(best: np.ndarray, scores: np.ndarray, start: int, k: int) -> np.ndarray:
+def _best_keys(best: np.ndarray, scores: np.ndarray, places: np.ndarray, k: int) -> np.ndarray:
     """The k largest keys of `best` and of the new scores, largest first. A key orders by score, then by earlier
-    column."""
+    place."""
     # Read as integers, float32 order as they should once the other bits of negative numbers are flipped. The lower half
-    # of a key is larger for an earlier column, so that one partition also settles ties.
+    # of a key is larger for an earlier place, so that one partition also settles ties.
     bits = scores.view(np.int32)
     ordered = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)
-    keys = (ordered << 32) + (_LAST - np.arange(start, start + scores.shape[1]))
+    keys = (ordered << 32) + (_LAST - places)
     if keys.shape[1] > k:
         keys = np.partition(keys, keys.shape[1] - k, axis=1)[:, -k:]
     return -np.sort(-np.hstack([best, keys]), axis=1)[:, :k]
