@@ -139,7 +139,7 @@ def nothing_yet(title: str) -> None:
     st.title(title, anchor=False)
     widgets.empty(
         "No run yet",
-        f"The cache {data.root()} holds no run. The embedded demo makes seven in a few minutes on a laptop, without"
+        f"The cache {data.root()} holds no run. The embedded demo makes eight in a few minutes on a laptop, without"
         " network. Your own images and captions work too: see the README.",
         "retrieval-lens demo",
         icon=":material/rocket_launch:",

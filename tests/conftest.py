@@ -74,7 +74,8 @@ def demo_store(demo_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ob
 
 @pytest.fixture(scope="session")
 def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a cache with `small`, `small-task1`, `small-task7` (demo-mllm) and `small-clip` (demo-clip)."""
+    """Folder of a cache with `small`, `small-task1`, `small-task7`, `small-mixed` (demo-mllm) and `small-clip`
+    (demo-clip)."""
     from core import pipeline
     from core.demo.runs import demo_specs
     from core.progress import NoProgress
@@ -83,7 +84,7 @@ def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = os.environ.get("RETRIEVAL_LENS_TEST_CACHE")
     root = Path(kept) / "small" if kept else tmp_path_factory.mktemp("small-cache")
     for spec in demo_specs():
-        if spec.name in ("demo", "demo-task1", "demo-task7", "demo-clip"):
+        if spec.name in ("demo", "demo-task1", "demo-task7", "demo-mixed", "demo-clip"):
             name = spec.name.replace("demo", "small")
             pipeline.run(
                 replace(spec, name=name, corpus=replace(spec.corpus, limit=QUERIES)), Store(root), NoProgress()

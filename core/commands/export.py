@@ -7,7 +7,10 @@ codes_queries.npz codes_candidates.npz             scipy CSR, embedding units; d
 offset_queries.npy offset_candidates.npy           (1, d) or (n, d): what codes do not carry, h = z D + offset + error
 support_queries.parquet support_queries.npy ...    the same files of the support split, where there is one: statistics,
                                                    removals and labels are fitted on it
-whitening.safetensors                              ReAlign with the run's beta, eps and statistics
+whitening.safetensors                              ReAlign with the run's beta, eps and statistics: query.mean,
+                                                   query.matrix, candidate.mean, candidate.matrix; with statistics per
+                                                   modality instead text.mean, text.matrix, image.mean ...,
+                                                   image,text.mean ... for the rows of both sides
 manifest.json                                      where everything came from
 """
 
@@ -32,7 +35,7 @@ from core import disk
 from core.commands.benchmark_export import DATASET, EMBEDDINGS, Layout, write_mteb, write_sentence_transformers
 from core.commands.options import expression
 from core.errors import UserError
-from core.questions.answers import fitted, side_of
+from core.questions.answers import fitted
 from core.questions.labels import PARTS_OF
 from core.records import Part, Split
 from core.run import Run
@@ -217,11 +220,14 @@ def _whitening(run: Run, path: Path) -> None:
 
     variant = fitted(run, expression(run.spec.whitening, "realign"))
     tensors = {}
-    for part in ("queries", "candidates"):
-        side, name = side_of(variant, part), "query" if part == "queries" else "candidate"
+    # Statistics per modality know no sides: both are transformed alike, each row by the map of its modality.
+    by_modality = dict(variant.query.by_modality)
+    for name, side in (by_modality or {"query": variant.query, "candidate": variant.candidate}).items():
         tensors[f"{name}.mean"] = np.ascontiguousarray(side.mean, dtype=np.float32)
         tensors[f"{name}.matrix"] = np.ascontiguousarray(side.matrix, dtype=np.float32)
-    save_file(tensors, path, metadata={"variant": str(variant.spec), "run": run.name, "model": run.model_name})
+    metadata = {"variant": str(variant.spec), "run": run.name, "model": run.model_name}
+    metadata |= {"by": "modality", "notes": "\n".join(variant.notes)} if by_modality else {}
+    save_file(tensors, path, metadata=metadata)
     _order_header(path)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Transform = Literal["none", "center", "pca", "zca", "realign", "auto"]
 Layout = Literal["plain", "mteb", "sentence-transformers"]
 Measures = Literal["study", "mteb"]
-StatisticsChoice = Literal["per-side", "support", "shared", "candidates"]
+StatisticsChoice = Literal["per-side", "support", "shared", "candidates", "per-modality"]
 
 
 @command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-CorpusSource = Literal["mbeir", "coco-caption", "folder", "demo", "embeddings", "beir", "mteb"]
+CorpusSource = Literal["mbeir", "coco-caption", "folder", "demo", "embeddings", "beir", "mixed", "mteb"]
 """What reads a corpus; a spec writes `mteb:TASK` for the last."""
 Pooling = Literal["mean", "last", "max", "min", "answer", "projected"]
 Place = Literal["answer", "last"]
@@ -23,4 +23,4 @@ SaeBias = Literal["none", "mean"]
 Family = Literal["generative", "contrastive", "tuned", "unknown"]
 """What kind of model made the vectors: a language model trained to generate, one trained to match, a retriever tuned
 from the first; unknown where nobody said."""
-Statistics = Literal["per-side", "support", "shared", "candidates"]
+Statistics = Literal["per-side", "support", "shared", "candidates", "per-modality"]

@@ -23,8 +23,9 @@ class CorpusSpec:
     path: str | None = None
     """Folder or file of the source. Not used by `demo`; of an mteb task: a folder of predictions or embeddings that
     mteb has written for it."""
-    task: Annotated[int, Between(1, 8)] = None  # type: ignore[assignment]  # a number once it is made, but for mteb
-    """Task type of M-BEIR (4: image -> text); left out: 4, with `beir` 2, with `mteb:TASK` as that task says."""
+    task: Annotated[int, Between(0, 8)] = None  # type: ignore[assignment]  # a number once it is made, but for mteb
+    """Task type of M-BEIR (4: image -> text); left out: 4, with `beir` 2, with `mixed` 0, with `mteb:TASK` as that
+    task says. 0: none of these, a pool of several modalities."""
     split: Annotated[str | None, SUBSET] = None
     """Split of an mteb task, or file of qrels of a `beir` folder; left out: `test`, or the only one there is."""
     language: Annotated[str | None, SUBSET] = None
@@ -52,7 +53,7 @@ class CorpusSpec:
         if self.kind == "beir" and self.task not in {None, 2}:
             raise SpecError("a beir folder holds texts", got=f"task = {self.task}", allowed="2", todo="leave it out")
         if self.task is None and self.kind != MTEB:
-            object.__setattr__(self, "task", 2 if self.kind == "beir" else 4)
+            object.__setattr__(self, "task", {"beir": 2, "mixed": 0}.get(self.kind, 4))
 
     @property
     def kind(self) -> CorpusSource:

@@ -2,7 +2,10 @@
 
 - task 4: images ask for their captions; task 1: captions ask for their images, with the two tables of task 4 swapped;
 - task 7: a reference image with a wish in words asks for the image that grants it, among all such images and all
-  references.
+  references;
+- task 0: the captions of task 1 ask for their scenes in a pool of several modalities: each scene is one candidate, in
+  turn its picture, another caption of it, or both together. Which modality answers a caption depends on its scene
+  alone.
 
 Every task has a support split of its own. Images are not stored anywhere: a reference names the scene, and `draw`
 renders it. A limit is a number of queries, smaller or larger than the default (1,000 images, 2,000 captions, 500 with a
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -24,7 +28,7 @@ from core import world
 from core.config import CorpusSpec
 from core.corpus.rows import ImageRef, RawPair, RawRow, Source, Split
 from core.errors import CorpusError
-from core.records import Part
+from core.records import Modality, Part
 
 IMAGES = 1_000
 SUPPORT = 1_000
@@ -33,7 +37,11 @@ COMPOSED = 500
 """Composed queries, each with two candidates, and as many in the support split."""
 CAPTIONS = 2
 """Captions per test image; one per support image."""
-TASKS = (1, 4, 7)
+TASKS = (0, 1, 4, 7)
+SUPPORT_MIXED = 300
+"""Support scenes that are candidates of task 0: 100 of each modality. All support captions ask, so that they are
+encoded once for every task."""
+IN_TURN: tuple[Modality, ...] = ("image", "text", "image,text")
 WISH = "+wish"
 """Ending of a scene reference that means the scene which grants the composed query."""
 
@@ -41,12 +49,12 @@ Rows = Callable[[], Iterator[RawRow]]
 
 
 def read(spec: CorpusSpec) -> Source:
-    """The demo world for task 1, 4 or 7."""
+    """The demo world for task 0, 1, 4 or 7."""
     if spec.task not in TASKS:
         raise CorpusError(
-            "the demo world has no such task", got=spec.task, allowed="1, 4 or 7", todo="set task in [corpus]"
+            "the demo world has no such task", got=spec.task, allowed="0, 1, 4 or 7", todo="set task in [corpus]"
         )
-    make = _composed if spec.task == 7 else _captioned
+    make = {0: _mixed, 7: _composed}.get(spec.task, _captioned)
     rows, pairs, sizes = make(spec)
     return Source(f"demo-task{spec.task}", None, {"world": _fingerprint()}, rows, pairs, sizes=sizes)
 
@@ -124,6 +132,32 @@ def _caption_pairs(texts: Rows, text_asks: bool) -> Iterator[RawPair]:
     for row in texts():
         image = row.id.partition("#")[0]
         yield RawPair("qrels", *((row.id, image) if text_asks else (image, row.id)))
+
+
+def _mixed(spec: CorpusSpec) -> tuple[dict[Part, Rows], dict[Split, Callable], dict[Part, int]]:
+    """Task 0: the queries of task 1, and a pool of pictures, captions, and both together."""
+    rows, pairs, sizes = _captioned(replace(spec, task=1))
+    number, support = sizes["candidates"], min(SUPPORT_MIXED, sizes["support_candidates"])
+    rows |= {
+        "candidates": partial(_in_turn, "test", number, CAPTIONS),
+        "support_candidates": partial(_in_turn, "support", support, 1),
+    }
+    with_answer: Rows = partial(_texts, "support", support, 1)
+    pairs["support"] = partial(_caption_pairs, with_answer, True)
+    return rows, pairs, sizes | {"support_candidates": support}
+
+
+def _in_turn(split: world.Split, number: int, per_scene: int) -> Iterator[RawRow]:
+    """One candidate per scene, its modality in turn; no text of a candidate is one that asks."""
+    scenes = list(world.captioned(split, number, per_scene))
+    taken = {text for item in scenes for text in item.captions}
+    for n, item in enumerate(scenes):
+        name, modality = _image_id(split, item.index), IN_TURN[n % len(IN_TURN)]
+        draws, text = world.stream("candidate", split, item.index), None
+        while "text" in modality and (text is None or text in taken):
+            text = world.caption(item.scene, draws)
+        image = ImageRef(f"scene:{split}", item.index) if "image" in modality else None
+        yield RawRow(name, name, modality, text, image, truth=truth(item.scene))
 
 
 def _composed(spec: CorpusSpec) -> tuple[dict[Part, Rows], dict[Split, Callable], dict[Part, int]]:

@@ -6,8 +6,9 @@ A folder with, for `queries` and `candidates` (and, where there are any, `suppor
   or in a column `payload` or `metadata`) or `<part>_ids.txt`, one per line; without any of these those of a faiss
   index, else the row numbers;
 - `qrels.parquet` / `.tsv` / `.csv` / `.txt` / `.jsonl` (`support_qrels.*` likewise).
-This is also what `retrieval-lens export` writes. A modality that is not given is that of the spec's task. Rows that are
-not finite or all zero are bad. `own_embeddings` gives the vectors of a corpus in its row order.
+This is also what `retrieval-lens export` writes. A modality that is not given is that of the spec's task; with task 0
+(a mixed pool) it must be given. Rows that are not finite or all zero are bad. `own_embeddings` gives the vectors of a
+corpus in its row order.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def _qrels(root: Path, name: str) -> tuple[Path, ...]:
 def _rows(root: Path, part: Part, path: Path, loaded: np.ndarray, spec: CorpusSpec) -> Iterator[RawRow | BadRow]:
     """One raw row per vector, with its description where the folder gives one."""
     number = min(len(loaded), spec.limit or len(loaded)) if part == "queries" else len(loaded)
-    usual = next(pair for pair, task in TASKS.items() if task == spec.task)[SIDE_OF_PART[part] == "candidate"]
+    pair = next((pair for pair, task in TASKS.items() if task == spec.task), None)
+    usual = None if pair is None else pair[SIDE_OF_PART[part] == "candidate"]
     described = _descriptions(root, part, path, len(loaded), spec.allow_outside)
     block, sound = np.empty((0, 0), np.float32), np.empty(0, bool)
     for n, values in enumerate(islice(described, number)):
@@ -121,12 +123,13 @@ def _rows(root: Path, part: Part, path: Path, loaded: np.ndarray, spec: CorpusSp
 
 
 def _row(
-    where: str, n: int, values: Mapping[str, Any], usual: Modality, vector: np.ndarray, name: str, sound: bool
+    where: str, n: int, values: Mapping[str, Any], usual: Modality | None, vector: np.ndarray, name: str, sound: bool
 ) -> RawRow | BadRow:
     """A row whose content is its vector: `digest` stands for it, and text and image are not looked at."""
     modality = values.get("modality") or usual
     if modality not in MODALITIES:
-        return BadRow(where, f"unknown modality {modality!r}")
+        reason = "no modality; task 0 implies none" if modality is None else f"unknown modality {modality!r}"
+        return BadRow(where, reason)
     fault = None if sound else "all zero" if not vector.any() else "NaN or infinity in it"
     text = values.get("text")
     text = text if isinstance(text, str) and text else None

@@ -108,13 +108,20 @@ def layout(root: Path, split: Split) -> Layout:
 
 def implied_task(test: Layout) -> int | None:
     """The task that the first rows of both tables say; None where they are of mixed modality."""
-    kinds = []
-    for paths in (test.query, test.corpus):
-        first = islice(parquet.rows(paths[0], ("modality",)), SAMPLE)
-        kinds.append({_modality(values) for _, values in first})
+    kinds = [_kinds(paths) for paths in (test.query, test.corpus)]
     if any(len(kind) != 1 for kind in kinds):
         return None
     return TASKS.get((kinds[0].pop(), kinds[1].pop()))
+
+
+def is_mixed(test: Layout) -> bool:
+    """Whether the first rows of the pool are of several modalities, as those of a union pool are."""
+    return len(_kinds(test.corpus)) > 1
+
+
+def _kinds(paths: Sequence[Path]) -> set[Any]:
+    """Modalities of the first rows of a table."""
+    return {_modality(values) for _, values in islice(parquet.rows(paths[0], ("modality",)), SAMPLE)}
 
 
 def _files(base: Path, words: Sequence[str], split: str) -> tuple[Path, ...]:

@@ -21,8 +21,12 @@ MODULES: dict[CorpusSource, str] = {
     "coco-caption": "core.corpus.coco_caption",
     "embeddings": "core.corpus.embeddings",
     "beir": "core.corpus.beir",
+    "mixed": "core.corpus.mixed",
 }
 """Sources that are read where they lie; a task of mteb is taken into the cache first."""
+
+DEMO = {"demo": 4, "demo-task1": 1, "demo-task4": 4, "demo-task7": 7, "demo-mixed": 0}
+"""Names of the demo world -> task."""
 
 
 def open_source(spec: CorpusSpec, store: Store | None = None) -> Source:
@@ -58,8 +62,8 @@ def settled(spec: CorpusSpec, store: Store | None = None) -> CorpusSpec:
 def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
     """The spec that a bare path most likely means: `demo`, `mbeir:NAME`, `mteb:TASK`, or what a folder holds.
 
-    A folder: M-BEIR tables (the task as their modalities say), own embeddings, a BEIR folder, captioned images in
-        parquet, image files.
+    A folder: M-BEIR tables (the task as their modalities say), own embeddings, a BEIR folder, a mixed pool, captioned
+    images in parquet, image files.
 
     Raises:
         CorpusError: nothing of the kind is there.
@@ -69,8 +73,8 @@ def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
     if path.startswith("mteb:"):
         return CorpusSpec(source=path, max_bad_share=max_bad_share)
     source: CorpusSource
-    if path in {"demo", "demo-task1", "demo-task4", "demo-task7"}:
-        source, task = "demo", int(path[-1]) if path != "demo" else 4
+    if path in DEMO:
+        source, task = "demo", DEMO[path]
     elif hub.is_hub(path):
         source, task = "mbeir", hub.task_of(path) or 4
     else:
@@ -80,7 +84,7 @@ def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
 
 def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
     """Source and task of what lies on disk."""
-    from core.corpus import beir, coco_caption, composed, mbeir, vectors
+    from core.corpus import beir, coco_caption, composed, mbeir, mixed, vectors
 
     what = kind(given)
     if what in ("nothing", "other"):
@@ -95,9 +99,11 @@ def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
         if of_candidates or vectors.find(given, "queries"):
             return "embeddings", 4
         if tables.query and tables.corpus:
-            return "mbeir", mbeir.implied_task(tables) or 4
+            return "mbeir", mixed.TASK if mbeir.is_mixed(tables) else mbeir.implied_task(tables) or 4
         if beir.found(given):
             return "beir", 2
+        if mixed.find(given):
+            return "mixed", mixed.TASK
     if (what == "folder" or given.suffix == ".parquet") and coco_caption.find(given):
         return "coco-caption", 4
     root = given if what == "folder" else given.parent

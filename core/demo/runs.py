@@ -1,9 +1,10 @@
-"""The seven runs of the embedded demo and their summary.
+"""The eight runs of the embedded demo and their summary.
 
 Two models x three tasks: `demo` (demo-mllm, image -> text), `demo-task1`, `demo-task7`, and `demo-clip`,
 `demo-clip-task1`, `demo-clip-task7` beside them. `demo-captioner`: image -> text once more, with a model that differs
-from demo-mllm in its last stage alone and was never asked for one word. Everything goes through the same pipeline as
-any other run.
+from demo-mllm in its last stage alone and was never asked for one word. `demo-mixed`: the captions of `demo-task1` in a
+pool of pictures, captions, and both together; only its candidates are encoded anew. Everything goes through the same
+pipeline as any other run.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ CAPTIONER_VIEWS = EmbeddingSpec(poolings=("mean", "last", "answer"), cross=False
 """What the captioner is compared by: where it is read."""
 MODELS = {"demo-mllm": "demo", "demo-clip": "demo-clip"}
 CAPTIONER = "demo-mllm-captioner"
+MIXED = "demo-mixed"
+"""Run over a pool of several modalities."""
 VIEWS = {"demo-mllm": MLLM_VIEWS, CAPTIONER: CAPTIONER_VIEWS, "demo-clip": EmbeddingSpec()}
 SUMMARY_COLUMNS = (
     "run",
@@ -47,13 +50,13 @@ SUMMARY_COLUMNS = (
     "R@5 before",
     "R@5 after",
 )
-TASK_WORDS = {1: "text -> image", 4: "image -> text", 7: "image+text -> image"}
+TASK_WORDS = {0: "text -> image, text or both", 1: "text -> image", 4: "image -> text", 7: "image+text -> image"}
 
 
 def demo_specs() -> list[RunSpec]:
     """The specs of the runs, the main one first."""
     both = [_spec(model, name + suffix, task) for task, suffix in TASKS.items() for model, name in MODELS.items()]
-    return [*both, _spec(CAPTIONER, "demo-captioner", 4)]
+    return [*both, _spec(CAPTIONER, "demo-captioner", 4), _spec("demo-mllm", MIXED, 0)]
 
 
 def _spec(model: str, name: str, task: int) -> RunSpec:

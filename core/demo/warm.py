@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from core.demo.runs import MIXED
 from core.run import Run, open_run
 from core.store import Store
 
@@ -28,7 +29,8 @@ def warm(store: Store) -> None:
 
     Before the last, what the remedies compare: the main run once more without the study's prompts (`demo-chat.toml`),
     and the pictures in the models' own words, which takes minutes and is no part of `demo` itself. After it, the main
-    run at the middle of the decoder (`demo-layer3.toml`), and where the captioner is read.
+    run at the middle of the decoder (`demo-layer3.toml`), where the captioner is read, and the pool of several
+    modalities.
     """
     from core import pipeline
     from core.config import load_spec
@@ -61,6 +63,9 @@ def warm(store: Store) -> None:
     captioner = open_run(CAPTIONER, store)
     for name in ("answer", "remedies"):
         show_exhibit(name, [runs[0], captioner])
+    mixed = open_run(MIXED, store)
+    for name in ("mixed-pools", "modality-bias"):
+        show_exhibit(name, [mixed])
 
 
 def _lesson(run: Run, other: Run) -> None:

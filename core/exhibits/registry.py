@@ -9,6 +9,8 @@ from core.exhibits import (
     beyond_fidelity,
     beyond_geometry,
     beyond_mediation,
+    beyond_mixed_pools,
+    beyond_modality_bias,
     beyond_remedies,
     beyond_removal_controls,
     beyond_support_size,
@@ -55,6 +57,8 @@ MODULES = (
     beyond_fidelity,
     beyond_geometry,
     beyond_answer,
+    beyond_mixed_pools,
+    beyond_modality_bias,
 )
 """One module per exhibit: the study's in the order of the paper, then what it leaves out."""
 

@@ -87,6 +87,9 @@ def fit_data(run: Run) -> FitData:
     def codes(part: Part) -> Codes | None:
         return run.codes(part) if run.sae is not None and part in run.parts else None
 
+    def modality(part: Part) -> np.ndarray | None:
+        return run.corpus.items(part).modality if part in run.parts else None
+
     def collect() -> FitData:
         return FitData(
             queries=run.embeddings("queries"),
@@ -100,6 +103,10 @@ def fit_data(run: Run) -> FitData:
             support_query_codes=codes("support_queries"),
             support_candidate_codes=codes("support_candidates"),
             dictionary=run.sae.dictionary if run.sae is not None else None,
+            query_modality=modality("queries"),
+            candidate_modality=modality("candidates"),
+            support_query_modality=modality("support_queries"),
+            support_candidate_modality=modality("support_candidates"),
         )
 
     return run.memo(("fit_data",), collect)
@@ -153,7 +160,8 @@ def transformed(run: Run, variant: str | VariantSpec, part: Part) -> np.ndarray:
         side = side_of(fitted(run, spec), part)
         # Only edits change a row through its codes; a run without an SAE has none to give.
         codes, dictionary = (run.codes(part), run.need_sae().dictionary) if side.edits else (None, None)
-        return transform(run.embeddings(part), side, codes, dictionary)
+        modality = run.corpus.items(part).modality if side.by_modality else None
+        return transform(run.embeddings(part), side, codes, dictionary, modality=modality)
 
     # Twice as many as fits: a variant has two sides.
     return run.memo(("transformed", spec, part), compute, limit=2 * LEAN_FITS)

@@ -22,9 +22,9 @@ from core.analysis.retrieval.ranking import Ranked
 from core.analysis.subspaces import random_concepts
 from core.analysis.variants import VariantSpec, fit_variant, make_step
 from core.analysis.variants.fitdata import FitData
-from core.analysis.variants.transform import transform
+from core.analysis.variants.transform import SideTransform, transform
 from core.errors import NotAvailable
-from core.questions.answers import cached_table, fit_data, item_frame, variant_of
+from core.questions.answers import cached_table, fit_data, item_frame, side_of, variant_of
 from core.questions.comparisons import compared, rank_under, tidy
 from core.questions.concepts import check_concept, table
 from core.records import Part, Split
@@ -106,23 +106,36 @@ def switched_off(run: Run, variant: str | VariantSpec = "none", counts: Sequence
 
 def failures(run: Run, variant: str | VariantSpec = "none", split: Split = "test") -> Failures:
     """Find the failures of a split and decompose their margins; not kept."""
-    data, fitted = _data(run, split), fit_variant(variant_of(run, variant), fit_data(run))
+    _need_split(run, split)
+    fitted = fit_variant(variant_of(run, variant), fit_data(run))
     queries, candidates = PARTS[split]
-    of_query = science.SideRows(data.queries, run.codes(queries), fitted.query, run.offset(queries))
-    of_candidate = science.SideRows(data.candidates, run.codes(candidates), fitted.candidate, run.offset(candidates))
+    of_query, of_candidate = (side_rows(run, part, side_of(fitted, part)) for part in (queries, candidates))
     dictionary = run.need_sae().dictionary
-    rows = [transform(side.rows, side.transform, side.codes, dictionary) for side in (of_query, of_candidate)]
+    rows = [
+        transform(side.rows, side.transform, side.codes, dictionary, modality=side.modality)
+        for side in (of_query, of_candidate)
+    ]
     failing = science.failing(rows[0], rows[1], run.qrels(split).pairs)
     summary = science.summarise_failures(of_query, of_candidate, failing, dictionary)
     return Failures(split, len(np.unique(run.qrels(split).query_rows)), summary)
 
 
-def _data(run: Run, split: Split) -> FitData:
-    """Rows, codes and pairs of a split as the test side of a FitData."""
+def side_rows(run: Run, part: Part, fitted: SideTransform) -> science.SideRows:
+    """The items of a part, with what a fitted variant does to them."""
+    modality = run.corpus.items(part).modality
+    return science.SideRows(run.embeddings(part), run.codes(part), fitted, run.offset(part), modality)
+
+
+def _need_split(run: Run, split: Split) -> None:
     if split == "support" and not run.has_support:
         raise NotAvailable(
             f"run {run.name!r} has no support split", got="queries and candidates alone", todo="use the test split"
         )
+
+
+def _data(run: Run, split: Split) -> FitData:
+    """Rows, codes and pairs of a split as the test side of a FitData."""
+    _need_split(run, split)
     queries, candidates = PARTS[split]
     return FitData(
         queries=run.embeddings(queries),

@@ -191,14 +191,20 @@ def heat(run: Run, item: Item, concept: int) -> Heat:
 
 
 def rank(
-    run: Run, row: np.ndarray, variant: str | VariantSpec = "none", top: int = 10, relevant: Collection[int] = ()
+    run: Run,
+    row: np.ndarray,
+    variant: str | VariantSpec = "none",
+    top: int = 10,
+    relevant: Collection[int] = (),
+    modality: Modality | None = None,
 ) -> pd.DataFrame:
     """The best candidates of one embedding (d,): DataFrame[rank, row, id, modality, text, similarity, relevant,
     rank_other].
 
-    `relevant`: rows known to be right; rank_other is the rank with the raw embeddings.
+    `relevant`: rows known to be right; rank_other is the rank with the raw embeddings. `modality`: of the query; a
+    variant with statistics per modality needs it.
     """
-    return rankings(run, row, "none", variant, top, relevant).after
+    return rankings(run, row, "none", variant, top, relevant, modality).after
 
 
 def rankings(
@@ -208,22 +214,25 @@ def rankings(
     after: str | VariantSpec = "realign",
     top: int = 10,
     relevant: Collection[int] = (),
+    modality: Modality | None = None,
 ) -> Rankings:
     """The best candidates of one embedding under two variants, side by side."""
-    return side_by_side(run, similarities(run, row, before), similarities(run, row, after), set(relevant), top)
+    first, second = (similarities(run, row, variant, modality) for variant in (before, after))
+    return side_by_side(run, first, second, set(relevant), top)
 
 
-def similarities(run: Run, row: np.ndarray, variant: str | VariantSpec) -> np.ndarray:
+def similarities(run: Run, row: np.ndarray, variant: str | VariantSpec, modality: Modality | None = None) -> np.ndarray:
     """(n_candidates,) float32 cosines of one embedding (d,) with every candidate; the variant as fitted on the run.
 
     Raises:
-        ShapeMismatch: not one embedding of the run's width.
+        ShapeMismatch: not one embedding of the run's width. VariantError: the variant has statistics per modality, and
+            that of the query is not given.
     """
     width = run.embeddings("queries").shape[1]
     if row.shape != (width,):
         raise ShapeMismatch("not an embedding of this run", got=f"shape {tuple(row.shape)}", allowed=f"({width},)")
     spec = variant_of(run, variant)
-    side = side_of(fitted(run, spec), "queries")
+    side = side_of(fitted(run, spec), "queries").of(modality)
     codes = encoded(run, row).codes if side.edits else None
     query = transform(row[None], side, codes, run.need_sae().dictionary if side.edits else None)[0]
     return (transformed(run, spec, "candidates") @ query.astype(np.float64)).astype(np.float32)
@@ -285,7 +294,12 @@ def pair_concepts(run: Run, query_row: int, candidate_row: int, top: int = 10) -
 
 
 def explain(
-    run: Run, row: np.ndarray, candidate_row: int, variant: str | VariantSpec = "none", top: int = 12
+    run: Run,
+    row: np.ndarray,
+    candidate_row: int,
+    variant: str | VariantSpec = "none",
+    top: int = 12,
+    modality: Modality | None = None,
 ) -> Explanation:
     """Its similarity to one candidate, concept by concept; the parts sum to the score (docs/study.md section 4)."""
     rows = len(run.corpus.items("candidates"))
@@ -296,7 +310,7 @@ def explain(
         h=np.asarray(row, dtype=np.float64),
         concepts=coded.codes.indices.astype(np.int64),
         activations=coded.codes.data.astype(np.float64),
-        transform=side_of(fitted(run, spec), "queries"),
+        transform=side_of(fitted(run, spec), "queries").of(modality),
         offset=np.asarray(coded.offset[0], dtype=np.float64),
     )
     return explained(run, state, candidate_row, spec, top)

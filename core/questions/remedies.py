@@ -152,7 +152,8 @@ def query_bank(run: Run, variant: str | VariantSpec) -> np.ndarray:
     if "support_queries" not in run.parts:
         return transformed(run, spec, "queries")
     data, side = fit_data(run), fitted(run, spec).query
-    return transform(data.rows("support")[0], side, data.support_query_codes, data.dictionary)
+    rows, codes = data.rows("support")
+    return transform(rows, side, codes, data.dictionary, modality=data.support_query_modality)
 
 
 def _views(run: Run) -> Iterator[Row]:

@@ -89,7 +89,7 @@ def stored_state(run: Run, part: Part, row: int, variant: VariantSpec) -> scienc
         h=np.asarray(run.embeddings(part)[row], dtype=np.float64),
         concepts=codes.indices.astype(np.int64),
         activations=codes.data.astype(np.float64),
-        transform=side_of(fitted(run, variant), part),
+        transform=side_of(fitted(run, variant), part).of(str(run.corpus.items(part).modality[row])),
         offset=np.asarray(offset[row if len(offset) > 1 else 0], dtype=np.float64),
     )
 

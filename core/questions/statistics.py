@@ -20,6 +20,7 @@ from core.analysis.retrieval.ranking import Ranked
 from core.analysis.retrieval.resampling import bootstrap_means
 from core.analysis.variants import VariantSpec, gain_split
 from core.analysis.variants.fitdata import support_sample
+from core.analysis.variants.statistics import PER_MODALITY
 from core.questions.answers import cached_table, explicit, fit_data, fitted, variant_of
 from core.questions.comparisons import compared, rank_under, statistics_words, tidy
 from core.questions.retrieval import evaluate
@@ -150,13 +151,14 @@ def _support_point(run: Run, variant: VariantSpec, size: int, available: int, ra
 
 
 def with_support(run: Run, variant: str | VariantSpec) -> VariantSpec:
-    """The same chain with the statistics of every affine step that allows it taken from the support split."""
+    """The same chain with the statistics of every affine step that allows it taken from the support split; those per
+    modality come from there already."""
     spec = variant_of(run, variant)
     steps = [
         replace(
             step, options=tuple((name, "support" if name == "statistics" else value) for name, value in step.options)
         )
-        if "support" in step.kind.option("statistics").choices
+        if "support" in step.kind.option("statistics").choices and ("statistics", PER_MODALITY) not in step.options
         else step
         for step in spec.of_stage("affine")
     ]

@@ -42,7 +42,12 @@ def evaluate_rows(
 
     def write(draft: Draft) -> None:
         queries, candidates = (side() for side in sides)
-        data = FitData(queries=queries, candidates=candidates)
+        data = FitData(
+            queries=queries,
+            candidates=candidates,
+            query_modality=run.corpus.items("queries").modality,
+            candidate_modality=run.corpus.items("candidates").modality,
+        )
         both = apply_variant(fit_variant(variant, data), data)
         ranked = science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
         for key, values in ranked.arrays().items():

@@ -24,6 +24,7 @@ from dashboard.data.live import LiveQuery, examples, has_upload, keep_upload, li
 from dashboard.data.questions import ask, ask_item, ask_live, ask_two, fresh, in_turn, recent
 from dashboard.data.rows import (
     Candidate,
+    Carrier,
     Change,
     Concept,
     Contribution,
@@ -33,6 +34,7 @@ from dashboard.data.rows import (
     GainStep,
     MapPoint,
     Pairing,
+    PoolSetting,
     RemovalPoint,
     RunRow,
     Strong,
@@ -56,11 +58,12 @@ from dashboard.data.runs import (
 from dashboard.data.variants import canonical, direction, variant_error
 
 __all__ = [
-    "Candidate", "Change", "Concept", "Contribution", "Fellow", "Firing", "FolderRow", "GainStep", "ItemView",
-    "Judged", "LiveQuery", "MapPoint", "Pairing", "RemovalPoint", "RunChoice", "RunFacts", "RunRow", "Strong",
-    "SweepPoint", "ask", "ask_item", "ask_live", "ask_two", "broken_runs", "canonical", "claim_questions",
-    "claim_settings", "claims", "counterpart", "data_uri", "direction", "examples", "exhibit", "exhibit_file",
-    "exhibits", "facts", "fresh", "has_upload", "in_turn", "is_pending", "item", "item_place", "items", "keep_upload",
-    "live_picture", "name", "named", "partners", "readable", "recent", "root", "row", "rows", "run", "run_table",
-    "runs", "sheets", "siblings", "size", "thumbnail", "variant_error", "verdicts",
+    "Candidate", "Carrier", "Change", "Concept", "Contribution", "Fellow", "Firing", "FolderRow", "GainStep",
+    "ItemView", "Judged", "LiveQuery", "MapPoint", "Pairing", "PoolSetting", "RemovalPoint", "RunChoice",
+    "RunFacts", "RunRow", "Strong", "SweepPoint", "ask", "ask_item", "ask_live", "ask_two", "broken_runs",
+    "canonical", "claim_questions", "claim_settings", "claims", "counterpart", "data_uri", "direction", "examples",
+    "exhibit", "exhibit_file", "exhibits", "facts", "fresh", "has_upload", "in_turn", "is_pending", "item",
+    "item_place", "items", "keep_upload", "live_picture", "name", "named", "partners", "readable", "recent", "root",
+    "row", "rows", "run", "run_table", "runs", "sheets", "siblings", "size", "thumbnail", "variant_error",
+    "verdicts",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.questions import compare, live
+from core.records import Modality
 from dashboard import state
 from dashboard.data.items import item_place
 from dashboard.data.runs import root, run
@@ -34,6 +35,11 @@ class LiveQuery:
 
     text: str
     picture: str = ""
+
+    @property
+    def modality(self) -> Modality:
+        """What it holds, as the run's own items say it."""
+        return "text" if not self.picture else "image,text" if self.text.strip() else "image"
 
 
 def live_picture(key: str, query: LiveQuery) -> Image | None:

@@ -118,6 +118,24 @@ class Firing:
 
 
 @dataclass(frozen=True)
+class Carrier:
+    """A concept and its mean term in the preference for an unwanted modality."""
+
+    concept: int
+    label: str
+    term_mean: float
+
+
+@dataclass(frozen=True)
+class PoolSetting:
+    """A pool of several modalities under one setting; ratios 0-1."""
+
+    label: str
+    recall_1: float
+    missed: float
+
+
+@dataclass(frozen=True)
 class Strong:
     """A concept that is active on a live query."""
 

@@ -15,7 +15,8 @@ from core.store import Store, cache_root
 
 @dataclass(frozen=True)
 class RunChoice:
-    """A run as the picker lists it. `name` is unique among the choices; `corpus` is source, path (with split and language) and task."""
+    """A run as the picker lists it. `name` is unique among the choices; `corpus` is source, path (with split and
+    language) and task."""
 
     name: str
     key: str

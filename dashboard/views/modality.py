@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.questions import modality
+from core.questions import mixed_pools, modality
 from dashboard import data, state, words
 from dashboard.charts import modality as charts_modality
-from dashboard.parts import fidelity, widgets
+from dashboard.parts import fidelity, mixed_pool, widgets
 from dashboard.words import count, percent
 
 SHARES = (0.005, 0.01, 0.02, 0.05)
@@ -157,6 +157,10 @@ def page() -> None:
         )
     if scored:
         st.markdown(f"**{words.plain(opening(scored))}**")
+    for name, key in runs.items():
+        if data.ask(mixed_pools.is_mixed_pool, key):
+            mixed_pool.section(name, key)
+    if scored:
         distributions(scored)
         scatter(scored)
     widgets.section("How few concepts hold the energy, and are they the same ones?")

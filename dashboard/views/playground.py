@@ -46,7 +46,7 @@ def speech(run: str, choice: Choice) -> None:
 def rankings(run: str, choice: Choice, after: str) -> Rankings:
     """Raw and variant side by side, with rank changes."""
     relevant = live_query.relevant(run, choice)
-    lists = data.ask_live(live.rankings, run, choice.query, "none", after, TOP, relevant)
+    lists = data.ask_live(live.rankings, run, choice.query, "none", after, TOP, relevant, choice.query.modality)
     pool = f"The first {len(lists.after)} of {count(data.facts(run).candidates)} candidates."
     known = "Outlined: known to be right." if relevant else "Nothing is known to be right for this query."
     widgets.section("What it finds", f"{pool} {known} The variant was fitted on the run, never on this one query.")
@@ -151,7 +151,8 @@ def why(run: str, choice: Choice, lists: Rankings, after: str) -> None:
         space = state.pick(
             st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP
         )
-    explanation = data.ask_live(live.explain, run, choice.query, row, after if space == "variant" else "none", 10)
+    under, modality = after if space == "variant" else "none", choice.query.modality
+    explanation = data.ask_live(live.explain, run, choice.query, row, under, 10, modality)
     left, right = st.columns([5, 2], gap="large")
     with left:
         st.markdown(f"**{explanations.sentence(explanation, 'right')}**")
@@ -180,7 +181,8 @@ def reproduce(name: str, choice: Choice, after: str) -> None:
     else:
         picture = ', live.picture(open("picture.jpg", "rb").read())' if choice.query.picture else ""
         item = f"live.item(run, {choice.query.text!r}{picture})"
-    widgets.reproduce(python=widgets.python("live", name, f"live.rank(run, live.embed(run, {item}), {after!r})"))
+    said = f", modality={choice.query.modality!r}" if "per-modality" in after else ""
+    widgets.reproduce(python=widgets.python("live", name, f"live.rank(run, live.embed(run, {item}), {after!r}{said})"))
 
 
 def page() -> None:

@@ -155,12 +155,37 @@ LABELS: dict[str, str] = {
     "explained_candidates": "Of candidates",
     "explained_in_training": "In training",
     "trained_rows": "Trained on rows of",
+    "wanted": "Wanted modality",
+    "missed": "Wanted modality missed",
+    "fewer_missed": "Fewer missed than raw, points",
+    "fewer_missed_p": "p, fewer missed",
+    "beyond_per_side": "Beyond per side, points",
+    "beyond_per_side_p": "p, beyond per side",
+    "modality": "Modality",
+    "share_of_pool": "Of the pool",
+    "share_of_nearest": "Of the ten nearest",
+    "bias": "Bias, points",
+    "nearest": "Nearest counted",
+    "carrier": "Carried by",
+    "of_margin": "Of the margin",
+    "term": "Mean term",
 }
 """Column -> heading; others are shown with spaces for underscores."""
 
 CELLS: dict[str, dict[str, str]] = {
     "dominates": {"half": "half of the concepts", "image": "the image concepts"},
-    "variant": {"none": "raw", "center": "centred", "realign": "ReAlign", "pca": "PCA", "zca": "ZCA"},
+    "variant": {
+        "none": "raw",
+        "center": "centred",
+        "realign": "ReAlign",
+        "pca": "PCA",
+        "zca": "ZCA",
+        "center(statistics=per-modality)": "centred per modality",
+        "realign(statistics=per-modality)": "ReAlign per modality",
+    },
+    "wanted": {"all": "any", "text": "text", "image": "image", "image,text": "image + text"},
+    "modality": {"text": "text", "image": "image", "image,text": "image + text"},
+    "carrier": {"query error": "SAE error, query", "candidate error": "SAE error, candidate"},
     "mask": {
         "all": "all tokens",
         "no-image": "without image tokens",
@@ -183,6 +208,7 @@ CELLS: dict[str, dict[str, str]] = {
         "support": "support split",
         "shared": "both sides together",
         "candidates": "the candidates",
+        "per-modality": "each modality's own",
     },
 }
 """Values that go by another name."""
@@ -197,9 +223,11 @@ SHARES = (
     "explained",
     "agreement",
     "of_change",
+    "of_margin",
+    "missed",
 )
 """Columns that start with one of these hold ratios."""
-DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss")
+DIFFERENCES = ("gain", "beyond_", "realign_ahead", "narrowed", "loss", "fewer_missed", "bias")
 OUTCOMES = {
     "agrees": "agrees",
     "yes": "agrees",
@@ -262,7 +290,14 @@ OPTIONS = {
     "least_kept": "Least recall kept",
 }
 """Labels of options that differ from those of columns."""
-SHEETS = {"": "The numbers", "concept": "Concepts that decide failures", "switched off": "With concepts switched off"}
+SHEETS = {
+    "": "The numbers",
+    "concept": "Concepts that decide failures",
+    "switched off": "With concepts switched off",
+    "modality bias": "Bias of the queries",
+    "carried by": "Parts of the preference for an unwanted modality",
+    "concepts that carry it": "Concepts that carry it",
+}
 ALONG = {"share": "% of the concepts", "rank": "directions"}
 FIGURES = {
     "explained variance of images": "explained variance of images",

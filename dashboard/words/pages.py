@@ -144,7 +144,7 @@ PARTS = {
 MODALITY = {"text": "text", "image": "image", "image,text": "image and text"}
 
 TASKS = {
-    1: "text → image", 2: "text → text", 3: "text → image + text", 4: "image → text",
+    0: "a pool of several modalities", 1: "text → image", 2: "text → text", 3: "text → image + text", 4: "image → text",
     5: "image → image", 6: "image + text → text", 7: "image + text → image", 8: "image + text → image + text",
 }  # fmt: skip
 

@@ -252,6 +252,20 @@ WORDS: dict[str, Word] = {
         "Every activation of the concept is multiplied by it: 0 switches the concept off, 1 leaves it alone.",
         digits=2,
     ),
+    "missed": Word(
+        "Wanted modality missed",
+        "Share of queries whose best-ranked candidate is of another modality than any relevant candidate. Only in pools of several modalities.",
+        "%",
+    ),
+    "bias_size": Word(
+        "Size of modality bias",
+        "Bias of a query towards a modality: its share among the ten nearest candidates minus its share of the pool (Yang & Stoyanovich 2017, at one cut-off). Size: half the sum of the absolute biases, averaged over queries; 0 is a list like the pool.",
+        digits=3,
+    ),
+    "rival": Word(
+        "Rival",
+        "The nearest candidate of a modality that the query does not want. Where the wanted modality is missed it stands first; the margin between the best relevant candidate and it is a sum over concepts.",
+    ),
     "hubness": Word(
         "Hubness",
         "Skewness of how often each candidate stands in the ten best; large means a few candidates crowd every ranking.",

@@ -7,7 +7,9 @@ Nothing of `core` is used for the recomputation: numpy and scipy over the defini
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,12 @@ import scipy.sparse as sp
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
+from core import pipeline
 from core.commands.cli import app
-from core.run import Run
+from core.commands.export import export_run
+from core.progress import NoProgress
+from core.run import Run, open_run
+from core.store import Store
 
 RUNS = ("small", "small-clip", "small-task7")
 
@@ -229,3 +235,29 @@ def test_removal_fitted_on_the_support_split_from_the_folder_alone(
 def test_demo_candidates_are_unique(demo_runs: Mapping[str, Run]) -> None:
     texts = list(demo_runs["demo"].corpus.items("candidates").texts)
     assert len(set(texts)) == len(texts) >= 2000
+
+
+def test_exported_whitening_per_modality_is_the_one_evaluated(
+    small_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row by the map of its own modality, on either side; the recall is what `evaluate` says."""
+    store = Store(
+        shutil.copytree(small_cache, tmp_path / "cache")
+    )  # the run that is made here stays out of the shared one
+    monkeypatch.setenv("RETRIEVAL_LENS_CACHE", str(store.root))
+    mixed = open_run("small-mixed", store).spec
+    whitening = replace(mixed.whitening, statistics="per-modality")
+    pipeline.run(replace(mixed, whitening=whitening, name="per-modality"), store, NoProgress())
+    export_run(open_run("per-modality", store), tmp_path / "out")
+    e, w = Exported(tmp_path / "out"), load_file(tmp_path / "out" / "whitening.safetensors")
+    assert sorted(w) == sorted(f"{m}.{part}" for m in ("text", "image", "image,text") for part in ("mean", "matrix"))
+    sides = [
+        np.stack([(x - w[f"{m}.mean"]) @ w[f"{m}.matrix"] for x, m in zip(unit(rows), kinds, strict=True)])
+        for rows, kinds in (
+            (e.queries, e.items["queries"]["modality"]),
+            (e.candidates, e.items["candidates"]["modality"]),
+        )
+    ]
+    payload = cli("evaluate", "per-modality", "--transform", "realign", "--json")
+    assert payload["statistics"] == "per-modality"
+    assert_recall(payload, *sides, e)

@@ -46,6 +46,8 @@ def test_every_exhibit_is_a_question_with_rows_intervals_and_verdicts(name: str,
     assert exhibit.claim.endswith("?") and exhibit.definition and exhibit.rule and exhibit.needs
     if name == "failures":  # too few queries of small-clip fail for a concept to decide one
         runs = [runs[0], open_run("small-task1", runs[0].store)]
+    if name in ("mixed-pools", "modality-bias"):
+        runs = [open_run("small-mixed", runs[0].store)]
     shown = show_exhibit(name, runs, **({"then": "none"} if name == "removal-controls" else {}))
     assert set(shown.table["run"]) == {run.name for run in runs} == {v.on for v in shown.verdicts}
     assert not shown.left_out

@@ -157,5 +157,7 @@ LEFT_OUT = {
     "ranked.*": "`retrieval.rankings` and `contest` ask it",
     "retrieval.chance": "counts of items alone",
     "similarity.explained": "`pair` asks it",
+    "failures.side_rows": "arrays of the run",
+    "mixed_pools.*": "needs candidates of several modalities; this run's are texts",
 }
 """Public functions on a run that are not asked, and why."""

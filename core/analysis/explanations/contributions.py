@@ -50,7 +50,7 @@ class SideState:
     activations: Float[np.ndarray, " k"]
     """z_k of these, embedding units, before any edit."""
     transform: SideTransform
-    """The fitted variant of its side."""
+    """The fitted variant of its side, and of its modality where the variant tells them apart (`SideTransform.of`)."""
     offset: Float[np.ndarray, " d"] | None = None
     """u in h = z D + u + e: what the code does not carry (b_dec, per-item offsets); None: zero."""
 

@@ -16,15 +16,18 @@ Two products of a block with D per block of failures; nothing of size failures x
 float64. Knows nothing of labels nor of which split the queries are from.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import product
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array, vstack
 
 from core.analysis.arrays import Codes, row_blocks
 from core.analysis.retrieval.ranking import rank_top_k
 from core.analysis.subspaces import project_out
+from core.analysis.variants.fitdata import Modalities
 from core.analysis.variants.transform import SideTransform, affine, edited_codes
 from core.errors import UserError
 
@@ -40,6 +43,25 @@ class SideRows:
     transform: SideTransform
     offset: Float[np.ndarray, "n_or_1 d"] | Float[np.ndarray, " d"] | None = None
     """u in h = z D + u + e, a row per item or one for all; None: zero."""
+    modality: Modalities | None = None
+    """Of every item; needed where the variant has statistics per modality."""
+
+    def parts(self, rows: Int[np.ndarray, " f"]) -> list[tuple[str | None, Bool[np.ndarray, " f"]]]:
+        """(modality, which of `rows` are of it); all of them at once where the variant treats them alike."""
+        if not self.transform.by_modality or self.modality is None:
+            return [(None, np.ones(len(rows), dtype=bool))]
+        named = np.asarray(self.modality)[rows]
+        return [(one, named == one) for one in dict.fromkeys(named.tolist())]
+
+    def of(self, modality: str | None) -> "SideRows":
+        """The side as its items of that modality are transformed."""
+        return self if not self.transform.by_modality else replace(self, transform=self.transform.of(modality))
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether its codes can be centred."""
+        parts = [part for _, part in self.transform.by_modality] or [self.transform]
+        return all(part.code_mean is not None for part in parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +101,8 @@ class FailureSummary:
     term_sum: Float[np.ndarray, " c"]
     """Sum of its terms over all failures; negative: it speaks for the wrong candidates."""
     centred_codes: bool
+    group_sums: Float[np.ndarray, "f g"]
+    """Sum of the terms of the concepts of each group asked for."""
 
     @property
     def term_mean(self) -> Float[np.ndarray, " c"]:
@@ -118,13 +142,33 @@ def margin_terms(
     `attribution`."""
     centred = _centred(query, candidate, centred)
     weights = np.asarray(dictionary, dtype=np.float64)
-    q, right, wrong = (
-        _parts(side, failures[:, i], weights, centred) for i, side in enumerate((query, candidate, candidate))
-    )
+    if not query.transform.by_modality and not candidate.transform.by_modality:
+        return _terms((query, candidate, candidate), failures, weights, centred)
+    whole = MarginTerms(np.zeros((len(failures), len(weights))), *(np.zeros(len(failures)) for _ in range(4)))
+    groups = product(*(side.parts(failures[:, i]) for i, side in enumerate((query, candidate, candidate))))
+    for (q, of_q), (right, of_right), (wrong, of_wrong) in groups:
+        if (rows := of_q & of_right & of_wrong).any():
+            sides = query.of(q), candidate.of(right), candidate.of(wrong)
+            part = _terms(sides, failures[rows], weights, centred)
+            for field in fields(MarginTerms):
+                getattr(whole, field.name)[rows] = getattr(part, field.name)
+    return whole
+
+
+def _terms(
+    sides: tuple[SideRows, SideRows, SideRows], failures: np.ndarray, weights: np.ndarray, centred: bool
+) -> MarginTerms:
+    """The terms of failures whose queries, right and wrong candidates are each transformed alike."""
+    q, right, wrong = (_parts(side, failures[:, i], weights, centred) for i, side in enumerate(sides))
     n_r, n_w = _inverse_norms(q, right), _inverse_norms(q, wrong)
-    towards_candidates = _back(right.g * n_r - wrong.g * n_w, query.transform) @ weights.T
-    towards_query = _back(q.g, candidate.transform) @ weights.T
-    terms = (q.codes * towards_candidates + (right.codes * n_r - wrong.codes * n_w) * towards_query) / 2
+    of_query, of_right, of_wrong = (side.transform for side in sides)
+    towards_candidates = _back(right.g * n_r - wrong.g * n_w, of_query) @ weights.T
+    towards_query = _back(q.g, of_right) @ weights.T
+    if of_wrong is of_right:
+        candidates = (right.codes * n_r - wrong.codes * n_w) * towards_query
+    else:  # each candidate is seen through the map of its own modality
+        candidates = right.codes * n_r * towards_query - wrong.codes * n_w * (_back(q.g, of_wrong) @ weights.T)
+    terms = (q.codes * towards_candidates + candidates) / 2
     sums = [_rest(q, part, n) for part, n in ((right, n_r), (wrong, n_w))]
     offset, query_error, candidate_error, margin = (a - b for a, b in zip(*sums, strict=True))
     return MarginTerms(terms, offset, query_error, candidate_error, margin)
@@ -136,8 +180,9 @@ def summarise_failures(
     failures: Int[np.ndarray, "f 3"],
     dictionary: Float[np.ndarray, "c d"],
     centred: bool | None = None,
+    groups: Sequence[np.ndarray] = (),
 ) -> FailureSummary:
-    """All failures, block by block."""
+    """All failures, block by block. `groups`: concepts whose terms are summed up for every failure."""
     centred = _centred(query, candidate, centred)
     c, weights = len(dictionary), np.asarray(dictionary, dtype=np.float64)
     rest, worst, worst_term, deciding = (
@@ -146,7 +191,7 @@ def summarise_failures(
         [np.zeros(0)],
         [csr_array((0, c))],
     )
-    term_sum = np.zeros(c)
+    term_sum, group_sums = np.zeros(c), [np.zeros((0, len(groups)))]
     for block in row_blocks(len(failures), c):  # the terms of all failures at once would be failures x concepts
         part = margin_terms(query, candidate, failures[block], weights, centred)
         terms = part.concepts
@@ -157,6 +202,7 @@ def summarise_failures(
         worst_term.append(values)
         deciding.append(csr_array(np.where((terms < 0) & (terms <= part.margin[:, None]), terms, 0.0)))
         term_sum += terms.sum(axis=0)
+        group_sums.append(np.array([terms[:, k].sum(axis=1) for k in groups]).reshape(len(groups), len(terms)).T)
     all_worst, decides = np.concatenate(worst), csr_array(vstack(deciding, format="csr"))
     margin, concept_sum, offset, query_error, candidate_error = np.hstack(rest)
     return FailureSummary(
@@ -173,6 +219,7 @@ def summarise_failures(
         largest=np.bincount(all_worst[all_worst >= 0], minlength=c),
         term_sum=term_sum,
         centred_codes=centred,
+        group_sums=np.concatenate(group_sums),
     )
 
 
@@ -190,7 +237,7 @@ class _Parts:
 
 def _centred(query: SideRows, candidate: SideRows, centred: bool | None) -> bool:
     """Whether codes are centred: as asked, or wherever both sides have a mean code."""
-    has_means = query.transform.code_mean is not None and candidate.transform.code_mean is not None
+    has_means = query.has_mean and candidate.has_mean
     if centred and not has_means:
         raise UserError(
             "no mean code to centre with",

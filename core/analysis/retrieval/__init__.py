@@ -1,5 +1,5 @@
 """Retrieval as one import: exact ranking (ranking.py), metrics and paired differences (evaluation.py), mteb's metrics
-(leaderboard.py), intervals and tests (resampling.py). Holds no code of its own."""
+(leaderboard.py), which modality answers (mixed_pools.py), intervals and tests (resampling.py). No code of its own."""
 
 from core.analysis.retrieval.evaluation import (
     METRICS,
@@ -22,6 +22,7 @@ from core.analysis.retrieval.leaderboard import (
     leaderboard_scores,
     places_by_id,
 )
+from core.analysis.retrieval.mixed_pools import PoolAnswers, bias_by_chance, pool_answers
 from core.analysis.retrieval.ranking import Ranked, TopK, first_relevant_rank, rank_relevant, rank_top_k
 from core.analysis.retrieval.resampling import (
     bootstrap_means,
@@ -43,8 +44,10 @@ __all__ = [
     "Grades",
     "Metric",
     "PairedDifference",
+    "PoolAnswers",
     "Ranked",
     "TopK",
+    "bias_by_chance",
     "bootstrap_means",
     "evaluate",
     "exact_sign_flip",
@@ -58,6 +61,7 @@ __all__ = [
     "paired_difference",
     "per_query",
     "places_by_id",
+    "pool_answers",
     "rank_relevant",
     "rank_top_k",
     "recall_by_chance",

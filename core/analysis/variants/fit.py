@@ -10,6 +10,7 @@ Where the statistics of a step come from is in statistics.py. Fits that many var
 in `data.memo`. Knows nothing of runs, files or screens; `steps.py` holds what each step does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,10 +22,19 @@ from core.analysis.variants.expression import Step, VariantSpec, make_step, pars
 from core.analysis.variants.fitdata import FitData
 from core.analysis.variants.options import STATISTICS
 from core.analysis.variants.removal_fits import Removal
-from core.analysis.variants.statistics import SideMoments, mean_codes, side_moments
+from core.analysis.variants.statistics import (
+    PER_MODALITY,
+    ModalityMoments,
+    SideMoments,
+    mean_codes,
+    modality_mean_codes,
+    modality_moments,
+    side_moments,
+)
 from core.analysis.variants.transform import SideTransform, compose, transform
 from core.analysis.variants.whiten import AffineRecord
 from core.errors import VariantError
+from core.records import MODALITIES
 
 Side = Literal["query", "candidate"]
 
@@ -57,24 +67,32 @@ def fit_variant(spec: VariantSpec | str, data: FitData) -> FittedVariant:
     removal = _fit_removal(spec, data)
     start = SideTransform(edits=spec.edits, removed_basis=removal.basis if len(removal.basis) else None)
     query, candidate = start, start
-    steps = spec.of_stage("affine")
+    steps, pooled = spec.of_stage("affine"), list[str]()
     for i, step in enumerate(steps):
         # Fitted on the rows as they arrive: after edits, removal and the affine steps so far.
         before, options = VariantSpec(_before(spec) + steps[:i]), dict(step.options)
+        if options["statistics"] == PER_MODALITY:
+            moments = modality_moments(before, data, query, candidate)
+            records = {m: step.kind.fit_affine(SideMoments(f.moments, f.moments), options) for m, f in moments.items()}
+            query, candidate = _extended_by_modality(query, records), _extended_by_modality(candidate, records)
+            pooled += [_pooled_note(step, moments)] if any(f.pooled for f in moments.values()) else []
+            continue
         of_query, of_candidate = side_moments(str(options["statistics"]), before, data, query, candidate)
         # Each side is given the other's moments too: some steps compare the two (close-gap, remove-mean-direction).
         query = _extended(query, step.kind.fit_affine(SideMoments(of_query, of_candidate), options))
         candidate = _extended(candidate, step.kind.fit_affine(SideMoments(of_candidate, of_query), options))
     query, candidate = _with_code_means(spec, data, query, candidate)
-    notes = removal.notes + _notes(steps, query, candidate)
+    notes = removal.notes + _notes(steps, query, candidate, data) + tuple(pooled)
     return FittedVariant(spec, query, candidate, removal.concepts, notes)
 
 
 def apply_variant(fitted: FittedVariant, data: FitData) -> Transformed:
     """Both sides of `data` transformed."""
     return Transformed(
-        transform(data.queries, fitted.query, data.query_codes, data.dictionary),
-        transform(data.candidates, fitted.candidate, data.candidate_codes, data.dictionary),
+        transform(data.queries, fitted.query, data.query_codes, data.dictionary, modality=data.query_modality),
+        transform(
+            data.candidates, fitted.candidate, data.candidate_codes, data.dictionary, modality=data.candidate_modality
+        ),
     )
 
 
@@ -126,10 +144,29 @@ def _fit_removal(spec: VariantSpec, data: FitData) -> Removal:
 
 
 def _extended(side: SideTransform, record: AffineRecord) -> SideTransform:
-    """The side with one more affine step, all of them composed into one map."""
+    """The side with one more affine step, all of them composed into one map; per modality where it has one map each."""
+    if side.by_modality:
+        return _extended_by_modality(side, {modality: record for modality, _ in side.by_modality})
     records = (*side.records, record)
     mean, matrix = compose(records)
     return replace(side, mean=mean, matrix=matrix, n_samples=record.n_samples, records=records)
+
+
+def _extended_by_modality(side: SideTransform, records: Mapping[str, AffineRecord]) -> SideTransform:
+    """The side with one more affine step, of each modality its own."""
+    parts = tuple((modality, _extended(_part(side, modality), record)) for modality, record in records.items())
+    start = SideTransform(edits=side.edits, removed_basis=side.removed_basis)
+    return replace(start, by_modality=parts)
+
+
+def _part(side: SideTransform, modality: str) -> SideTransform:
+    return side.of(modality) if side.by_modality else side
+
+
+def _pooled_note(step: Step, moments: Mapping[str, ModalityMoments]) -> str:
+    """Which modalities have no statistics of their own."""
+    few = [f"{name} ({'one row' if f.own_rows else 'no row'})" for name, f in moments.items() if f.pooled]
+    return f"{step.name}: too few rows to fit on, so the statistics of all modalities together: {', '.join(few)}"
 
 
 def _with_code_means(
@@ -140,18 +177,39 @@ def _with_code_means(
     steps = [step for step in spec.of_stage("affine") if step.kind.centres]
     if not steps or data.query_codes is None or data.candidate_codes is None or data.dictionary is None:
         return query, candidate
-    statistics = str(dict(steps[0].options)["statistics"])
+    statistics, before = str(dict(steps[0].options)["statistics"]), VariantSpec(_before(spec))
+    if statistics == PER_MODALITY:
+        if any(data.rows(which)[1] is None for which in data.modality_sets()):
+            return query, candidate
+        means = modality_mean_codes(before, data, query, candidate)
+        return _with_means(query, means), _with_means(candidate, means)
     if statistics == "support" and data.support_query_codes is None:
         return query, candidate
-    of_query, of_candidate = mean_codes(statistics, VariantSpec(_before(spec)), data, query, candidate)
-    return replace(query, code_mean=of_query), replace(candidate, code_mean=of_candidate)
+    of_query, of_candidate = mean_codes(statistics, before, data, query, candidate)
+    return _with_means(query, dict.fromkeys(MODALITIES, of_query)), _with_means(
+        candidate, dict.fromkeys(MODALITIES, of_candidate)
+    )
 
 
-def _notes(steps: tuple[Step, ...], query: SideTransform, candidate: SideTransform) -> tuple[str, ...]:
+def _with_means(side: SideTransform, means: Mapping[str, np.ndarray]) -> SideTransform:
+    """The side with the mean code of its statistics, per modality where it has a map per modality."""
+    if side.by_modality:
+        parts = tuple((modality, replace(part, code_mean=means[modality])) for modality, part in side.by_modality)
+        return replace(side, by_modality=parts)
+    return replace(side, code_mean=next(iter(means.values())))
+
+
+def _notes(steps: tuple[Step, ...], query: SideTransform, candidate: SideTransform, data: FitData) -> tuple[str, ...]:
     """Where the statistics come from, then what the fits warn of, each side by name."""
     notes = []
-    for step, of_query, of_candidate in zip(steps, query.records, candidate.records, strict=True):
+    parts = dict(query.by_modality)
+    records = {m: part.records for m, part in parts.items()} or {"": query.records}
+    other = next(iter(dict(candidate.by_modality).values()), candidate).records
+    for i, (step, of_query, of_candidate) in enumerate(zip(steps, next(iter(records.values())), other, strict=True)):
         statistics = str(dict(step.options)["statistics"])
+        if statistics == PER_MODALITY:
+            notes += _modality_notes(step, {m: chain[i] for m, chain in records.items()}, data)
+            continue
         rows = f"{of_query.n_samples} query-side and {of_candidate.n_samples} candidate-side rows"
         notes.append(f"{step.name}: {statistics} statistics, {rows} ({STATISTICS[statistics]})")
         if step.name == "auto":
@@ -159,3 +217,21 @@ def _notes(steps: tuple[Step, ...], query: SideTransform, candidate: SideTransfo
         notes += [f"queries, {step.name}: {warning}" for warning in of_query.warnings]
         notes += [f"candidates, {step.name}: {warning}" for warning in of_candidate.warnings]
     return tuple(notes)
+
+
+def _modality_notes(step: Step, records: Mapping[str, AffineRecord], data: FitData) -> list[str]:
+    """How many rows of which modality a step per modality was fitted on, and what its fits warn of."""
+    places = {
+        "support": "the support split",
+        "support candidates": "the support split",
+        "candidates": "the pool",
+        "queries": "the test queries, without labels (transductive)",
+    }
+    where = " and ".join(dict.fromkeys(places[which] for which in data.modality_sets()))
+    rows = ", ".join(f"{name} {record.n_samples}" for name, record in records.items())
+    notes = [f"{step.name}: {PER_MODALITY} statistics, rows of {rows} ({STATISTICS[PER_MODALITY]}; from {where})"]
+    if step.name == "auto":
+        notes.append("auto: shrinkage " + ", ".join(f"{record.beta:.3g} for {m}" for m, record in records.items()))
+    return notes + [
+        f"{name}, {step.name}: {warning}" for name, record in records.items() for warning in record.warnings
+    ]

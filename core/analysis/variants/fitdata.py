@@ -4,6 +4,7 @@ Arrays may be read-only memmaps. Codes are in embedding units. Pairs are row num
 score > 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -14,7 +15,9 @@ from core.analysis.arrays import Codes
 from core.errors import NotAvailable, ShapeMismatch, UserError
 from core.memo import Memo
 
-RowSet = Literal["queries", "candidates", "support"]
+RowSet = Literal["queries", "candidates", "support", "support candidates"]
+Modalities = Sequence[str] | np.ndarray
+"""Per row "text", "image" or "image,text"."""
 SHARED_FITS = 8
 """Moments, means and scores cached per FitData; many variants share them."""
 
@@ -51,10 +54,19 @@ class FitData:
     support_candidate_codes: Codes | None = None
     support_pairs: Int[np.ndarray, "sp 2"] | None = None
     """(row of support_queries, row of support_candidates)."""
+    query_modality: Modalities | None = None
+    """Of every query; needed by statistics=per-modality alone, as are the three that follow."""
+    candidate_modality: Modalities | None = None
+    support_query_modality: Modalities | None = None
+    support_candidate_modality: Modalities | None = None
     memo: Memo = field(default_factory=_shared_fits, repr=False)
 
     def __post_init__(self) -> None:
-        for name, rows, codes in self._sides():
+        for name, rows, codes, modality in self._sides():
+            if modality is not None and rows is not None and len(modality) != len(rows):
+                raise ShapeMismatch(
+                    f"modalities of the {name} do not fit", got=f"{len(modality)} rows", allowed=f"{len(rows)}"
+                )
             if codes is not None and (rows is None or codes.shape[0] != len(rows)):
                 n_rows = None if rows is None else len(rows)
                 raise ShapeMismatch(
@@ -76,10 +88,36 @@ class FitData:
             return self.queries, self.query_codes
         if which == "candidates":
             return self.candidates, self.candidate_codes
+        if which == "support candidates":
+            assert self.support_candidates is not None  # asked for only where there are any
+            return self.support_candidates, self.support_candidate_codes
         if self.support_queries is None:
             todo = "use statistics=per-side or give a corpus with a support split"
             raise NotAvailable("statistics=support needs a support split", got="none in this run", todo=todo)
         return self.support_queries, self.support_query_codes
+
+    def modality(self, which: RowSet) -> np.ndarray:
+        """(n,) modality of every row of one set. NotAvailable where it is not known."""
+        known = {
+            "queries": self.query_modality,
+            "candidates": self.candidate_modality,
+            "support": self.support_query_modality,
+            "support candidates": self.support_candidate_modality,
+        }[which]
+        if known is None:
+            raise NotAvailable(
+                "statistics=per-modality needs the modality of every row",
+                got=f"none of the {which}",
+                todo="give FitData the modalities, or use statistics=per-side",
+            )
+        return np.asarray(known)
+
+    def modality_sets(self) -> tuple[RowSet, ...]:
+        """The rows that statistics=per-modality is fitted on: the support split, with the pool in place of support
+        candidates where it has none; without a support split queries and pool."""
+        if self.support_queries is None:
+            return "queries", "candidates"
+        return "support", "candidates" if self.support_candidates is None else "support candidates"
 
     def concept_rows(self) -> Float[np.ndarray, "c d"]:
         """The dictionary, or the reason why there is none."""
@@ -102,13 +140,18 @@ class FitData:
             )
         return PairCodes(self.query_codes, self.candidate_codes, self.pairs, "test")
 
-    def _sides(self) -> tuple[tuple[str, np.ndarray | None, Codes | None], ...]:
-        """Name, rows and codes of every part, to be checked against each other."""
+    def _sides(self) -> tuple[tuple[str, np.ndarray | None, Codes | None, Modalities | None], ...]:
+        """Name, rows, codes and modalities of every part, to be checked against each other."""
         return (
-            ("queries", self.queries, self.query_codes),
-            ("candidates", self.candidates, self.candidate_codes),
-            ("support queries", self.support_queries, self.support_query_codes),
-            ("support candidates", self.support_candidates, self.support_candidate_codes),
+            ("queries", self.queries, self.query_codes, self.query_modality),
+            ("candidates", self.candidates, self.candidate_codes, self.candidate_modality),
+            ("support queries", self.support_queries, self.support_query_codes, self.support_query_modality),
+            (
+                "support candidates",
+                self.support_candidates,
+                self.support_candidate_codes,
+                self.support_candidate_modality,
+            ),
         )
 
 
@@ -126,6 +169,27 @@ def support_sample(data: FitData, size: int, seed: int = 0) -> FitData:
         drawn = pairs[np.isin(pairs[:, 0], chosen)]
         pairs = np.column_stack([np.searchsorted(chosen, drawn[:, 0]), drawn[:, 1]])
     part = None if codes is None else codes[chosen]
+    known = data.support_query_modality
     return replace(
-        data, support_queries=rows[chosen], support_query_codes=part, support_pairs=pairs, memo=_shared_fits()
+        data,
+        support_queries=rows[chosen],
+        support_query_codes=part,
+        support_pairs=pairs,
+        support_query_modality=None if known is None else np.asarray(known)[chosen],
+        memo=_shared_fits(),
+    )
+
+
+def without_support(data: FitData) -> FitData:
+    """The same data without its support split, and a memo of its own: statistics then come from queries and pool."""
+    return replace(
+        data,
+        support_queries=None,
+        support_candidates=None,
+        support_query_codes=None,
+        support_candidate_codes=None,
+        support_pairs=None,
+        support_query_modality=None,
+        support_candidate_modality=None,
+        memo=_shared_fits(),
     )

@@ -100,6 +100,7 @@ STATISTICS: Mapping[str, str] = {
     "support": "queries from the support split, candidates from the pool",
     "shared": "both sides together; transductive: the test queries, without labels",
     "candidates": "the pool of candidates for both sides",
+    "per-modality": "each modality's own rows, of both sides together",
 }
 """Every choice of statistics, and whose rows these are in words (docs/study.md section 6)."""
 EPS = StepOption("eps", 1e-5, low=EPSES.low, high=EPSES.high)

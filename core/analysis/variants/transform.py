@@ -10,6 +10,9 @@ Without an affine map step 3 would change nothing and is left out (a = 1). Rows 
 distance from the mean is rounding (1e-12), come out as zero rows: similarity 0 with everything, never NaN. A row that
 holds NaN or infinity is refused: any similarity would be made up. Computed in float64, block by block; nothing of size
 items x concepts is ever dense. Cannot learn. Knows nothing of how it was fitted.
+
+A side whose statistics are per modality has an affine map per modality (`by_modality`): its rows are transformed by the
+map of their own modality, so each row needs to say which one that is.
 """
 
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from scipy.sparse import csr_array
 
 from core.analysis.arrays import Codes, row_blocks, unit_rows
 from core.analysis.subspaces import project_out
+from core.analysis.variants.fitdata import Modalities
 from core.analysis.variants.whiten import AffineRecord
 from core.errors import ShapeMismatch, UserError, VariantError
 
@@ -48,11 +52,38 @@ class SideTransform:
     code_mean: Float[np.ndarray, " c"] | None = None
     """Mean of a z over the statistics set (after edits), to decompose centred similarities; None where nothing is
     centred."""
+    by_modality: tuple[tuple[str, "SideTransform"], ...] = ()
+    """(modality, what happens to its rows), every modality once; empty where all rows are treated alike. Otherwise
+    mean, matrix, n_samples, records and code_mean stand in the parts alone; edits and removal, alike in all of them,
+    here too."""
 
     @property
     def normalises(self) -> bool:
         """Whether step 3 applies."""
-        return self.mean is not None or self.matrix is not None
+        return self.mean is not None or self.matrix is not None or bool(self.by_modality)
+
+    def of(self, modality: str | None) -> "SideTransform":
+        """What happens to a row of that modality; itself where all rows are treated alike.
+
+        Raises:
+            VariantError: the modality makes a difference and is not given, or is not known.
+        """
+        if not self.by_modality:
+            return self
+        parts = dict(self.by_modality)
+        if modality not in parts:
+            raise VariantError(
+                "this variant treats every modality by its own statistics: a row must say its own",
+                got="none" if modality is None else repr(modality),
+                allowed=" or ".join(map(repr, parts)),
+                todo="give the modality, or use statistics=per-side",
+            )
+        return parts[modality]
+
+    def width(self, d: int) -> int:
+        """Columns of what comes out for rows of d columns."""
+        one = self.by_modality[0][1] if self.by_modality else self
+        return d if one.matrix is None else one.matrix.shape[1]
 
 
 def transform(
@@ -61,16 +92,18 @@ def transform(
     codes: Codes | None = None,
     dictionary: Float[np.ndarray, "c d"] | None = None,
     dtype: type[np.floating] = np.float32,
+    modality: Modalities | None = None,
 ) -> Float[np.ndarray, "n d_out"]:
     """Unit rows (or zero rows) of the variant, computed in float64, stored as `dtype`.
 
-    `codes` (n, c) and `dictionary` (c, d) in embedding units are needed by edits alone. n = 0 gives (0, d_out).
+    `codes` (n, c) and `dictionary` (c, d) in embedding units are needed by edits alone, `modality` (n,) by statistics
+    per modality alone. n = 0 gives (0, d_out).
     """
-    width = x.shape[1] if side.matrix is None else side.matrix.shape[1]
-    out = np.empty((len(x), width), dtype=dtype)
+    out = np.empty((len(x), side.width(x.shape[1])), dtype=dtype)
     for block in row_blocks(*x.shape):
         part = None if codes is None else codes[block]
-        out[block] = unit_rows(affine(prepare(x[block], side, part, dictionary), side))
+        named = None if modality is None else modality[block]
+        out[block] = unit_rows(affine(prepare(x[block], side, part, dictionary), side, named))
     return out
 
 
@@ -110,11 +143,20 @@ def prepare(
     return h
 
 
-def affine(h: Float[np.ndarray, "n d"], side: SideTransform) -> Float[np.ndarray, "n d_out"]:
+def affine(
+    h: Float[np.ndarray, "n d"], side: SideTransform, modality: Modalities | None = None
+) -> Float[np.ndarray, "n d_out"]:
     """Steps 3 and 4 in float64: y = (h/||h|| - mean) @ matrix; h itself where there is no affine map. Zero rows stay
-    zero."""
+    zero. `modality` (n,): needed where the side has a map per modality."""
     if not side.normalises:
         return h
+    if side.by_modality:
+        out = np.empty((len(h), side.width(h.shape[1])))
+        named = np.full(len(h), None) if modality is None else np.asarray(modality)
+        for one in dict.fromkeys(named.tolist()):
+            rows = named == one
+            out[rows] = affine(h[rows], side.of(one))
+        return out
     norms = np.linalg.norm(h, axis=1, keepdims=True)
     y = np.divide(h, norms, out=np.zeros_like(h), where=norms > 0)
     if side.mean is not None:

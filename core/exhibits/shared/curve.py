@@ -144,8 +144,11 @@ def siblings(runs: Sequence[Run]) -> Iterator[tuple[Run, ...]]:
 
 
 def _alike(run: Run, other: Run) -> bool:
-    """Whether two runs differ in their task only."""
+    """Whether two runs differ in their task only. Task 0 is no other task of the study: in a pool of several modalities
+    its claims were not made."""
     mine, theirs = run.spec, other.spec
+    if 0 in (mine.corpus.task, theirs.corpus.task):
+        return False
     same = replace(theirs, name=mine.name, corpus=replace(theirs.corpus, task=mine.corpus.task)) == mine
     return same and run.folder.facts["model_key"] == other.folder.facts["model_key"]
 

@@ -7,6 +7,7 @@ its numbers the study printed (`measured`). `show.py` puts these together; `core
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -268,7 +269,8 @@ class Shown:
 
 def command(exhibit: Exhibit, runs: Sequence[str], options: Mapping[str, Value]) -> str:
     """The command line that shows an exhibit; options at their default stay out of it."""
-    chosen = "".join(f" --option {name}={_written(value)}" for name, value in _changed(exhibit, options).items())
+    written = [f"{name}={_written(value)}" for name, value in _changed(exhibit, options).items()]
+    chosen = "".join(f" --option {shlex.quote(option)}" for option in written)  # a variant holds brackets
     return f"retrieval-lens exhibit {exhibit.name} {' '.join(runs)}{chosen}"
 
 
