@@ -42,7 +42,7 @@ def batch_limit(batch_tokens: int, facts: ModelFacts, layers: int, progress: Pro
     """Padded tokens per batch: what the spec says, or less where that would not fit into the memory free by now.
 
     Args:
-        layers: decoder layers whose states are kept.
+        layers: places of the decoder whose states are kept.
     """
     from core.models.device import device, free_gib
 

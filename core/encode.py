@@ -3,13 +3,13 @@
 In: the item table of one part, a model, views. Out: a folder of stage "encode" with one (n, d) float32 array per view,
 named `str(view)`, rows in the order of the table, not normalised; next-word distributions where they are asked for
 (`core/models/answer.py`), (n, 256) of (id, weight); `n_tokens` (n,) int32; and, of a model with token
-states, `norm_ratio` (n,) float32: the largest token norm of each item over its median token norm, at the layer of the
-first view.
+states, `norm_ratio` (n,) float32: the largest token norm of each item over its median token norm, where the first view
+reads.
 
 Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first;
 (3) batches are filled up to `batch_tokens` padded tokens (`core/batches.py`), and images are read for the batch at hand
 only; (4) a finished window is flushed and noted, so an interrupted run goes on with the next one; (5) the facts say how
-many tokens are outliers at each layer (`core/models/outliers.py`). The batch size changes no embedding beyond rounding,
+many tokens are outliers at each place (`core/models/outliers.py`). The batch size changes no embedding beyond rounding,
 so it is not in the key.
 """
 
@@ -33,7 +33,7 @@ from core.models.base import Adapter, ModelFacts
 from core.models.memory import embed_halving
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
 from core.progress import Progress, Task
-from core.records import EmbeddingView
+from core.records import EmbeddingView, StatePlace
 from core.store import Draft, Folder, Store
 
 WINDOW = 1024
@@ -65,7 +65,7 @@ def encode_part(
 
     def write(draft: Draft) -> None:
         model = adapter()  # loaded first: what is free then is for its batches
-        limit = batch_limit(batch_tokens, facts, len({view.layer for view in views}), progress)
+        limit = batch_limit(batch_tokens, facts, len({view.place for view in views}), progress)
         spoken = tuple(WORD_VIEWS[place] for place in words)
         _Encoding(table, model, tuple(views), draft, progress, limit, spoken).run()
         draft.facts |= {
@@ -104,13 +104,13 @@ class _Journal:
     tokens: int = 0
     padded: int = 0
     outliers: dict[str, list[float]] = field(default_factory=dict)
-    """Per layer: items with outliers, outlier tokens, largest norm ratio."""
+    """Per place (`str(StatePlace)`): items with outliers, outlier tokens, largest norm ratio."""
 
-    def note_outliers(self, layer: int, figures: np.ndarray) -> None:
+    def note_outliers(self, place: StatePlace, figures: np.ndarray) -> None:
         """Add a batch; `figures` (b, 2): largest norm ratio and number of outliers of each item."""
-        items, tokens, largest = self.outliers.get(str(layer), [0, 0, 0.0])
+        items, tokens, largest = self.outliers.get(str(place), [0, 0, 0.0])
         counts = figures[:, 1]
-        self.outliers[str(layer)] = [
+        self.outliers[str(place)] = [
             items + int((counts > 0).sum()),
             tokens + int(counts.sum()),
             max(largest, float(figures[:, 0].max())),
@@ -175,7 +175,7 @@ class _Encoding:
         shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {
             str(view): ((rows, self.adapter.hidden_size), np.dtype(np.float32)) for view in self.views
         }
-        shapes |= {"norm_ratio": ((rows,), np.dtype(np.float32))} if self.layers else {}
+        shapes |= {"norm_ratio": ((rows,), np.dtype(np.float32))} if self.places else {}
         for view in self.spoken:
             shapes[str(view)] = ((rows, min(LARGEST, self.adapter.vocabulary)), WORD)
             self.draft.facts["vocabulary"] = self.adapter.vocabulary
@@ -192,10 +192,10 @@ class _Encoding:
         return journal if intact else _Journal(), arrays, counts
 
     @property
-    def layers(self) -> list[int]:
-        """Layers to measure, that of the first view first; none for a dual encoder, whose embeddings pool no token
+    def places(self) -> list[StatePlace]:
+        """Places to measure, that of the first view first; none for a dual encoder, whose embeddings pool no token
         states."""
-        return [] if self.adapter.facts.kind == "dual" else list(dict.fromkeys(view.layer for view in self.views))
+        return [] if self.adapter.facts.kind == "dual" else _places(self.views)
 
     def _open(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.memmap, bool]:
         """The array of an interrupted run, or a new one; and whether it was there."""
@@ -211,14 +211,14 @@ class _Encoding:
         for rows, items, lengths in batches(self.table, self.adapter, window, self.batch_tokens):
             started = time.perf_counter()
             # Token norms are views like any other here, so that one forward pass gives embeddings and norms.
-            measures = {measured(layer): layer for layer in self.layers}
+            measures = {measured(place): place for place in self.places}
             wanted = (*self.views, *self.spoken, *measures)
             for view, values in embed_halving(self.adapter, items, wanted, self.progress).items():
                 if view in measures:
                     journal.note_outliers(measures[view], values)
                 else:
                     arrays[str(view)][rows] = values
-                if measures.get(view) == self.views[0].layer:
+                if measures.get(view) == self.views[0].place:
                     arrays["norm_ratio"][rows] = values[:, 0]
             counts[rows] = lengths
             journal.seconds += time.perf_counter() - started
@@ -243,6 +243,11 @@ def _outlier_note(journal: _Journal) -> str:
     return f'{sentence}; masks = ["{NO_OUTLIERS}"] leaves them out' if layers_with_some else ""
 
 
+def _places(views: Sequence[EmbeddingView]) -> list[StatePlace]:
+    """Where the views read, each once."""
+    return list(dict.fromkeys(view.place for view in views))
+
+
 def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:
     return {
         "items": rows,
@@ -254,11 +259,14 @@ def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict
         "outlier_threshold": OUTLIER_RATIO,
         "outliers": [
             {
-                "layer": int(layer),
-                "outlier_items": items,
-                "outlier_tokens": tokens,
-                "largest_norm_ratio": round(largest, 2),
+                "layer": place.layer,
+                "outlier_items": int(figures[0]),
+                "outlier_tokens": int(figures[1]),
+                "largest_norm_ratio": round(figures[2], 2),
             }
-            for layer, (items, tokens, largest) in journal.outliers.items()
+            # `layer` alone names the place where there was no choice of one.
+            | ({} if place == StatePlace(place.layer) else {"place": str(place)})
+            for place in _places(views)
+            if (figures := journal.outliers.get(str(place)))
         ],
     }

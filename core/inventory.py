@@ -175,7 +175,8 @@ def outliers(run: Run) -> list[dict[str, str]]:
                 f"{line} above {facts['outlier_threshold']:g} x the median norm; largest"
                 f" {one['largest_norm_ratio']:,.1f} x"
             )
-            rows.append({"setting": f"outlier tokens, {part}, layer {one['layer']}", "value": value})
+            place = one.get("place", one["layer"])
+            rows.append({"setting": f"outlier tokens, {part}, layer {place}", "value": value})
     return rows
 
 

@@ -15,21 +15,30 @@ class NotJson(Exception):
     """A text or file that holds no JSON object; its text is the short reason."""
 
 
-def json_object(text: str | bytes) -> dict[str, Any]:
-    """The object that a text holds; bytes are UTF-8, with a byte order mark or without.
+def json_value(text: str | bytes) -> Any:
+    """The value that a text holds; bytes are UTF-8, with a byte order mark or without.
 
     Raises:
         NotJson: it holds none.
     """
     try:
         # utf-8-sig: some editors put a byte order mark in front, which JSON does not know.
-        value = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
+        return json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
     except UnicodeDecodeError as error:
         raise NotJson(f"not UTF-8: {error}") from error
     except RecursionError as error:
         raise NotJson("not JSON: brackets are nested too deeply") from error
     except ValueError as error:  # no JSON, or a number of more than 4,300 digits
         raise NotJson(f"not JSON: {error}") from error
+
+
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """The object that a text holds; see `json_value`.
+
+    Raises:
+        NotJson: it holds none.
+    """
+    value = json_value(text)
     if not isinstance(value, dict):
         raise NotJson("not a JSON object")
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -102,15 +102,55 @@ class CorpusReport:
 
 
 @dataclass(frozen=True, order=True)
+class StatePlace:
+    """Where in the decoder a hidden state is read.
+
+    Attributes:
+        layer: index into transformers' `hidden_states`; -1 is the last.
+        norm: "after" or "before" the final norm. Only the last layer's output passes it, so elsewhere it says nothing.
+        sublayer: "block": the layer's output; "attention": the sum of its input and its attention output, which its
+            MLP reads.
+    """
+
+    layer: int = -1
+    norm: str = "after"
+    sublayer: str = "block"
+
+    def __str__(self) -> str:
+        """`-1`, `-1-before`, `3-attention`: the default of the two choices is left out, as older names do."""
+        choices = ((self.norm, "after"), (self.sublayer, "block"))
+        return "-".join([str(self.layer), *(value for value, default in choices if value != default)])
+
+    @property
+    def words(self) -> str:
+        """The place, to be read: `the last layer`, `layer 3 between attention and MLP`."""
+        layer = "the last layer" if self.layer == -1 else f"layer {self.layer}"
+        if self.sublayer == "attention":
+            return f"{layer} between attention and MLP"
+        return f"{layer} before the final norm" if self.norm == "before" else layer
+
+
+LAST_STATE = StatePlace()
+"""The last layer, after the final norm."""
+
+
+@dataclass(frozen=True, order=True)
 class EmbeddingView:
-    """One way of making an embedding from hidden states."""
+    """One way of making an embedding from hidden states; `norm` and `sublayer` as in `StatePlace`."""
 
     layer: int = -1
     pooling: str = "mean"
     mask: str = "all"
+    norm: str = "after"
+    sublayer: str = "block"
 
     def __str__(self) -> str:
-        return f"layer{self.layer}-{self.pooling}-{self.mask}"
+        return f"layer{self.place}-{self.pooling}-{self.mask}"
+
+    @property
+    def place(self) -> StatePlace:
+        """Where its states are read."""
+        return StatePlace(self.layer, self.norm, self.sublayer)
 
     @property
     def words(self) -> str:
@@ -121,15 +161,18 @@ class EmbeddingView:
             self.mask, f"all but {self.mask.removeprefix('no-')} tokens"
         )
         tokens = tokens.replace("outliers tokens", "outlier tokens")
-        place = "the last layer" if self.layer == -1 else f"layer {self.layer}"
         if self.pooling == "answer":
-            return f"where the model's answer begins, at {place}"
-        return f"{'last of' if self.pooling == 'last' else self.pooling + ' over'} {tokens} of {place}"
+            return f"where the model's answer begins, at {self.place.words}"
+        return f"{'last of' if self.pooling == 'last' else self.pooling + ' over'} {tokens} of {self.place.words}"
+
+
+VIEW_FIELDS = tuple(one.name for one in fields(EmbeddingView))
+"""The choices that make a view."""
 
 
 @dataclass(frozen=True)
 class TokenStates:
-    """Hidden states of the tokens of several items at one layer, padding left out.
+    """Hidden states of the tokens of several items at one place, padding left out.
 
     Attributes:
         states: (n_tokens, d) float32.

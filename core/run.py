@@ -146,8 +146,8 @@ class Run:
                 f"run {self.name!r} has no embeddings of {view}",
                 allowed=", ".join(map(str, self.views)),
                 todo=(
-                    f"add layer {view.layer}, pooling {view.pooling!r}, mask {view.mask!r} to [embedding] and run it"
-                    " again"
+                    f"add layer {view.layer}, pooling {view.pooling!r}, mask {view.mask!r}, norm {view.norm!r},"
+                    f" sublayer {view.sublayer!r} to [embedding] and run it again"
                 ),
             )
         return self.encode_folder(part).array(str(view))

@@ -30,8 +30,12 @@ NoToken = Annotated[bool, typer.Option("--no-token", help="Let everybody in who 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name, key, or unique prefix of a key.")]
 
 
-def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command whose errors become one line and an exit code."""
+def command(name: str | None = None, bad_input: int = 1) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command whose errors become one line and an exit code.
+
+    Args:
+        bad_input: exit code where the user's input is at fault; another than 1 where 1 is an answer.
+    """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @app.command(name or function.__name__)
@@ -47,7 +51,7 @@ def command(name: str | None = None) -> Callable[[Callable[..., None]], Callable
                 raise
             except Exception as error:
                 if known := user_error(error):
-                    fail(str(known), 1)
+                    fail(str(known), bad_input)
                 if os.environ.get("RETRIEVAL_LENS_DEBUG"):
                     raise
                 fail(

@@ -15,6 +15,7 @@ from core.config.choices import (
     Dtype,
     Family,
     Mask,
+    Norm,
     Place,
     Pooling,
     Preset,
@@ -25,6 +26,7 @@ from core.config.choices import (
     SaeInput,
     SaePreset,
     Statistics,
+    Sublayer,
 )
 from core.config.corpus import CorpusSpec
 from core.config.embedding import EmbeddingSpec
@@ -50,6 +52,7 @@ __all__ = [
     "Family",
     "Mask",
     "ModelSpec",
+    "Norm",
     "Place",
     "Pooling",
     "Preset",
@@ -62,6 +65,7 @@ __all__ = [
     "SaePreset",
     "SaeSpec",
     "Statistics",
+    "Sublayer",
     "WhiteningSpec",
     "bounds_of",
     "fitted_name",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from core.config.checks import Between, check_fields
-from core.config.choices import Mask, Place, Pooling
+from core.config.choices import Mask, Norm, Place, Pooling, Sublayer
 from core.errors import SpecError
 
 
@@ -21,15 +21,22 @@ class EmbeddingSpec:
     masks: tuple[Mask, ...] = ("all",)
     """Which tokens are pooled; `no-outliers`: all but those whose norm dwarfs the rest (`core/models/outliers.py`)."""
     cross: bool = True
-    """Every layer x pooling x mask; false: each value after the first alone, with the first of the others."""
+    """Every layer x pooling x mask x norm x sublayer; false: each value after the first alone, with the first of the
+    others."""
     batch_tokens: Annotated[int, Between(1, 2**24)] = 16384
     """Padded tokens per batch at most. Free memory lowers it, by an estimate before the first batch and by halving a
     batch that does not fit all the same; on a CPU no batch has more than 1,024."""
     words: tuple[Place, ...] = ()
     """Where the model's next-word distribution is stored beside the embeddings; () stores none."""
 
+    norms: tuple[Norm, ...] = ("after",)
+    """Whether the last layer is read after the final norm, or before it. Other layers never pass that norm."""
+    sublayers: tuple[Sublayer, ...] = ("block",)
+    """`block`: the layer's output; `attention`: its input plus its attention output, before its MLP (FreeRet reads the
+    last layer so, arXiv 2509.24621)."""
+
     def __post_init__(self) -> None:
         check_fields("embedding", self)
-        for name in ("layers", "masks"):
+        for name in ("layers", "masks", "norms", "sublayers"):
             if not getattr(self, name):
                 raise SpecError(f"embedding.{name} is empty", allowed="at least one")

@@ -73,6 +73,9 @@ class RunSpec:
         plain = asdict(self)
         if not self.embedding.words:
             del plain["embedding"]["words"]
+        for name, default in (("norms", ("after",)), ("sublayers", ("block",))):
+            if plain["embedding"][name] == default:
+                del plain["embedding"][name]
         if self.sae.bias == "none":
             del plain["sae"]["bias"]
         for key in ("allow_outside", "split", "language"):

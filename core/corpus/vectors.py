@@ -15,8 +15,10 @@ import json
 import os
 import struct
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -227,7 +229,7 @@ def _index(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         CorpusError: faiss is missing, or the index holds codes instead of vectors.
     """
     try:
-        import faiss
+        faiss: Any = import_module("faiss")  # its stubs know neither direct maps nor inverted lists
     except ImportError as error:
         todo = "pip install faiss-cpu (it comes with retrieval-lens[mteb]), or save the vectors as .npy"
         raise CorpusError(f"{path.name} needs the package faiss to be read", todo=todo) from error

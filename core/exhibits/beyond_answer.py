@@ -17,7 +17,6 @@ from core.exhibits.shared.tables import stored
 from core.exhibits.shared.words import PAIRED_YES, REALIGN
 from core.questions.retrieval import evaluate
 from core.questions.views import evaluate_view, evaluate_words
-from core.records import EmbeddingView
 from core.run import Run
 
 SETTING = 'poolings = ["mean", "last", "answer"]'
@@ -60,9 +59,9 @@ def _readings(run: Run) -> dict[tuple[str, str], Evaluation]:
     """(reading, variant) -> its evaluation, in the order of the table; the mean is of the run's own layer and mask."""
     first = run.view
     views = {
-        MEAN: EmbeddingView(first.layer, "mean", first.mask),
-        LAST: EmbeddingView(first.layer, "last", first.mask),
-        ANSWER: EmbeddingView(first.layer, "answer"),
+        MEAN: replace(first, pooling="mean"),
+        LAST: replace(first, pooling="last"),
+        ANSWER: replace(first, pooling="answer", mask="all"),
     }
     evaluations: dict[tuple[str, str], Evaluation] = {}
     for reading, view in views.items():
@@ -102,9 +101,9 @@ def check(run: Run) -> None:
     stored(run, "pooling", SETTING)
     first = run.view
     wanted = (
-        EmbeddingView(first.layer, "mean", first.mask),
-        EmbeddingView(first.layer, "last", first.mask),
-        EmbeddingView(first.layer, "answer"),
+        replace(first, pooling="mean"),
+        replace(first, pooling="last"),
+        replace(first, pooling="answer", mask="all"),
     )
     if missing := [view.pooling for view in wanted if view not in run.views]:
         raise NotAvailable(

@@ -74,7 +74,9 @@ EXHIBIT = Exhibit(
         "Transforms: centring, closing the modality gap (Liang et al. 2022), removing the direction between "
         "the means, all-but-the-top (Mu & Viswanath 2018), PCA, ZCA, ReAlign, automatic shrinkage. Score "
         "corrections with a bank of support queries: CSLS (Conneau et al. 2018), inverted softmax (Smith et "
-        "al. 2017), QB-Norm (Bogolin et al. 2022). Other stored layers, poolings, token masks and prompts. "
+        "al. 2017), QB-Norm (Bogolin et al. 2022). Other stored layers, poolings, token masks, states "
+        "before the final norm or before the last MLP (FreeRet, arXiv 2509.24621), and prompts, a hierarchical one "
+        "(arXiv 2508.00955) and FreeRet's among them. "
         "McNemar's exact test against the raw cosine, corrected over the table (Holm 1979)."
     ),
     rule=(
@@ -87,6 +89,6 @@ EXHIBIT = Exhibit(
     judge=judge,
     group="beyond",
     check=need_pairs,
-    needs="relevant pairs; other layers, poolings, masks and prompts where they are to be compared",
+    needs="relevant pairs; other layers, poolings, masks, norms, sublayers and prompts where they are to be compared",
     kept=False,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from core.records import EmbeddingView, Item, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,8 +79,12 @@ class Adapter(Protocol):
     def lengths(self, items: Sequence[Item]) -> list[int]:
         """Tokens of each item as the model sees it, image tokens included."""
 
-    def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
-        """Hidden states of every token (padding left out) at one layer."""
+    def token_states(self, items: Sequence[Item], place: StatePlace = LAST_STATE) -> TokenStates:
+        """Hidden states of every token (padding left out) at one place.
+
+        Raises:
+            NotAvailable: a place the model does not have.
+        """
 
     def top_tokens(self, directions: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
         """Tokens whose output-head rows have the largest inner product with each row of `directions` (n, d)."""

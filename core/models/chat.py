@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import NotAvailable
 from core.models.decoder import DecoderAdapter
-from core.models.prompts import STYLES, Prompt
+from core.models.prompts import Prompt
 from core.records import Item
 
 DAY = date(2024, 7, 26)
@@ -62,7 +62,7 @@ class ChatAdapter(DecoderAdapter):
     def _tail(self) -> int:
         """Characters of the template behind the user's words: what follows a mark that stands for them."""
         mark = "\u2042"  # an asterism: no template writes one
-        frame = STYLES[self.facts.preset].frame
+        frame = self.style.frame
         return len(self.render(Item("", "text", mark), Prompt((mark,), mark, "", frame=frame)).rpartition(mark)[2])
 
     def _template(self, turns: list[dict[str, Any]], answer: bool) -> str:

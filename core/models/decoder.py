@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.errors import ModelError
+from core.errors import ModelError, NotAvailable
 from core.models.answer import (
     ANSWER,
     BARE_TEMPLATE,
@@ -27,13 +27,14 @@ from core.models.answer import (
     no_header,
 )
 from core.models.base import ModelFacts
+from core.models.cutting import TokenCut, cut_tokens
 from core.models.image_tokens import ImageCounts, grid, image_ids, without_placeholders
 from core.models.outliers import MEASURE, NO_OUTLIERS, ordinary
 from core.models.pooling import POOLINGS, last, tokens_in_mask
-from core.models.prompts import Prompt, prompt_of
+from core.models.prompts import STYLES, Prompt, prompt_of
 from core.models.states import StateReader, computed_on, input_device
 from core.models.tokens import Labels, label
-from core.records import EmbeddingView, Item, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,9 @@ class DecoderAdapter:
 
     def __init__(self, facts: ModelFacts, model: Any, processor: Any) -> None:
         self.facts, self.model, self.processor = facts, model, processor
+        self.style = STYLES[facts.preset]
+        self.cut: TokenCut | None = None
+        """How items without an image are cut off; None: not at all. Only `asking.asked` sets one."""
         self.tokenizer = processor.tokenizer
         if not getattr(self.tokenizer, "is_fast", True):
             raise ModelError(
@@ -105,7 +109,10 @@ class DecoderAdapter:
     def inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
         """Model inputs on the model's device, the rendered strings and the prompts they were made of."""
         rendered, prompts = self._turns(items, answer)
-        return self._on_device(self.process(items, rendered)), rendered, prompts
+        inputs = self.process(items, rendered)
+        if self.cut is not None and not self.feeds_image(items[0]):
+            inputs = cut_tokens(inputs, self.cut)
+        return self._on_device(inputs), rendered, prompts
 
     # The adapter protocol
     # ------------------------------------------------------------------------------------------------
@@ -136,7 +143,7 @@ class DecoderAdapter:
             for n, i in zip(counts, items, strict=True)
         ]
 
-    def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
+    def token_states(self, items: Sequence[Item], place: StatePlace = LAST_STATE) -> TokenStates:
         """See `Adapter.token_states`."""
         import torch
 
@@ -146,7 +153,7 @@ class DecoderAdapter:
                 group = [items[i] for i in members]
                 inputs, rendered, prompts = self.inputs(group)
                 labels = self._labels(inputs, rendered, prompts)
-                states = self._reader.states(inputs, [layer])[layer].float().cpu().numpy()
+                states = self._reader.states(inputs, [place])[place].float().cpu().numpy()
                 lengths = inputs["attention_mask"].sum(1).tolist()
                 grids = self._grids(inputs, group)
                 for at, member in enumerate(members):
@@ -226,6 +233,8 @@ class DecoderAdapter:
         """All views of items that a processor call takes together: one pass, or two where the answer header would
         change what stands before it."""
         behind = [view for view in views if view.pooling in BEHIND_HEADER]
+        if behind and self.cut is not None:
+            raise NotAvailable(f"a token limit leaves no answer header of {self.facts.name}", got=str(self.cut))
         before = [view for view in views if view not in behind]
         if not behind:
             return self._pooled(items, views, [0] * len(items))
@@ -255,18 +264,18 @@ class DecoderAdapter:
             labels = self._labels(inputs, self._turns(items)[0] if opened else rendered, prompts, attended)
         ends = {ANSWER: whole, "words": whole, "words-last": attended}
         words = [view for view in views if is_words(view)]
-        layers = sorted({view.layer for view in views if view not in words})
+        places = sorted({view.place for view in views if view not in words})
         if words:
             at = [ends[view.pooling].sum(1) - 1 for view in words]
-            states, logits = self._reader.states_and_logits(inputs, layers, at)
+            states, logits = self._reader.states_and_logits(inputs, places, at)
         else:
-            states, logits = self._reader.states(inputs, layers), []
+            states, logits = self._reader.states(inputs, places), []
         by_role = {mask: tokens_in_mask(mask, attended, labels, items) for mask in masks}
         entries = min(LARGEST, self.vocabulary)
         pooled = {view: next_words(one, entries) for view, one in zip(words, logits, strict=True)}
         for view in [view for view in views if view not in words]:
             # Where accelerate spreads the layers, the states of each lie on a device of their own.
-            own = states[view.layer]
+            own = states[view.place]
             if view.pooling == ANSWER:
                 pooled[view] = last(own, whole.to(own.device)).cpu().numpy()
                 continue
@@ -298,7 +307,8 @@ class DecoderAdapter:
         has_image = self.feeds_image(item)
         if has_image not in self._ahead:
             closed, opened = (
-                self._reader.states(self.inputs([item], answer)[0], [-1])[-1].float() for answer in (False, True)
+                self._reader.states(self.inputs([item], answer)[0], [LAST_STATE])[LAST_STATE].float()
+                for answer in (False, True)
             )
             change = (opened[:, : closed.shape[1]] - closed).norm() / closed.norm()
             # Two passes of other lengths round differently: the root of the type's epsilon is far above that, and far
@@ -309,7 +319,7 @@ class DecoderAdapter:
     def _turns(self, items: Sequence[Item], answer: bool = False) -> tuple[list[str], list[Prompt]]:
         """What the tokenizer sees of each item, and the prompts it was made of; `answer` opens the model's turn."""
         harmless = [without_placeholders(item, self.processor) for item in items]
-        prompts = [prompt_of(item, self.facts.preset) for item in harmless]
+        prompts = [self.style.prompt(item) for item in harmless]
         return [self.render(item, prompt, answer) for item, prompt in zip(items, prompts, strict=True)], prompts
 
     def _labels(

@@ -18,7 +18,7 @@ import numpy as np
 from core.errors import NotAvailable
 from core.models.base import PROJECTED, ModelFacts
 from core.models.tokens import written_form
-from core.records import EmbeddingView, Item, TokenRole, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenRole, TokenStates
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,8 @@ class DualAdapter:
         # SigLIP attends to its padding: on which side it stands belongs to the model, and is left as it is.
         if not self._siglip:
             self.tokenizer.padding_side = "right"
-        self._text_length = model.config.text_config.max_position_embeddings
+        self.text_length = model.config.text_config.max_position_embeddings
+        """Tokens a text is cut off at."""
 
     @property
     def hidden_size(self) -> int:
@@ -70,12 +71,12 @@ class DualAdapter:
             for item, count in zip(items, counts, strict=True)
         ]
 
-    def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
-        """See `Adapter.token_states`; projected states (module docstring), `layer` must be -1."""
+    def token_states(self, items: Sequence[Item], place: StatePlace = LAST_STATE) -> TokenStates:
+        """See `Adapter.token_states`; projected states (module docstring), of the last layer only."""
         import torch
 
-        if layer != -1:
-            raise NotAvailable(f"{self.facts.name} projects its last layer only", got=f"layer {layer}", allowed=-1)
+        if place != LAST_STATE:
+            raise NotAvailable(f"{self.facts.name} projects its last layer only", got=f"layer {place}", allowed=-1)
         with self.lock, torch.inference_mode():
             parts = [self._item_states(item) for item in items]
         counts = [len(states) for states, _, _ in parts]
@@ -151,7 +152,7 @@ class DualAdapter:
         }
 
     def _tokenize(self, texts: list[str], **more: Any) -> Any:
-        return self.tokenizer(texts, truncation=True, max_length=self._text_length, **more)
+        return self.tokenizer(texts, truncation=True, max_length=self.text_length, **more)
 
     def _text_inputs(self, items: list[Item]) -> dict[str, Tensor]:
         padding = "max_length" if self._siglip else True

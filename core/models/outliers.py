@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.records import EmbeddingView
+from core.records import EmbeddingView, StatePlace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,9 +32,9 @@ MEASURE = "outliers"
 """A pooling that gives two figures instead of an embedding: the largest norm ratio and the number of outliers."""
 
 
-def measured(layer: int) -> EmbeddingView:
-    """The view that gives the two figures of a layer."""
-    return EmbeddingView(layer, MEASURE, "all")
+def measured(place: StatePlace) -> EmbeddingView:
+    """The view that gives the two figures of a place."""
+    return EmbeddingView(place.layer, MEASURE, "all", place.norm, place.sublayer)
 
 
 def norm_ratios(states: Tensor, attended: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Hidden states of one forward pass: those of the layers asked for, and next-word logits at chosen positions.
 
 Layers are counted as in transformers' `hidden_states`: 0 is the decoder's input, i the output of layer i, the last one
-(-1) is taken after the final norm. A layer that is passed over (Llama-Vision's cross-attention, where there is no
-image) gives out what went in.
+(-1) is taken after the final norm, or before it. Within a layer, the state between attention and MLP can be read. A
+layer that is passed over (Llama-Vision's cross-attention, where there is no image) gives out what went in.
 
 `output_hidden_states=True` would keep every layer of the batch in memory. Hooks keep the layers asked for and no
 others. Logits of every token would take gigabytes: states come from the inner model, without its vocabulary head, and a
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from core.errors import ModelError
+from core.errors import ModelError, NotAvailable
 from core.models.image_tokens import cross_attention_layers
+from core.records import StatePlace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,16 +47,20 @@ class StateReader:
         self.layers = decoder.layers
         self._crossing = cross_attention_layers(model.config)
 
-    def states(self, inputs: Any, layers: Sequence[int]) -> dict[int, Tensor]:
-        """States (b, t, d) by layer."""
-        with self._recording(layers, "pixel_values" in inputs) as states:
+    def states(self, inputs: Any, places: Sequence[StatePlace]) -> dict[StatePlace, Tensor]:
+        """States (b, t, d) by place.
+
+        Raises:
+            NotAvailable: the state between attention and MLP of a decoder that has none.
+        """
+        with self._recording(places, "pixel_values" in inputs) as states:
             self.inner(**inputs, use_cache=False, return_dict=True)
         return states
 
     def states_and_logits(
-        self, inputs: Any, layers: Sequence[int], at: list[Tensor]
-    ) -> tuple[dict[int, Tensor], list[Tensor]]:
-        """States by layer, and next-word logits (b, v) at each of the positions (b,) of `at`.
+        self, inputs: Any, places: Sequence[StatePlace], at: list[Tensor]
+    ) -> tuple[dict[StatePlace, Tensor], list[Tensor]]:
+        """States by place, and next-word logits (b, v) at each of the positions (b,) of `at`.
 
         The model's own forward pass makes the logits, so scaling and soft caps are in them.
         """
@@ -66,53 +72,95 @@ class StateReader:
 
         handle = self.model.get_output_embeddings().register_forward_pre_hook(only_these)
         try:
-            with self._recording(layers, "pixel_values" in inputs) as states:
+            with self._recording(places, "pixel_values" in inputs) as states:
                 logits = self.model(**inputs, use_cache=False, return_dict=True).logits
         finally:
             handle.remove()
         return states, list(logits.unbind(1))
 
     @contextmanager
-    def _recording(self, layers: Sequence[int], has_image: bool) -> Iterator[dict[int, Tensor]]:
-        """Gives a dictionary that holds the states of these layers once the inner model has run inside."""
-        places = {layer: self._place(layer, has_image) for layer in layers}
-        recorded: dict[int, Tensor] = {}
-
-        def before(_module: Any, args: Any, kwargs: Any) -> None:
-            recorded[0] = args[0] if args else kwargs["hidden_states"]
-
-        def after(place: int) -> Any:
-            def hook(_module: Any, _args: Any, output: Any) -> None:
-                recorded[place] = output[0] if isinstance(output, tuple) else output
-
-            return hook
-
-        def final(_module: Any, _args: Any, output: Any) -> None:
-            # No layer's hook sees the final norm: the last entry is read from the output of the whole inner model.
-            recorded[len(self.layers)] = output.last_hidden_state
-
-        inside = set(places.values()) - {len(self.layers)}
-        handles = [self.layers[place - 1].register_forward_hook(after(place)) for place in inside if place]
-        handles.append(self.inner.register_forward_hook(final))
-        if 0 in inside:
-            handles.append(self.layers[0].register_forward_pre_hook(before, with_kwargs=True))
-        states: dict[int, Tensor] = {}
+    def _recording(self, places: Sequence[StatePlace], has_image: bool) -> Iterator[dict[StatePlace, Tensor]]:
+        """Gives a dictionary that holds the states of these places once the inner model has run inside."""
+        sources = {place: self._source(place, has_image) for place in places}
+        recorded: dict[_Source, Tensor] = {}
+        handles = [self._hook(source, recorded) for source in set(sources.values())]
+        states: dict[StatePlace, Tensor] = {}
         try:
             yield states
-            states |= {layer: recorded[place] for layer, place in places.items()}
+            states |= {place: recorded[source] for place, source in sources.items()}
         finally:  # also after a failure: a hook left behind would record, and hold memory, for ever
             for handle in handles:
                 handle.remove()
 
-    def _place(self, layer: int, has_image: bool) -> int:
-        """The entry of `hidden_states` that a layer's number means, or the last one before it that is computed.
+    def _source(self, place: StatePlace, has_image: bool) -> _Source:
+        """What a place means, or the last state before it that is computed.
 
         Without an image transformers does not call the layers that read one, so that their hooks never fire.
         """
-        place = layer % (len(self.layers) + 1)
-        while place < len(self.layers) and not has_image and place - 1 in self._crossing:
-            place -= 1
-        return place
+        entry, kind = place.layer % (len(self.layers) + 1), place.sublayer
+        if entry == len(self.layers) and place.norm == "after" and kind == "block":
+            return _Source(entry, "normed")
+        while not has_image and entry - 1 in self._crossing:
+            entry, kind = entry - 1, "block"
+        return _Source(entry, kind)
+
+    def _hook(self, source: _Source, recorded: dict[_Source, Tensor]) -> Any:
+        """A hook that records a source when the model comes by."""
+
+        def before(_module: Any, args: Any, kwargs: Any) -> None:
+            recorded[source] = args[0] if args else kwargs["hidden_states"]
+
+        def after(_module: Any, _args: Any, output: Any) -> None:
+            recorded[source] = output[0] if isinstance(output, tuple) else output
+
+        def final(_module: Any, _args: Any, output: Any) -> None:
+            # No layer's hook sees the final norm: the last entry is read from the output of the whole inner model.
+            recorded[source] = output.last_hidden_state
+
+        if source.kind == "normed":
+            return self.inner.register_forward_hook(final)
+        if source.entry == 0:
+            return self.layers[0].register_forward_pre_hook(before, with_kwargs=True)
+        layer = self.layers[source.entry - 1]
+        if source.kind == "attention":
+            return _behind_attention(layer).register_forward_pre_hook(before, with_kwargs=True)
+        return layer.register_forward_hook(after)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A state as the model computes it.
+
+    Attributes:
+        entry: index into `hidden_states`.
+        kind: "block", "attention", or "normed" for what the final norm gives out.
+    """
+
+    entry: int
+    kind: str
+
+
+def _behind_attention(layer: Any) -> Any:
+    """The module of a decoder layer that is given its input plus its attention output.
+
+    Which one it is shows in the norms: Gemma norms what goes into its MLP by `pre_feedforward_layernorm`, and its
+    `post_attention_layernorm` sees the attention alone; OLMo 2 and Chameleon's second kind norm only what comes out of
+    the MLP.
+
+    Raises:
+        NotAvailable: a layer that is built in another way (attention and MLP side by side, for example).
+    """
+    parts = dict(layer.named_children())
+    norms_output = "post_feedforward_layernorm" in parts or "Swin" in type(layer).__name__
+    name = "mlp" if norms_output else "post_attention_layernorm"
+    if module := parts.get("pre_feedforward_layernorm", parts.get(name)):
+        return module
+    raise NotAvailable(
+        "there is no state between attention and MLP",
+        got=type(layer).__name__,
+        allowed="layers whose MLP follows their attention",
+        todo='leave "attention" out of [embedding] sublayers',
+    )
 
 
 def input_device(model: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which views of a model a spec asks for: layer x pooling x mask, checked against what the model has."""
+"""Which views of a model a spec asks for: layer x pooling x mask x norm x sublayer, checked against what it has."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
-    """Every layer x pooling x mask of the spec (`cross = false`: those that differ from the first of each in one field
-    only).
+    """Every layer x pooling x mask x norm x sublayer of the spec (`cross = false`: those that differ from the first of
+    each in one field only).
 
     The first of each comes first; where no pooling is named, it is the one of the model's prompts. Pooling `answer`
-    takes one token, so it has the mask `all` only. A dual encoder has its projected embedding only.
+    takes one token, so it has the mask `all` only; only the last layer's output passes the final norm, so other places
+    have the norm `after` only. A dual encoder has its projected embedding only.
 
     Raises:
         SpecError: a layer the model does not have, `projected` of a model that projects nothing, or a layer, pooling,
@@ -40,20 +41,34 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
     check_answers(facts, (*spec.poolings, *spec.words))
-    choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks)
+    choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks, spec.norms, spec.sublayers)
     first = tuple(values[0] for values in choices)
     views = [
-        EmbeddingView(layer, pooling, "all" if pooling == ANSWER else mask)
-        for layer, pooling, mask in product(*choices)
-        if spec.cross or sum(a != b for a, b in zip((layer, pooling, mask), first, strict=True)) <= 1
+        _view(facts, *chosen)
+        for chosen in product(*choices)
+        if spec.cross or sum(a != b for a, b in zip(chosen, first, strict=True)) <= 1
     ]
     return tuple(dict.fromkeys(views))
+
+
+def _view(facts: ModelFacts, layer: int, pooling: str, mask: str, norm: str, sublayer: str) -> EmbeddingView:
+    """One view, with what does not apply to it at its default, so that equal numbers have one name.
+
+    Raises:
+        SpecError: the attention output of the decoder's input.
+    """
+    if sublayer == "attention" and layer in {0, -facts.layers - 1}:
+        allowed = "a layer from 1 on, or -1"
+        got = f"embedding.layers = {layer} with sublayers = 'attention'"
+        raise SpecError("no attention stands before the decoder's input", got=got, allowed=allowed)
+    normed = layer in {-1, facts.layers} and sublayer == "block"
+    return EmbeddingView(layer, pooling, "all" if pooling == ANSWER else mask, norm if normed else "after", sublayer)
 
 
 def _projected(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
     """The one view of a dual encoder; every other choice of the spec is refused."""
     default = EmbeddingSpec()
-    for name in ("layers", "poolings", "masks", "words"):
+    for name in ("layers", "poolings", "masks", "norms", "sublayers", "words"):
         if getattr(spec, name) not in (getattr(default, name), ("mean",), (PROJECTED.pooling,)):
             todo = f"leave embedding.{name} out"
             raise SpecError(

@@ -25,7 +25,7 @@ from core.analysis.variants.fitdata import SHARED_FITS, FitData
 from core.fingerprint import hash_folder
 from core.memo import Memo
 from core.questions.answers import answer, fit_data
-from core.records import Part
+from core.records import Part, StatePlace
 from core.run import Run
 from core.sae.codes import checked_csr
 from core.store import Draft, Folder
@@ -155,7 +155,8 @@ def _shipped(run: Run) -> list[Source]:
         facts, rows = read_facts(folder), unit_dictionary(folder)
         is_own = run.sae is not None and np.array_equal(rows, run.sae.dictionary)
         # An SAE of another layer has the same width and knows nothing of these embeddings.
-        fits = rows.shape[1] == run.embeddings("queries").shape[1] and facts.get("layer", -1) == run.view.layer
+        same_place = run.view.place == StatePlace(facts.get("layer", -1))
+        fits = same_place and rows.shape[1] == run.embeddings("queries").shape[1]
         if is_own or not fits:
             continue
         label = name.removeprefix(run.model_name).strip("-") or "shipped"

@@ -217,7 +217,7 @@ def heat_of(run: Run, k: int, item: Item) -> Heat:
     adapter = run.adapter()
     if not adapter.has_token_states:
         raise NotAvailable(f"{run.model_name} gives no token states", todo="choose a run of a model with tokens")
-    tokens = adapter.token_states([item], layer=run.view.layer)
+    tokens = adapter.token_states([item], run.view.place)
     values = concept_values(run.sae_folder, k, tokens.states.astype(np.float64))
     is_patch = np.array([role == "image" for role in tokens.role])
     grid = tokens.grids[0]

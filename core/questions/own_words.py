@@ -10,7 +10,7 @@ Generation is slow, so nothing here starts it but `make_captions`; every other f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -199,7 +199,7 @@ def captioned_rows(run: Run, own: OwnWords, part: Part, view: EmbeddingView) -> 
 
 def _views(run: Run) -> tuple[EmbeddingView, ...]:
     """The run's first view, and where the answer begins if it stores that."""
-    answer = EmbeddingView(run.view.layer, "answer")
+    answer = replace(run.view, pooling="answer", mask="all")
     return tuple(dict.fromkeys((run.view, *(view for view in run.views if view == answer))))
 
 

@@ -1,16 +1,17 @@
 """Everything that can be done to the embeddings or scores of a run without training, in one table with corrected tests.
 
 Transforms are fitted on rows without labels; score corrections on a bank of other queries (the support split where
-there is one, else the test queries themselves, which is said); layers, poolings, token masks and prompts are other
-embeddings of the same items. Every row is held against the raw cosine, and against ReAlign, on the same queries: paired
-difference of recall@1, its 95% interval, McNemar's exact test, and for the first Holm's correction over the whole
-table.
+there is one, else the test queries themselves, which is said); layers, poolings, token masks, states before the final
+norm or before an MLP, and prompts are other embeddings of the same items. Every row is held against the raw cosine, and
+against ReAlign, on the same queries: paired difference of recall@1, its 95% interval, McNemar's exact test, and for the
+first Holm's correction over the whole table.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from core.questions.answers import cached_table, explicit, fit_data, fitted, tra
 from core.questions.comparisons import compared, holm, statistics_words, tidy
 from core.questions.own_words import OwnWords, all_cached_captions, evaluate_captions, own_words_apply
 from core.questions.retrieval import evaluate
+from core.questions.view_choices import PLACES, VIEW_KINDS, VIEW_SETTINGS, called, differs_in
 from core.questions.views import evaluate_view, evaluate_words
 from core.records import EmbeddingView
 from core.run import Run, list_runs
@@ -48,13 +50,12 @@ TRANSFORMS = (
     ("ReAlign, OAS shrinkage", "auto(method=oas)"),
 )
 CORRECTIONS = (("CSLS", "csls"), ("inverted softmax", "inverted-softmax"), ("QB-Norm", "qb-norm"))
-VIEW_KINDS = {"layer": "layer", "pooling": "pooling", "mask": "token mask"}
-"""Field of a view -> what a row that differs in it is called."""
-VIEW_SETTINGS = {
-    "layer": "layers = [1, 2, 3, -1]",
-    "pooling": 'poolings = ["mean", "last", "max", "min"]',
-    "mask": 'masks = ["all", "no-image", "no-prompt"]',
+PROMPTS = {
+    "chat": "",
+    "hierarchical": "",
+    "freeret": '; [embedding] sublayers = ["block", "attention"]',
 }
+"""Prompts that training-free work compares, and what else their specs ask for."""
 READING = "reading"
 """Kind of a row that reads behind the answer header (`core/models/answer.py`)."""
 OWN_WORDS = "own words"
@@ -83,7 +84,7 @@ def remedies(run: Run) -> pd.DataFrame:
     }
     arguments |= {
         "corrections": [parse_correction(text).explicit() for _, text in CORRECTIONS],
-        "views": list(VIEW_KINDS),
+        "views": [kind for kind in VIEW_KINDS if kind not in PLACES or _stores(run, kind)],
         "before_correction": explicit(run, *(variant for _, variant in BEFORE_CORRECTION)),
         "against": explicit(run, "none", "realign"),
     }
@@ -159,8 +160,8 @@ def query_bank(run: Run, variant: str | VariantSpec) -> np.ndarray:
 def _views(run: Run) -> Iterator[Row]:
     """Other layers, poolings and token masks, raw and with ReAlign, as far as they are stored."""
     for view in run.views[1:]:
-        if field := _field(run.view, view):
-            kind, words = VIEW_KINDS[field], f"{field} {getattr(view, field)}"
+        if field := differs_in(run.view, view):
+            kind, words = VIEW_KINDS[field], called(field, view)
             if field == "pooling" and view.pooling == "answer":
                 kind, words = READING, "read where the answer begins"
             for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
@@ -189,38 +190,47 @@ def _own_words(run: Run, said: list[OwnWords]) -> Iterator[Row]:
                 yield head | {"seconds": own.seconds}, evaluate_captions(run, own, view, variant).ranked
 
 
-def _field(first: EmbeddingView, view: EmbeddingView) -> str:
-    """The single field in which a view differs from the first; empty for more than one. An answer has no other mask."""
-    fields = [name for name in VIEW_KINDS if name != "mask" or view.pooling != "answer"]
-    changed = [name for name in fields if getattr(view, name) != getattr(first, name)]
-    return changed[0] if len(changed) == 1 else ""
+def _stores(run: Run, field: str) -> bool:
+    """Whether a run stores more than one value of a field of its views."""
+    return len({getattr(view, field) for view in run.views}) > 1
 
 
 def prompt_partners(run: Run) -> list[Run]:
-    """Other runs of this cache with the same corpus, model and first view and another prompt preset, by name."""
+    """Other runs of this cache with the same corpus and model and another prompt preset, by name; with the same first
+    view, or with that which their prompts are made for."""
     partners = [
         other
         for other in list_runs(run.store)
         if other.key != run.key
         and other.folder.facts["corpus"] == run.folder.facts["corpus"]
         and other.model_name == run.model_name
-        and other.view == run.view
         and other.preset != run.preset
+        and (other.view == run.view or other.view == _made_for(other.preset, run.view))
         and other.folder.facts["encode"] != run.folder.facts["encode"]
     ]
     return sorted(partners, key=lambda other: (other.preset, other.name))
 
 
+def _made_for(preset: str, view: EmbeddingView) -> EmbeddingView:
+    """`view` with the pooling that a style of prompts is made for, over all tokens."""
+    from core.models.prompts import STYLES
+
+    return replace(view, pooling=STYLES[preset].pooling, mask="all") if preset in STYLES else view
+
+
 def _prompts(run: Run, partners: list[Run]) -> Iterator[Row]:
+    """The first view of runs with other prompts, and the same read elsewhere in the last layer, raw and with
+    ReAlign."""
     for other in partners:
-        for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
-            head = _head(
-                f"prompts {other.preset}{suffix}",
-                "prompt",
-                f"{other.name} / {variant}",
-                statistics_words(other, variant),
-            )
-            yield head, evaluate(other, variant).evaluation.ranked
+        first = other.view
+        for view in (one for one in other.views if one == first or differs_in(first, one) in PLACES):
+            place = "" if view == run.view else f", {view.words}"
+            for variant, suffix in (("none", ""), ("realign", " with ReAlign")):
+                setting = f"{other.name} / {variant}" if view == first else f"{other.name} / {view} / {variant}"
+                words = f"prompts {other.preset}{place}{suffix}"
+                head = _head(words, "prompt", setting, statistics_words(other, variant))
+                own = evaluate(other, variant).evaluation if view == first else evaluate_view(other, view, variant)
+                yield head, own.ranked
 
 
 def _head(remedy: str, kind: str, setting: str, fitted_on: str) -> dict[str, Any]:
@@ -232,7 +242,7 @@ def _notes(run: Run, partners: list[Run], said: list[OwnWords]) -> list[str]:
     if run.view.pooling == "projected":
         return ["layers, poolings, token masks and prompts do not apply to the projected embeddings of a dual encoder"]
     notes = []
-    stored = {_field(run.view, view) for view in run.views[1:]}
+    stored = {differs_in(run.view, view) for view in run.views[1:]}
     for field, setting in VIEW_SETTINGS.items():
         if field not in stored:
             notes.append(
@@ -247,8 +257,8 @@ def _notes(run: Run, partners: list[Run], said: list[OwnWords]) -> list[str]:
         notes.append(
             f"{SAID[own.request]}: {own.pictures:,} pictures, {own.seconds:,.0f} seconds on the machine that made them"
         )
-    if not partners:
-        notes.append(prompt_lines(run))
+    tried = {run.preset, *(other.preset for other in partners)}
+    notes += [prompt_lines(run, preset) for preset in PROMPTS if preset not in tried]
     if "support_queries" not in run.parts:
         notes.append(
             "no support split: the bank of the score corrections is the test queries themselves (transductive)"
@@ -256,14 +266,15 @@ def _notes(run: Run, partners: list[Run], said: list[OwnWords]) -> list[str]:
     return notes
 
 
-def prompt_lines(run: Run) -> str:
-    """The spec and the command that add a run of the same corpus and model with the bare prompts, in one line."""
-    corpus, name = run.spec.corpus, f"{run.name}-chat"
+def prompt_lines(run: Run, preset: str = "chat") -> str:
+    """The spec and the command that add a run of the same corpus and model with other prompts, in one line."""
+    corpus, name = run.spec.corpus, f"{run.name}-{preset}"
     named = {name: getattr(corpus, name) for name in ("path", "split", "language")}
     place = "".join(f"; {name} = {json.dumps(value)}" for name, value in named.items() if value)
     of_corpus = f'[corpus] source = "{corpus.source}"{place}; task = {corpus.task}'
-    spec = f'name = "{name}"; {of_corpus}; [model] name = "{run.spec.model.name}"; preset = "chat"'
+    spec = f'name = "{name}"; {of_corpus}; [model] name = "{run.spec.model.name}"; preset = "{preset}"'
+    spec += PROMPTS[preset]
     return (
-        f"no run with other prompts in this cache; these lines as {name}.toml add one ({spec}), then `retrieval-lens"
+        f"no run with prompts {preset} in this cache; these lines as {name}.toml add one ({spec}), then `retrieval-lens"
         f" run {name}.toml`"
     )

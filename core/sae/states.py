@@ -17,7 +17,7 @@ import numpy as np
 from core.models.base import Adapter
 from core.models.pooling import kept_tokens
 from core.progress import Progress
-from core.records import EmbeddingView, Item
+from core.records import EmbeddingView, Item, StatePlace
 from core.sae.stream import ITEMS_PER_CALL, Order, Rows
 from core.store import Draft, Folder, Store
 
@@ -42,11 +42,11 @@ class Source:
     size: int
     """d."""
     view: EmbeddingView
-    """Its layer and its mask count."""
+    """Its place and its mask count."""
 
     def states(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """States (t, d) of some items one after another, and how many each has (n,)."""
-        tokens = self.model().token_states(self.items(rows), self.view.layer)
+        tokens = self.model().token_states(self.items(rows), self.view.place)
         if self.view.mask == "all":
             return tokens.states, np.bincount(tokens.item, minlength=len(rows))
         keep = kept_tokens(tokens, self.view.mask)
@@ -85,7 +85,9 @@ def stored_rows(folder: Folder, order: Order) -> Rows:
 
 
 def _spec(view: EmbeddingView) -> dict[str, object]:
-    return {"layer": view.layer, "mask": view.mask}
+    spec: dict[str, object] = {"layer": view.layer, "mask": view.mask}
+    # Left out where the whole block is read after the norm, as before there was a choice: older keys stay valid.
+    return spec if view.place == StatePlace(view.layer) else spec | {"place": str(view.place)}
 
 
 def _keep(source: Source, draft: Draft, progress: Progress) -> int | None:

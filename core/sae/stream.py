@@ -93,13 +93,13 @@ class Stream:
 def token_rows(
     adapter: Adapter, items: Callable[[np.ndarray], Sequence[Item]], order: Order, view: EmbeddingView
 ) -> Rows:
-    """States (t, d) of the view's layer and masked tokens, item after item in that order, without end.
+    """States (t, d) of the view's place and masked tokens, item after item in that order, without end.
 
     Args:
         items: gives the items of some row numbers below `order.count`.
     """
     while True:
-        tokens = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.layer)
+        tokens = adapter.token_states(items(order.take(ITEMS_PER_CALL)), view.place)
         yield tokens.states if view.mask == "all" else tokens.states[kept_tokens(tokens, view.mask)]
 
 

@@ -8,8 +8,10 @@ from dashboard.words.pages import (
     AFTER_HELP,
     ASK_NOTE,
     CENTRED_HELP,
+    CHECKS_HELP,
     CONCEPT_HELP,
     D_PRIME_HELP,
+    DIFFERENCE_HELP,
     EXAMPLE_HELP,
     FIND_HELP,
     GROUPS,
@@ -20,6 +22,8 @@ from dashboard.words.pages import (
     LIVE_PICTURE_HELP,
     LIVE_TEXT_HELP,
     MODALITY,
+    MOVED_NOTE,
+    NO_CHECK,
     NOTES_HELP,
     OFF_HELP,
     PAGES,
@@ -39,6 +43,7 @@ from dashboard.words.pages import (
     STUDY_OVERLAPS,
     TASKS,
     THEN_HELP,
+    TRIED_NOTE,
     VARIANT_HELP,
     VARIANTS,
     WHITENING_LINES,
@@ -47,7 +52,8 @@ from dashboard.words.pages import (
 from dashboard.words.terms import GEOMETRY, WORDS, Word, explain, word
 
 __all__ = [
-    "AFTER_HELP", "CENTRED_HELP", "CONCEPT_HELP", "D_PRIME_HELP", "EXAMPLE_HELP", "FIND_HELP", "GEOMETRY", "GROUPS",
+    "AFTER_HELP", "CENTRED_HELP", "CHECKS_HELP", "DIFFERENCE_HELP", "MOVED_NOTE", "NO_CHECK", "TRIED_NOTE",
+    "CONCEPT_HELP", "D_PRIME_HELP", "EXAMPLE_HELP", "FIND_HELP", "GEOMETRY", "GROUPS",
     "ASK_NOTE", "KINDS_TWO_HELP", "KIND_HELP", "LABEL_HELP", "LIVE_PICTURE_HELP", "LIVE_TEXT_HELP", "MODALITY",
     "LABELS_HELP", "NOTES_HELP", "RECOMMEND_HELP",
     "OFF_HELP", "PAGES", "PAIRS_HELP", "PARTS", "PLACES", "POOLINGS", "RANK_OTHER_NOTE", "REMOVE_HELP", "REQUEST_HELP",

@@ -43,6 +43,11 @@ PAGES: dict[str, tuple[str, str, str]] = {
         ":material/museum:",
         "Every figure and table of the study on your runs: its claim, live numbers, a verdict, the printed numbers beside.",
     ),
+    "check": (
+        "Check",
+        ":material/fact_check:",
+        "Are vectors from a server or a store this run's own? If not, which setting explains it, and what it costs.",
+    ),
     "runs": ("Runs", ":material/inventory_2:", "What is cached, how it was made, and whether it is intact."),
 }
 """File name of a page -> title, icon, one sentence."""
@@ -50,7 +55,7 @@ PAGES: dict[str, tuple[str, str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "The story": ("overview", "lesson"),
     "Explore": ("concepts", "modality", "similarity", "retrieval", "playground", "compare", "map", "exhibits"),
-    "Housekeeping": ("runs",),
+    "Housekeeping": ("check", "runs"),
 }
 
 VARIANTS: dict[str, str] = {
@@ -133,6 +138,12 @@ THEN_HELP = "A step of the variant that follows the removal: it is fitted on the
 PAIRS_HELP = (
     "Images get captions from captions.jsonl, .csv or .tsv, or from NAME.txt beside NAME.jpg; then make the run again."
 )
+
+CHECKS_HELP = "Checks are made on the command line; the last 20 of each run are kept."
+DIFFERENCE_HELP = "Length of (vector − reference) over the length of the reference: 0 is equal, 1 is as far as no vector at all. The largest of the rows looked at."
+TRIED_NOTE = "Each setting alone, at the value that comes nearest. A setting that is half of the explanation leaves much and still stands high."
+MOVED_NOTE = "Mean activation over the compared items, in embedding units; these vectors at the length of the run's."
+NO_CHECK = "A check compares vectors from a folder or an embeddings server with the run's own model on 50 items, and names the setting that explains a difference. It is made on the command line, and shown here."
 
 PARTS = {
     "queries": "query",

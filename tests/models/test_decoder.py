@@ -16,7 +16,7 @@ from core.errors import ModelError, NotAvailable
 from core.models import Adapter, load_model
 from core.models.decoder import DecoderAdapter
 from core.models.prompts import BOTH_QUESTION, BOTH_SENTENCE, IMAGE, TEXT
-from core.records import EmbeddingView, Item
+from core.records import EmbeddingView, Item, StatePlace
 
 LAYERS, POOLINGS = (0, 1, -2, 3, -1), ("mean", "last", "max", "min")
 
@@ -121,7 +121,7 @@ def test_one_item_alone_equals_the_same_item_in_any_batch(llava: Adapter, mixed:
 
 
 def test_pooled_token_states_are_the_embedding(llava: Adapter, mixed: list[Item]) -> None:
-    states = llava.token_states(mixed, layer=1)
+    states = llava.token_states(mixed, StatePlace(1))
     view = EmbeddingView(1, "mean")
     means = np.stack([states.states[states.item == i].mean(0) for i in range(len(mixed))])
     assert np.abs(means - llava.embed(mixed, [view])[view]).max() < 1e-4

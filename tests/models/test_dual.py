@@ -11,7 +11,7 @@ import torch
 from core.errors import NotAvailable
 from core.models import Adapter
 from core.models.base import PROJECTED
-from core.records import EmbeddingView, Item
+from core.records import EmbeddingView, Item, StatePlace
 
 
 def by_hand(folder: Path, item: Item, siglip: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -103,7 +103,7 @@ def test_lengths_count_words_and_patches(clip: Adapter, mixed: list[Item]) -> No
 def test_what_a_dual_encoder_lacks_is_named(clip: Adapter, mixed: list[Item]) -> None:
     for call in (
         lambda: clip.embed(mixed, [EmbeddingView()]),
-        lambda: clip.token_states(mixed, layer=1),
+        lambda: clip.token_states(mixed, StatePlace(1)),
         lambda: clip.top_tokens(np.ones((1, 20)), 3),
         lambda: clip.generate(mixed[0], "What?"),
     ):

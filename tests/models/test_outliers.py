@@ -13,7 +13,7 @@ from core.config import EmbeddingSpec, ModelSpec
 from core.models import Adapter, load_model
 from core.models.outliers import OUTLIER_RATIO, measured, norm_ratios, ordinary, ordinary_rows
 from core.models.pooling import POOLINGS, kept_tokens
-from core.records import EmbeddingView, Item
+from core.records import EmbeddingView, Item, StatePlace
 
 SINK = "<|user|>"
 LAYERS = (0, 1, 2, -1)
@@ -47,7 +47,7 @@ def test_the_mask_leaves_out_what_the_definition_does(sunk: Adapter, mixed: list
     found = sunk.embed(mixed, views)
     left_out: dict[int, list[int]] = {}
     for layer in LAYERS:
-        tokens = sunk.token_states(mixed, layer)
+        tokens = sunk.token_states(mixed, StatePlace(layer))
         for row in range(len(mixed)):
             states = tokens.states[tokens.item == row]
             keep = kept(states)
@@ -60,15 +60,17 @@ def test_the_mask_leaves_out_what_the_definition_does(sunk: Adapter, mixed: list
 
 
 def test_figures_of_each_layer_are_those_of_the_definition(sunk: Adapter, mixed: list[Item]) -> None:
-    found = sunk.embed(mixed, [measured(layer) for layer in LAYERS])
+    found = sunk.embed(mixed, [measured(StatePlace(layer)) for layer in LAYERS])
     for layer in LAYERS:
-        tokens = sunk.token_states(mixed, layer)
+        tokens = sunk.token_states(mixed, StatePlace(layer))
         for row in range(len(mixed)):
             states = tokens.states[tokens.item == row]
             norms = np.linalg.norm(states, axis=1)
             largest = norms.max() / np.sort(norms)[(len(norms) - 1) // 2]
-            assert found[measured(layer)][row] == pytest.approx([largest, len(states) - len(kept(states))], rel=1e-4)
-    assert (found[measured(1)][:, 0] > OUTLIER_RATIO).all()
+            assert found[measured(StatePlace(layer))][row] == pytest.approx(
+                [largest, len(states) - len(kept(states))], rel=1e-4
+            )
+    assert (found[measured(StatePlace(1))][:, 0] > OUTLIER_RATIO).all()
 
 
 def test_without_a_sink_the_mask_changes_nothing(llava: Adapter, mixed: list[Item]) -> None:
@@ -92,7 +94,7 @@ def test_no_item_is_left_empty(norms: list[float]) -> None:
 
 
 def test_rows_end_to_end_are_treated_as_the_batch(sunk: Adapter, mixed: list[Item]) -> None:
-    tokens = sunk.token_states(mixed, 1)
+    tokens = sunk.token_states(mixed, StatePlace(1))
     keep = ordinary_rows(tokens.states, tokens.item)
     assert [np.flatnonzero(keep[tokens.item == row]).tolist() for row in range(len(mixed))] == [
         kept(tokens.states[tokens.item == row]) for row in range(len(mixed))

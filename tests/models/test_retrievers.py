@@ -38,11 +38,8 @@ ITEMS = {
 QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
-def chatml(content: str) -> str:
-    return (
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-        f"<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n"
-    )
+def chatml(content: str, system: str = "You are a helpful assistant.") -> str:
+    return f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{content}<|im_end|>\n<|im_start|>assistant\n"
 
 
 def llama3(content: str) -> str:
@@ -75,6 +72,27 @@ DOCUMENTED: dict[str, dict[str, str]] = {
         "composed candidate": llama3("<image>\n Describe this image in one word:"),
     },
 }
+ONE_WORD = "Given an image, summarize the provided image in one word. Given only text, describe the text in one word."
+CONTROLLED = (
+    "\nYou are required to assess if the {} is related to the {}. Based on the {own}, output one word:\n"
+    "\u2022 Capture the semantics of the {own}.\n\u2022 Do not use function words, prepositions, or symbols."
+)
+DOCUMENTED |= {
+    "hierarchical": {
+        "text query": chatml("a fox\nRepresent the given text in one word.", ONE_WORD),
+        "text candidate": chatml("a fox", ONE_WORD),
+        "image query": chatml(QWEN_IMAGE + "\nRepresent the given text/image in one word.", ONE_WORD),
+        "image candidate": chatml(QWEN_IMAGE, ONE_WORD),
+    },
+    "freeret": {
+        "text query": chatml("a fox" + CONTROLLED.format("sentence", "image", own="sentence")),
+        "image candidate": chatml(QWEN_IMAGE + CONTROLLED.format("sentence", "image", own="image")),
+        "image query": chatml(QWEN_IMAGE + CONTROLLED.format("image", "sentence", own="image")),
+        "composed query": chatml(
+            QWEN_IMAGE + "a fox" + CONTROLLED.format("image and the sentence", "image", own="image and the sentence")
+        ),
+    },
+}
 CASES = [(style, name) for style, strings in DOCUMENTED.items() for name in strings]
 
 
@@ -91,7 +109,7 @@ def folders(zoo_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     path.write_text(
         json.dumps({k: v for k, v in config.items() if k in {"image_processor", "processor_class", "image_token"}})
     )
-    return {"gme": qwen, "lamra": qwen, "vlm2vec": qwen, "e5-v": llava}
+    return dict.fromkeys(("gme", "lamra", "vlm2vec", "hierarchical", "freeret"), qwen) | {"e5-v": llava}
 
 
 @pytest.fixture(scope="module")

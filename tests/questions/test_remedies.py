@@ -102,7 +102,8 @@ def test_other_prompts_are_another_run_of_the_same_items(run: Run, small_runs: M
     """No small run has other prompts; the run of the other model stands in for one, on the same queries."""
     other = small_runs["small-clip"]
     rows = list(remedies._prompts(run, [other]))
-    assert [head["remedy"] for head, _ in rows] == [f"prompts {other.preset}", f"prompts {other.preset} with ReAlign"]
+    words = f"prompts {other.preset}, {other.view.words}"  # named, since it is not the run's own view
+    assert [head["remedy"] for head, _ in rows] == [words, f"{words} with ReAlign"]
     assert rows[0][0]["fitted_on"] == "nothing" and "transductive" in rows[1][0]["fitted_on"]
     q, c = side(other, "queries"), side(other, "candidates")
     assert (rows[0][1].first == 1).mean() == pytest.approx(recall(run, q @ c.T))

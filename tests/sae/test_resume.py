@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from core.progress import NoProgress
-from core.records import EmbeddingView, Item, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 from core.sae import checkpoint
 from core.sae import train as training
 from core.sae.architectures import TrainingPlan
@@ -33,7 +33,7 @@ class Words:
     def __init__(self) -> None:
         self.calls = 0
 
-    def token_states(self, items: list[Item], layer: int = -1) -> TokenStates:
+    def token_states(self, items: list[Item], place: StatePlace = LAST_STATE) -> TokenStates:
         self.calls += 1
         found = [
             np.random.default_rng(int(item.id)).normal(size=(int(item.id) % 3 + 1, D)).astype(np.float32)

@@ -13,7 +13,7 @@ from core.config import SaeSpec, parse_spec
 from core.errors import SpecError
 from core.models import ModelFacts
 from core.progress import NoProgress
-from core.records import EmbeddingView, Item, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 from core.run import Run
 from core.sae import obtain
 from core.sae import train as training
@@ -37,7 +37,7 @@ class Model:
     def __call__(self) -> Model:
         return self
 
-    def token_states(self, items: list[Item], layer: int = -1) -> TokenStates:
+    def token_states(self, items: list[Item], place: StatePlace = LAST_STATE) -> TokenStates:
         self.seen += len(items)
         states = np.concatenate([np.random.default_rng(int(item.id)).normal(size=(3, D)) for item in items])
         return TokenStates(states.astype(np.float32), np.repeat(np.arange(len(items)), 3), [], [], [])

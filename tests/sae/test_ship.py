@@ -16,7 +16,7 @@ from core.demo.train import states
 from core.models import ModelFacts
 from core.models.table import KNOWN
 from core.progress import NoProgress
-from core.records import EmbeddingView, Item, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 from core.sae.files import FACTS, read_config
 from core.sae.files import WEIGHTS as TENSORS
 
@@ -29,7 +29,7 @@ class Fake:
     hidden_size = D
     facts = ModelFacts("demo-mllm", "chat", "k" * 16, "/nowhere", "", "fake", D, 2, "float32", "study")
 
-    def token_states(self, items: Sequence[Item], layer: int = -1) -> TokenStates:
+    def token_states(self, items: Sequence[Item], place: StatePlace = LAST_STATE) -> TokenStates:
         found = [self._states(item) for item in items]
         count = sum(map(len, found))
         return TokenStates(

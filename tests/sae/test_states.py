@@ -16,7 +16,7 @@ from core.config import STEPS_IN_KEYS, CorpusSpec, ModelSpec, RunSpec, SaeSpec
 from core.fingerprint import stage_key
 from core.models import ModelFacts
 from core.progress import NoProgress
-from core.records import EmbeddingView, Item, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 from core.run import Run
 from core.sae import obtain, states, trained
 from core.sae import train as training
@@ -39,7 +39,7 @@ class Model:
     def __call__(self) -> Model:
         return self
 
-    def token_states(self, items: list[Item], layer: int = -1) -> TokenStates:
+    def token_states(self, items: list[Item], place: StatePlace = LAST_STATE) -> TokenStates:
         if self.read + len(items) > self.breaks_after:
             raise KeyboardInterrupt
         self.read += len(items)
@@ -205,9 +205,15 @@ def test_an_interrupted_build_goes_on_after_its_last_whole_shard(
 
 def test_other_masks_and_layers_are_other_states(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    views = (VIEW, replace(VIEW, mask="text"), replace(VIEW, layer=1), replace(VIEW, pooling="last"))
+    views = (
+        VIEW,
+        replace(VIEW, mask="text"),
+        replace(VIEW, layer=1),
+        replace(VIEW, pooling="last"),
+        replace(VIEW, norm="before"),
+    )
     keys = [states.obtain(source(Model(), view=view), "x", ("p",), store, NoProgress()).key for view in views]
-    assert len(set(keys)) == 3 and keys[3] == keys[0]
+    assert len(set(keys)) == 4 and keys[3] == keys[0]
     found = states.find(VIEW, ("p",), store)
     assert found is not None and found.key == keys[0] == stage_key("states", {"layer": -1, "mask": "all"}, ("p",))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.progress import NoProgress
-from core.records import EmbeddingView, Item, TokenStates
+from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 from core.sae import SaeEncoder, fidelity
 from core.sae.architectures import TrainingPlan
 from core.sae.files import read_config, read_weight
@@ -104,7 +104,7 @@ def test_alternate_gives_both_streams_in_equal_numbers() -> None:
 class _Counting:
     """An adapter whose item i has i % 3 + 1 tokens; the second is an image token."""
 
-    def token_states(self, items: list[Item], layer: int = -1) -> TokenStates:
+    def token_states(self, items: list[Item], place: StatePlace = LAST_STATE) -> TokenStates:
         counts = [int(item.id) % 3 + 1 for item in items]
         states = np.concatenate([np.full((n, 2), float(item.id)) for n, item in zip(counts, items, strict=True)])
         roles = [("text", "image", "text")[i] for n in counts for i in range(n)]

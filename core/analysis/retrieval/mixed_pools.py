@@ -55,7 +55,7 @@ class PoolAnswers:
     @property
     def judged(self) -> Bool[np.ndarray, " n"]:
         """Queries that want a modality."""
-        return self.wanted.any(axis=1)
+        return np.asarray(self.wanted.any(axis=1))
 
     @property
     def missed(self) -> Bool[np.ndarray, " n"]:

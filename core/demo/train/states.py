@@ -19,7 +19,7 @@ import numpy as np
 from core import world
 from core.models.base import Adapter
 from core.progress import Progress
-from core.records import EmbeddingView, Item
+from core.records import EmbeddingView, Item, StatePlace
 
 if TYPE_CHECKING:
     from core.world import Split
@@ -99,7 +99,7 @@ def tokens(
     """Blocks (t, d) float16 of the states of every token of the first `count` items at one layer."""
 
     def rows(block: list[Item]) -> np.ndarray:
-        return adapter.token_states(block, layer).states.astype(np.float16)
+        return adapter.token_states(block, StatePlace(layer)).states.astype(np.float16)
 
     return _blocks(adapter, items, count, f"tokens-{layer}", rows, folder, progress)
 

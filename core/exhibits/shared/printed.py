@@ -19,6 +19,7 @@ from core.exhibits.shared.agreement import Z, same
 from core.exhibits.shared.records import Outcome, Verdict
 from core.exhibits.shared.rows import TUNED, kind
 from core.models.table import find
+from core.records import EmbeddingView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +132,7 @@ def _unlike(run: Run) -> str:
     """What the study did otherwise with the same model and data; empty for nothing."""
     if run.spec.model.quantisation != "none":
         return f"the run's weights are in {run.spec.model.quantisation}"
-    if run.view.pooling != "projected" and (run.view.layer, run.view.pooling, run.view.mask) != (-1, "mean", "all"):
+    if run.view.pooling != "projected" and run.view != EmbeddingView():
         return f"the run's first view is {run.view}, the study's is the mean over all tokens of the last layer"
     return "" if run.preset in {"study", ""} else f"the run uses the prompts of preset {run.preset!r}"
 

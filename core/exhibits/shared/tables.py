@@ -12,7 +12,7 @@ from core.errors import NotAvailable
 from core.exhibits.shared.rows import MLLM, corrected, gain, head, kind, partner, recalls
 from core.questions import retrieval
 from core.questions.views import evaluate_view
-from core.records import EmbeddingView
+from core.records import VIEW_FIELDS, EmbeddingView
 from core.run import Run
 
 
@@ -35,7 +35,7 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
             got=run.name,
             todo="choose a run of a multimodal LLM",
         )
-    others = [name for name in ("layer", "pooling", "mask") if name != field]
+    others = [name for name in VIEW_FIELDS if name != field]
     same = [v for v in run.views if all(getattr(v, name) == getattr(first, name) for name in others)]
     views = [v for v in same if v == first or field != "pooling" or v.pooling != "answer"]
     if len(views) < 2:
