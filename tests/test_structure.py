@@ -56,7 +56,7 @@ HEAVY = {"torch", "transformers", "sae_lens", "umap", "streamlit"}
 QUESTIONS = ("core.questions", "core.exhibits", "core.inventory")
 """What pages may name: they pass questions to the bridge and annotate answers, and never compute."""
 BRIDGE = {f"data.{name}" for name in ("ask", "ask_two", "ask_live", "ask_item", "fresh", "in_turn", "recent")}
-ROOMS = ("words", "state", "data", "charts", "parts", "lesson", "views", "frame", "guard", "app")
+ROOMS = ("words", "state", "data", "charts", "parts", "lesson", "views", "collector", "frame", "guard", "app")
 """The same for the dashboard."""
 
 

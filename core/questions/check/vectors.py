@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.corpus.embeddings import load
+from core.corpus.vectors import load
 from core.errors import CorpusError
 from core.json_text import NotJson, json_value
 from core.machine import check_memory, free_memory
