@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from core.errors import UserError
 from core.fingerprint import KEY_LENGTH, STAGES, canonical
 from core.store import MANIFEST, slugify
-from core.text import shortened
+from core.text import printable, shortened
 
 FORMAT, VERSION = "retrieval-lens run", 1
 INDEX = "pack.json"
@@ -214,6 +214,8 @@ def _check(index: Index) -> None:
     """Refuse what may not be unpacked, whatever its sums say: sums can be forged."""
     if len(index.entries) > MOST_FILES:
         raise NotAPack(f"{len(index.entries):,} files, at most {MOST_FILES:,} are read")
+    if printable(index.run) != index.run or not 0 < len(index.run) <= LONGEST_NAME:
+        raise NotAPack(f"a run called {shortened(repr(index.run), 120)}")
     listed = {(stage, key) for stage, key, _ in index.folders}
     if len(listed) != len(index.folders):
         raise NotAPack("a folder is listed twice")

@@ -278,7 +278,7 @@ def _by_labels(run: Run, rows: Rows) -> tuple[str, pd.DataFrame, str, list[str]]
     chosen = clear[0]
     ahead = "" if chosen == best else f" (the best is {tried[best][0]})"
     why = (
-        f"the simplest of {len(near)} remedies within one standard error of the best of {len(tried)} in"
+        f"the simplest of {len(clear)} within one standard error of the best of {len(tried) - 1} remedies in"
         f" {FOLDS}-fold cross-validation{ahead}"
     )
     return tried[chosen][0], pd.DataFrame(lines), why, []

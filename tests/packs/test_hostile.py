@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from core.artefact import origins_of
+from core.fingerprint import hash_file
+from core.manifest import MANIFEST, as_text, sealed
 from core.packs.archive import LARGEST_FILE, MOST_FILES
 from tests.packs.conftest import Members, changed, forged, index_of, listed, member, members
 from tests.store.conftest import cli, one_line
@@ -288,6 +291,39 @@ def test_other_archives_and_no_files(empty: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for name in ("text", "void", "zeros", "plain.tar", "zip.zip", "fifo", "elsewhere", "missing"):
         assert "cannot be unpacked" in refused(tmp_path / name, empty)
+
+
+def test_parts_that_are_not_those_of_a_run_though_all_sums_fit(root: Path, empty: Path, tmp_path: Path) -> None:
+    """Whoever makes an archive makes its sums: a corpus that says nothing of its parts, and one row less."""
+    import numpy as np
+
+    from core.packs.pack import pack
+    from core.run import open_run
+    from core.store import Store
+
+    def packed(stage: str, facts: dict[str, Any] | None, rows: int | None) -> Path:
+        store = Store(tmp_path / f"{stage}-cache")
+        shutil.copytree(root, store.root)
+        folder = store.folders(stage)[0]
+        manifest = dict(folder.manifest) | ({} if facts is None else {"facts": facts})
+        if rows is not None:
+            name = next(iter(manifest["files"]))
+            np.save(folder.path / name, np.load(folder.path / name)[:rows])
+            path = folder.path / name
+            entry = {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+            manifest["files"] = manifest["files"] | {name: manifest["files"][name] | entry}
+        (folder.path / MANIFEST).write_text(as_text(sealed(manifest)))
+        run = store.folders("run")[0]
+        parents = [found for s in ("corpus", "encode", "sae", "codes") for found in store.folders(s)]
+        (run.path / MANIFEST).write_text(as_text(sealed(run.manifest | {"origins": origins_of(parents)})))
+        for answer in store.folders("answer"):
+            store.remove(answer)
+        pack(open_run("golden", store), tmp_path / f"{stage}.lens", thumbnails=True)
+        shutil.rmtree(store.root)
+        return tmp_path / f"{stage}.lens"
+
+    assert "cannot be opened" in refused(packed("corpus", {}, None), empty)
+    assert "items and arrays of" in refused(packed("encode", None, 7), empty)
 
 
 def test_code_in_the_place_of_a_model(archive: Path, empty: Path, tmp_path: Path) -> None:

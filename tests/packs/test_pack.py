@@ -65,6 +65,12 @@ def test_answers_go_along_and_are_not_computed_again(
     ask(empty)
 
 
+def test_vectors_where_an_archive_says_they_are_are_not_read(archive: Path, root: Path, empty: Path) -> None:
+    """The folder that the archive names is on this machine; it may be anybody's."""
+    assert open_run("golden", Store(root)).corpus.own_embeddings("queries") is not None
+    assert unpack(archive, Store(empty)).run.corpus.own_embeddings("queries") is None
+
+
 def test_packed_again_where_it_was_unpacked(archive: Path, empty: Path, tmp_path: Path) -> None:
     unpack(archive, Store(empty))
     pack(open_run("golden", Store(empty)), tmp_path / "again.lens")
@@ -105,6 +111,19 @@ def test_parts_made_with_other_numbers(archive: Path, root: Path, empty: Path) -
     before = state(empty)
     assert "'beside' needs it as it is" in one_line(cli("unpack", archive, "--overwrite"))
     assert state(empty) == before
+
+
+def test_an_answer_that_was_computed_here_stays(archive: Path, empty: Path) -> None:
+    """Answers hold what was measured on a machine, such as seconds: two of them may differ."""
+    from core.manifest import MANIFEST, as_text, sealed
+
+    unpack(archive, Store(empty))
+    answer = Store(empty).folders("answer")[0]
+    other = sealed(answer.manifest | {"facts": answer.facts | {"measured": 1.5}})
+    (answer.path / MANIFEST).write_text(as_text(other))
+    assert unpack(archive, Store(empty)).new == 0
+    found = Store(empty).find("answer", answer.key)
+    assert found is not None and found.facts["measured"] == 1.5
 
 
 def test_a_broken_part_is_put_in_order(archive: Path, empty: Path) -> None:
