@@ -74,7 +74,7 @@ def _script(run: Run, found: Recommendation, arrays: str) -> str:
     usage = 'y = treat(x, "query")      # raw embeddings, as the model gives them; "candidate" for the other side\n'
     usage += "drift(latest_queries)      # about 1; above w['drift.limit'] fit again"
     body = "\n\n".join(
-        inspect.getsource(lines).replace(", w: Mapping[str, np.ndarray])", ", w=w)") for lines in (treat, drift)
+        inspect.getsource(lines).replace(", w: Mapping[str, np.ndarray]", ", w=w") for lines in (treat, drift)
     )
     load = f"with np.load(Path(__file__).with_name({arrays!r}), allow_pickle=False) as file:\n    w = dict(file)\n"
     imports = "from pathlib import Path\n\nimport numpy as np\n"

@@ -45,6 +45,8 @@ POSITIVES = "pos_cand_list"
 POOLS = ("mixed_corpus", "corpus", "candidates")
 SUPPORT_FOLDERS = ("support", "train")
 SUPPORT_QUERIES = 10_000
+SAMPLE = 256
+"""Rows that are looked at to tell which source a folder is."""
 ADDRESSES = ("http://", "https://", "data:")
 
 
@@ -86,8 +88,14 @@ def read(spec: CorpusSpec) -> Source:
 
 
 def find(root: Path) -> bool:
-    """Whether a folder is laid out like this."""
-    return bool(_in_folder(root)) and not is_file(root / "queries.npy")
+    """Whether a folder is laid out like this, and holds more than texts: `mixed_corpus`, or an image among the first
+    rows. A pool of texts alone is a `beir` folder."""
+    queries = listings.find_listing(root, "queries")
+    pools = [path for name in POOLS if (path := listings.find_listing(root, name))]
+    if queries is None or not pools:
+        return False
+    rows = (row for path in (pools[0], queries) for row in islice(_items(root, path), SAMPLE))
+    return pools[0].stem == POOLS[0] or any(isinstance(row, RawRow) and row.image for row in rows)
 
 
 def locate(path: str) -> tuple[Path, dict[Split, Tables]]:

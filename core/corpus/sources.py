@@ -100,10 +100,10 @@ def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
             return "embeddings", 4
         if tables.query and tables.corpus:
             return "mbeir", mixed.TASK if mbeir.is_mixed(tables) else mbeir.implied_task(tables) or 4
-        if beir.found(given):
-            return "beir", 2
         if mixed.find(given):
             return "mixed", mixed.TASK
+        if beir.found(given):
+            return "beir", 2
     if (what == "folder" or given.suffix == ".parquet") and coco_caption.find(given):
         return "coco-caption", 4
     root = given if what == "folder" else given.parent

@@ -64,6 +64,7 @@ def rows_of(run: Run, labelled: bool) -> Rows:
     if has_labels or (not labelled and data.support_queries is not None):
         candidates = data.support_candidates if run.has_support else data.candidates
         codes = data.support_candidate_codes if run.has_support else data.candidate_codes
+        modality = data.support_candidate_modality if run.has_support else data.candidate_modality
         assert data.support_queries is not None and candidates is not None
         choose = replace(
             data,
@@ -71,6 +72,8 @@ def rows_of(run: Run, labelled: bool) -> Rows:
             query_codes=data.support_query_codes,
             candidates=candidates,
             candidate_codes=codes,
+            query_modality=data.support_query_modality,
+            candidate_modality=modality,
             pairs=data.support_pairs,
             memo=Memo(SHARED_FITS),
         )
@@ -90,8 +93,10 @@ def _halves(data: FitData) -> Rows:
         rest,
         support_queries=choose.queries,
         support_query_codes=choose.query_codes,
+        support_query_modality=choose.query_modality,
         support_candidates=data.candidates,
         support_candidate_codes=data.candidate_codes,
+        support_candidate_modality=data.candidate_modality,
         support_pairs=choose.pairs,
         memo=Memo(SHARED_FITS),
     )
@@ -106,7 +111,15 @@ def with_queries(target: FitData, source: FitData, pairs: np.ndarray, mask: np.n
     kept = pairs[mask[pairs[:, 0]]]
     kept = np.column_stack([np.searchsorted(at, kept[:, 0]), kept[:, 1]])
     codes = None if source.query_codes is None else source.query_codes[at]
-    return replace(target, queries=source.queries[at], query_codes=codes, pairs=kept, memo=Memo(SHARED_FITS))
+    modality = None if source.query_modality is None else np.asarray(source.query_modality)[at]
+    return replace(
+        target,
+        queries=source.queries[at],
+        query_codes=codes,
+        query_modality=modality,
+        pairs=kept,
+        memo=Memo(SHARED_FITS),
+    )
 
 
 def cross_validated(run: Run, rows: Rows, variants: Sequence[str]) -> list[Ranked]:
@@ -138,8 +151,10 @@ def fold(data: FitData, held: np.ndarray) -> FitData:
         with_queries(data, data, data.pairs, held),
         support_queries=rest.queries,
         support_query_codes=rest.query_codes,
+        support_query_modality=rest.query_modality,
         support_candidates=data.candidates,
         support_candidate_codes=data.candidate_codes,
+        support_candidate_modality=data.candidate_modality,
         support_pairs=rest.pairs,
         memo=Memo(SHARED_FITS),
     )
@@ -169,7 +184,15 @@ def half_fitted(run: Run, rows: Rows, variant: str) -> tuple[Ranked, int]:
     seen = np.flatnonzero(random_halves(len(data.candidates), None, 1, seed=1)[0])
     codes = None if data.candidate_codes is None else data.candidate_codes[seen]
     # Removals are fitted on the support pairs: pairs of the test split name rows that are not there.
-    part = replace(data, candidates=data.candidates[seen], candidate_codes=codes, pairs=None, memo=Memo(SHARED_FITS))
+    modality = None if data.candidate_modality is None else np.asarray(data.candidate_modality)[seen]
+    part = replace(
+        data,
+        candidates=data.candidates[seen],
+        candidate_codes=codes,
+        candidate_modality=modality,
+        pairs=None,
+        memo=Memo(SHARED_FITS),
+    )
     both = apply_variant(fit_variant(variant_of(run, variant), part), data)
     return rank_relevant(both.queries, both.candidates, data.pairs), len(seen)
 

@@ -10,6 +10,7 @@ import pytest
 from core.analysis.explanations import contributions as one_by_one
 from core.analysis.explanations import failures as science
 from core.analysis.variants import FitData, apply_variant, fit_variant, parse_variant, transform
+from core.analysis.variants.portable import arrays_of, treat
 from core.errors import NotAvailable, ShapeMismatch, VariantError
 
 CENTRED = "center(statistics=per-modality)"
@@ -203,3 +204,18 @@ def test_a_sample_of_the_support_keeps_its_modalities(mixed: FitData) -> None:
     assert len(sample.support_query_modality) == 20
     chosen = [np.flatnonzero((mixed.support_queries == row).all(axis=1))[0] for row in sample.support_queries]
     assert sample.support_query_modality.tolist() == mixed.support_query_modality[chosen].tolist()
+
+
+@pytest.mark.parametrize("text", [CENTRED, f"remove(1,2)+{CENTRED}+realign", "realign(statistics=per-modality)"])
+def test_the_exported_lines_treat_a_new_row_by_its_modality(mixed: FitData, text: str) -> None:
+    fitted = fit_variant(text, mixed)
+    arrays, rows = arrays_of(fitted), apply_variant(fitted, mixed)
+    for row in (0, 1, 2):
+        single = treat(mixed.candidates[row], "candidate", arrays, str(mixed.candidate_modality[row]))
+        np.testing.assert_allclose(single[0], rows.candidates[row], atol=1e-6)
+    with pytest.raises(ValueError, match="say the modality"):
+        treat(mixed.candidates[0], "candidate", arrays)
+    per_side = arrays_of(fit_variant("center", mixed))
+    np.testing.assert_array_equal(
+        treat(mixed.queries, "query", per_side), treat(mixed.queries, "query", per_side, "text")
+    )

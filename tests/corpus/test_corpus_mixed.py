@@ -57,6 +57,15 @@ def test_a_folder_as_mixbench_has_it(folder: Path, store: Store) -> None:
     assert not corpus.has("support_queries")
 
 
+def test_texts_alone_are_no_mixed_pool(folder: Path) -> None:
+    """The same files without `mixed_corpus` and without an image are a BEIR folder; with an image they are mixed."""
+    (folder / "mixed_corpus.jsonl").unlink()
+    (folder / "qrels" / "qrels.tsv").rename(folder / "qrels" / "test.tsv")
+    assert guess_source(str(folder)).source == "beir"
+    lines(folder / "corpus.jsonl", POOL)
+    assert guess_source(str(folder)) == mixed(folder)
+
+
 def test_a_limit_cuts_queries_and_keeps_the_pool(folder: Path, store: Store) -> None:
     corpus = build_corpus(mixed(folder, limit=2), store)
     assert len(corpus.items("queries")) == 2 and len(corpus.items("candidates")) == 3 and len(corpus.qrels()) == 2
@@ -101,7 +110,8 @@ def test_a_bad_row_is_left_out_with_its_reason(folder: Path, row: dict, reason: 
 
 def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no task of M-BEIR; got 4.*task = 0"):
-        inspect_corpus(CorpusSpec(source="mixed", path=str(folder)))
+        inspect_corpus(CorpusSpec(source="mixed", path=str(folder), task=4))
+    assert CorpusSpec(source="mixed", path=str(folder)).task == 0
     (folder / "qrels" / "qrels.tsv").unlink()
     with pytest.raises(CorpusError, match="no qrels in the folder"):
         inspect_corpus(mixed(folder))

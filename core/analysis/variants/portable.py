@@ -16,7 +16,7 @@ from core.errors import VariantError
 
 def arrays_of(fitted: FittedVariant) -> dict[str, np.ndarray]:
     """`SIDE.removed` (r, d) orthonormal rows, `SIDE.mean` (d,), `SIDE.matrix` (d, d_out) of both sides, float64; each
-    where the variant has it.
+    where the variant has it. With statistics per modality `SIDE.text.mean`, `SIDE.image.mean` and so on.
 
     Raises:
         VariantError: it edits concepts: then a row can be treated with its codes alone, which take the SAE.
@@ -27,22 +27,31 @@ def arrays_of(fitted: FittedVariant) -> dict[str, np.ndarray]:
         )
     arrays: dict[str, np.ndarray] = {}
     for name, side in (("query", fitted.query), ("candidate", fitted.candidate)):
-        parts = {"removed": side.removed_basis, "mean": side.mean, "matrix": side.matrix}
-        arrays |= {f"{name}.{part}": np.asarray(a, np.float64) for part, a in parts.items() if a is not None}
+        parts = {f"{name}.removed": side.removed_basis}
+        for place, one in [(f"{name}.{m}", one) for m, one in side.by_modality] or [(name, side)]:
+            parts |= {f"{place}.mean": one.mean, f"{place}.matrix": one.matrix}
+        arrays |= {part: np.asarray(a, np.float64) for part, a in parts.items() if a is not None}
     return arrays
 
 
-def treat(x: np.ndarray, side: str, w: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Raw embeddings (n, d), or one (d,), of one side, "query" or "candidate" -> unit rows; compare by dot product."""
+def treat(x: np.ndarray, side: str, w: Mapping[str, np.ndarray], modality: str = "") -> np.ndarray:
+    """Raw embeddings (n, d), or one (d,), of one side, "query" or "candidate" -> unit rows; compare by dot product.
+
+    `modality` of all these rows, "text", "image" or "image,text": needed where statistics are per modality.
+    """
+    kinds = {key.split(".")[1] for key in w if key.startswith(f"{side}.") and key.count(".") == 2}
+    if kinds and modality not in kinds:
+        raise ValueError(f"say the modality of these rows: one of {sorted(kinds)}")
+    at = f"{side}.{modality}" if kinds else side
     x = np.atleast_2d(np.asarray(x, dtype=np.float64))
     if f"{side}.removed" in w:
         x = x - (x @ w[f"{side}.removed"].T) @ w[f"{side}.removed"]
     x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300)
-    if f"{side}.mean" in w:
+    if f"{at}.mean" in w:
         empty = ~x.any(axis=1)
-        x = x - w[f"{side}.mean"]
+        x = x - w[f"{at}.mean"]
         x[empty | (np.linalg.norm(x, axis=1) <= 1e-12)] = 0.0
-    x = x @ w[f"{side}.matrix"] if f"{side}.matrix" in w else x
+    x = x @ w[f"{at}.matrix"] if f"{at}.matrix" in w else x
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-300)
 
 
