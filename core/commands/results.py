@@ -73,8 +73,10 @@ def _leaderboard(run: Run, variant: str, json_: bool) -> None:
     if json_:
         emit(payload)
         return
+    table = leaderboard.leaderboard(run, variant)
+    digits = table.drop(columns="k").map("{:.5f}".format)  # as many as mteb prints
     show_table(
-        leaderboard.leaderboard(run, variant),
+        digits.assign(k=table["k"])[list(table)],
         f"{run.name}, {payload['variant']}, {payload['queries']} queries, {payload['candidates']} candidates;"
         + (f" {payload['main_score']} {payload['value']:.5f}" if payload["value"] is not None else ""),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,15 +138,8 @@ def test_an_index_of_codes_is_refused(folder: Path) -> None:
 
 
 def test_without_faiss_one_line_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "faiss":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
     (folder / "queries.faiss").write_bytes(b"IxFI")
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "faiss", None)  # as where it is not installed
     with pytest.raises(CorpusError, match=r"needs the package faiss to be read; next: pip install faiss-cpu"):
         inspect_corpus(spec(folder))
 
