@@ -139,7 +139,7 @@ def _asked(folder: Folder) -> str:
 def _encoder(run: Run, sample: Sample, given: Given, progress: Progress) -> SampleEncoder:
     """The encoder of a sample; the last one of a run stays in memory, with the passes it made."""
     strings = hash_bytes(canonical({name: sorted(some.values()) for name, some in given.strings.items()}).encode())
-    key = ("check_encoder", sample.parts, sample.rows.tobytes(), strings)
+    key = ("check_encoder", sample.parts, sample.rows.tobytes(), sample.positions.tobytes(), strings)
     return run.memo(key, lambda: SampleEncoder(run, sample, given.strings, progress), limit=1)
 
 
