@@ -25,9 +25,9 @@ def sizes(corpus: Corpus) -> list[int]:
 
 def test_default_sizes() -> None:
     for task, expected in {
-        4: (1000, 2000, 2000, 2000),
-        1: (2000, 1000, 2000, 2000),
-        7: (1000, 2000, 1000, 2000),
+        4: (1000, 2000, 1000, 1000),
+        1: (2000, 1000, 1000, 1000),
+        7: (500, 1000, 500, 1000),
     }.items():
         assert tuple(read(CorpusSpec(source="demo", task=task)).sizes[part] for part in PARTS) == expected
 

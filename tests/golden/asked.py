@@ -21,6 +21,7 @@ from core.questions import (
     live,
     mediation,
     modality,
+    recommend,
     remedies,
     removal,
     retrieval,
@@ -28,6 +29,7 @@ from core.questions import (
     statistics,
     views,
 )
+from core.questions.recommend import Labels
 from core.run import Run
 
 ROW = 7
@@ -48,6 +50,16 @@ def stable(table: pd.DataFrame) -> pd.DataFrame:
     kept = table[~table["dictionary"].isin(UNSTABLE)].reset_index(drop=True)
     kept.attrs = table.attrs
     return kept
+
+
+FLOAT32 = {"live.concepts": 1e-5, "live.encoded": 1e-5, "live.explain": 1e-5}
+"""Answers that an SAE computes in float32 for this question: the last digits differ between processors."""
+
+
+def advised(run: Run, labels: Labels) -> dict[str, Any]:
+    """What `recommend` says, without what it measured in seconds."""
+    said = recommend.recommend(run, labels).to_json()
+    return {name: value for name, value in said.items() if name != "cost"}
 
 
 QUESTIONS: dict[str, Callable[[Run], Any]] = {
@@ -104,6 +116,9 @@ QUESTIONS: dict[str, Callable[[Run], Any]] = {
     "modality.cumulative_energy": modality.cumulative_energy,
     "modality.overlaps": lambda run: modality.overlaps(run, 0.1),
     "mediation.mediation": lambda run: mediation.mediation(run, 0.1, "recall@1"),
+    "recommend.recommend": lambda run: advised(run, "support"),
+    "recommend.recommend, without labels": lambda run: advised(run, "none"),
+    "recommend.remedies_for": recommend.remedies_for,
     "remedies.remedies": remedies.remedies,
     "remedies.query_bank": lambda run: remedies.query_bank(run, "center"),
     "remedies.prompt_partners": remedies.prompt_partners,
@@ -158,6 +173,10 @@ LEFT_OUT = {
     "retrieval.chance": "counts of items alone",
     "similarity.explained": "`pair` asks it",
     "failures.side_rows": "arrays of the run",
+    "choosing.*": "`recommend` asks it",
+    "recommend.remedy_of": "the transform behind an answer of `recommend`",
+    "recommend.stored": "`recommend`, if it is in the cache",
+    "view_choices.differs_in": "about a view, not a run",
     "mixed_pools.*": "needs candidates of several modalities; this run's are texts",
 }
 """Public functions on a run that are not asked, and why."""

@@ -161,9 +161,9 @@ def main() -> None:
         found = answers(golden_run(Store(Path(folder))))
     if ANSWERS.is_file():
         before = json.loads(ANSWERS.read_text(encoding="utf-8"))
-        changed = differences(before["answers"], found)
-        if changed and before["versions"] == versions():
-            raise SystemExit(f"{RAISE}\n" + "\n".join(changed[:20]))
+        other = changed(before["answers"], {name: found.get(name) for name in before["answers"]})
+        if other and before["versions"] == versions():
+            raise SystemExit(f"{RAISE}\n" + "\n".join(other[:20]))
     text = json.dumps({"versions": versions(), "answers": found}, indent=0, sort_keys=True, allow_nan=False)
     ANSWERS.write_text(text + "\n", encoding="utf-8")
 
@@ -172,6 +172,16 @@ RAISE = (
     "numbers changed and no version did: raise STAGES['answer'] in core/fingerprint.py (or the stage, or the exhibit's"
     " `version`), so that no cache returns the old ones; then `python -m tests.golden.make`"
 )
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Where answers to the questions differ, each by how exactly it is computed."""
+    missing = [f"/{name}: only in one" for name in sorted(before.keys() ^ after.keys())]
+    return missing + [
+        line
+        for name in sorted(before.keys() & after.keys())
+        for line in differences(before[name], after[name], f"/{name}", asked.FLOAT32.get(name, 1e-9))
+    ]
 
 
 def differences(before: Any, after: Any, path: str = "", close: float = 1e-9) -> list[str]:
