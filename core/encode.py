@@ -76,7 +76,7 @@ def encode_part(
         }
 
     spec = encoding_spec(table.content, facts.key, views, words)
-    values = len(views) * facts.hidden_size * np.dtype(np.float32).itemsize + len(words) * LARGEST * WORD.itemsize
+    values = sum(map(facts.width, views)) * np.dtype(np.float32).itemsize + len(words) * LARGEST * WORD.itemsize
     return store.build("encode", facts.name, spec, (), write, needs=len(table) * (values + 8))
 
 
@@ -173,7 +173,7 @@ class _Encoding:
         Figures of the journal (tokens, outliers) are of all its windows, so that it is believed whole or not at all.
         """
         shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {
-            str(view): ((rows, self.adapter.hidden_size), np.dtype(np.float32)) for view in self.views
+            str(view): ((rows, self._width(view)), np.dtype(np.float32)) for view in self.views
         }
         shapes |= {"norm_ratio": ((rows,), np.dtype(np.float32))} if self.places else {}
         for view in self.spoken:
@@ -193,9 +193,14 @@ class _Encoding:
 
     @property
     def places(self) -> list[StatePlace]:
-        """Places to measure, that of the first view first; none for a dual encoder, whose embeddings pool no token
-        states."""
+        """Places to measure, that of the first view first; none for a dual encoder and for final vectors, which pool no
+        token states."""
         return [] if self.adapter.facts.kind == "dual" else _places(self.views)
+
+    def _width(self, view: EmbeddingView) -> int:
+        """Columns of a view's rows."""
+        facts = self.adapter.facts
+        return self.adapter.hidden_size if view.pooling == "projected" else facts.state_size or self.adapter.hidden_size
 
     def _open(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.memmap, bool]:
         """The array of an interrupted run, or a new one; and whether it was there."""
@@ -218,7 +223,7 @@ class _Encoding:
                     journal.note_outliers(measures[view], values)
                 else:
                     arrays[str(view)][rows] = values
-                if measures.get(view) == self.views[0].place:
+                if self.places and measures.get(view) == self.places[0]:
                     arrays["norm_ratio"][rows] = values[:, 0]
             counts[rows] = lengths
             journal.seconds += time.perf_counter() - started
@@ -244,8 +249,8 @@ def _outlier_note(journal: _Journal) -> str:
 
 
 def _places(views: Sequence[EmbeddingView]) -> list[StatePlace]:
-    """Where the views read, each once."""
-    return list(dict.fromkeys(view.place for view in views))
+    """Where the views that pool token states read, each once."""
+    return list(dict.fromkeys(view.place for view in views if view.pooling != "projected"))
 
 
 def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class NotJson(Exception):
-    """A text or file that holds no JSON object; its text is the short reason."""
+    """A text or file that holds no JSON, or no object; its text is the short reason."""
 
 
 def json_value(text: str | bytes) -> Any:

@@ -16,7 +16,7 @@ from core.config import OWN_MODEL, RunSpec
 from core.errors import CorpusError, SpecError
 from core.fingerprint import hash_array
 from core.progress import NoProgress, Progress
-from core.records import PARTS, Part
+from core.records import PARTS, EmbeddingView, Part
 from core.run import Run
 from core.store import Draft, Folder, Store
 
@@ -45,11 +45,12 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     # What could refuse the run is asked first: reading a large corpus takes long.
     if spec.model.name != OWN_MODEL:
         _check_model(spec, store)
-        resolve_views(spec.embedding, describe(spec.model))
-        check_source(spec.sae, describe(spec.model))
+        facts = describe(spec.model)
+        read = facts_of_view(facts, resolve_views(spec.embedding, facts)[0])
+        check_source(spec.sae, read)
         # A finished run of this spec needs no memory for training: its dictionaries may come from a larger machine.
         if spec.sae.source == "train" and all(f.manifest["spec"] != spec.keyed() for f in store.folders("run")):
-            check_training(plans(spec.sae, describe(spec.model), steps=1))  # memory does not depend on steps
+            check_training(plans(spec.sae, read, steps=1))  # memory does not depend on steps
     corpus = build_corpus(spec.corpus, store, progress)
     own = corpus.own_embeddings("queries")
     facts = describe(spec.model) if own is None else own_facts(corpus, own.shape[1])
@@ -90,6 +91,11 @@ def _check_model(spec: RunSpec, store: Store) -> None:
     if not made or describe(spec.model).key not in made:
         check_model(spec.model)
         check_processor(spec.model, answers="answer" in (*spec.embedding.poolings, *spec.embedding.words))
+
+
+def facts_of_view(facts: ModelFacts, view: EmbeddingView) -> ModelFacts:
+    """Facts as a dictionary of a view needs them: its width is that of the view's rows."""
+    return replace(facts, hidden_size=facts.width(view))
 
 
 def own_facts(corpus: Corpus, width: int) -> ModelFacts:
@@ -177,7 +183,7 @@ def _saes(
     from core.sae import obtain
 
     view = resolve_views(spec.embedding, facts)[0]
-    return obtain(spec.sae, corpus, facts, model, encoded, view, store, progress)
+    return obtain(spec.sae, corpus, facts_of_view(facts, view), model, encoded, view, store, progress)
 
 
 def _write_run(

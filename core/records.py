@@ -109,7 +109,8 @@ class StatePlace:
         layer: index into transformers' `hidden_states`; -1 is the last.
         norm: "after" or "before" the final norm. Only the last layer's output passes it, so elsewhere it says nothing.
         sublayer: "block": the layer's output; "attention": the sum of its input and its attention output, which its
-            MLP reads.
+            MLP reads; "projected": the last layer's output put through what makes an embedding of a pooled state,
+            token by token.
     """
 
     layer: int = -1
@@ -145,12 +146,12 @@ class EmbeddingView:
     sublayer: str = "block"
 
     def __str__(self) -> str:
-        return f"layer{self.place}-{self.pooling}-{self.mask}"
+        return f"layer{StatePlace(self.layer, self.norm, self.sublayer)}-{self.pooling}-{self.mask}"
 
     @property
     def place(self) -> StatePlace:
-        """Where its states are read."""
-        return StatePlace(self.layer, self.norm, self.sublayer)
+        """Where its states are read; of final vectors, what stands for them token by token."""
+        return StatePlace(self.layer, self.norm, "projected" if self.pooling == "projected" else self.sublayer)
 
     @property
     def words(self) -> str:

@@ -12,7 +12,9 @@ Place = Literal["answer", "last"]
 Mask = Literal["all", "no-image", "no-prompt", "text", "no-outliers"]
 Norm = Literal["after", "before"]
 Sublayer = Literal["block", "attention"]
-Preset = Literal["auto", "own", "study", "chat", "gme", "vlm2vec", "e5-v", "lamra", "hierarchical", "freeret"]
+Preset = Literal[
+    "auto", "own", "study", "chat", "gme", "vlm2vec", "e5-v", "lamra", "qwen3-vl-embedding", "hierarchical", "freeret"
+]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 DeviceMap = Literal["none", "auto", "balanced", "balanced_low_0", "sequential"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from core.config.checks import check_fields
+from core.config.checks import Between, check_fields
 from core.config.choices import Attention, DeviceMap, Dtype, Family, Preset, Quantisation
 
 OWN_MODEL = "own-embeddings"
@@ -31,6 +32,16 @@ class ModelSpec:
     quantisation: Quantisation = "none"
     """Weights of linear layers in 4 or 8 bits (bitsandbytes, needs a CUDA GPU). Changes embeddings, so it is in the
     model key."""
+    truncate_dim: Annotated[int | None, Between(1, 2**20)] = None
+    """Columns kept of each embedding of a sentence-transformers model (Matryoshka); left out: as the model says, or
+    all."""
+    query_prompt: str | None = None
+    """Words a sentence-transformers model is given before a query, in place of its own; "" for none."""
+    candidate_prompt: str | None = None
+    """The same before a candidate."""
+    task: str | None = None
+    """Word that a sentence-transformers model with adapters for several tasks is given (jina-embeddings: retrieval);
+    left out: the table's, else `query` and `document` by side."""
     family: Family = "unknown"
     """What kind of model made the vectors, for own embeddings and models that `models` does not list. It changes no
     number: not in a key."""

@@ -113,7 +113,7 @@ def _resolve_paths(spec: RunSpec, base: Path) -> RunSpec:
     if spec.corpus.path and not Path(spec.corpus.path).is_absolute() and ":" not in spec.corpus.path:
         spec = replace(spec, corpus=replace(spec.corpus, path=str((base / spec.corpus.path).resolve())))
     local_model = base / spec.model.name
-    if is_file(local_model / "config.json"):
+    if is_file(local_model / "config.json") or is_file(local_model / "modules.json"):
         spec = replace(spec, model=replace(spec.model, name=str(local_model.resolve())))
     local_sae = base / spec.sae.source
     if spec.sae.source not in ("train", "none", "shipped") and kind(local_sae) != "nothing":

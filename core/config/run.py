@@ -76,6 +76,9 @@ class RunSpec:
         for name, default in (("norms", ("after",)), ("sublayers", ("block",))):
             if plain["embedding"][name] == default:
                 del plain["embedding"][name]
+        for name in ("truncate_dim", "query_prompt", "candidate_prompt", "task"):
+            if plain["model"][name] is None:
+                del plain["model"][name]
         if self.sae.bias == "none":
             del plain["sae"]["bias"]
         for key in ("allow_outside", "split", "language"):

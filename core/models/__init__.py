@@ -5,8 +5,9 @@
     adapter.embed(items, views)   # {view: (n, d) float32}
 
 `table.py` names them and `prompts.py` holds the prompts. `facts.py` finds a model and `loading.py` loads it, with
-`repository.py`, `options.py` and `memory.py`. `chat.py`, `plain.py` and `dual.py` are the kinds; `decoder.py` is what
-the first two share, with `states.py`, `tokens.py` and `pooling.py`. Importing this package imports no torch.
+`repository.py`, `options.py` and `memory.py`. `chat.py`, `plain.py`, `dual.py` and `sentence.py` are the kinds;
+`decoder.py` is what the first two share, with `states.py`, `tokens.py` and `pooling.py`. Importing this package imports
+no torch.
 """
 
 from core.models.base import Adapter, ModelFacts

@@ -90,6 +90,8 @@ def check_answers(facts: ModelFacts, places: Sequence[str]) -> None:
     Raises:
         NotAvailable: a model without a chat template, or prompts that bring their own frame.
     """
+    if facts.kind == "sentence-transformers" and {ANSWER, *WORD_VIEWS} & set(places):
+        raise no_header(facts, f"kind {facts.kind}", "leave the answer and next words out of [embedding]")
     if ANSWER not in places:
         return
     if facts.kind == "plain":

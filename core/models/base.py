@@ -11,10 +11,11 @@ from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenState
 if TYPE_CHECKING:
     import numpy as np
 
-Kind = Literal["chat", "plain", "dual"]
+Kind = Literal["chat", "plain", "dual", "sentence-transformers"]
 
 PROJECTED = EmbeddingView(layer=-1, pooling="projected", mask="all")
-"""The only view of a dual encoder: the embedding its training objective compared."""
+"""The embedding a model's training objective compared: the only view of a dual encoder, the first of a
+sentence-transformers model."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ModelFacts:
     Attributes:
         name: row of the table, else name of the folder or hub id.
         kind: "chat" (chat template), "plain" (prompt string with an image placeholder), "dual" (one tower per
-            modality).
+            modality), "sentence-transformers" (what that library saved: its own modules, pooling and prompts).
         key: hash of all that changes an embedding: weights and processor files (or hub id and commit), kind, prompts,
             dtype, adapter version, and attention kernel and quantisation where they are not the default. Not of where
             the layers lie (`device_map`).
@@ -32,10 +33,10 @@ class ModelFacts:
         revision: hub commit; "" for a folder.
         model_type: transformers' name of the architecture.
         hidden_size: d, columns of an embedding.
-        layers: decoder layers; `hidden_states` has one more entry. 0 for a dual encoder.
+        layers: layers whose token states can be read; `hidden_states` has one more entry. 0 for a dual encoder.
         dtype: compute type.
         preset: style of the prompts as resolved, a key of `prompts.STYLES`; "" for a dual encoder, which has no
-            prompts.
+            prompts, and for a sentence-transformers model, which brings its own.
         pooling: what those prompts are made for; the one taken where `[embedding] poolings` names none.
     """
 
@@ -50,6 +51,17 @@ class ModelFacts:
     dtype: str
     preset: str
     pooling: str = "mean"
+    state_size: int = 0
+    """Columns of a token state where they differ from an embedding's; 0: the same."""
+
+    @property
+    def projects(self) -> bool:
+        """Whether its embeddings are final vectors, which pool no token states as they are."""
+        return self.kind in {"dual", "sentence-transformers"}
+
+    def width(self, view: EmbeddingView) -> int:
+        """Columns of the rows of a view, as far as they are known before the weights are read."""
+        return self.hidden_size if view.pooling == PROJECTED.pooling else self.state_size or self.hidden_size
 
 
 class Adapter(Protocol):

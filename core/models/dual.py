@@ -75,7 +75,7 @@ class DualAdapter:
         """See `Adapter.token_states`; projected states (module docstring), of the last layer only."""
         import torch
 
-        if place != LAST_STATE:
+        if place not in {LAST_STATE, PROJECTED.place}:
             raise NotAvailable(f"{self.facts.name} projects its last layer only", got=f"layer {place}", allowed=-1)
         with self.lock, torch.inference_mode():
             parts = [self._item_states(item) for item in items]

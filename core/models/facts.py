@@ -1,7 +1,8 @@
 """From a name to facts: what is known of a model before its weights are read.
 
-A name is a row of the table, a local folder with a `config.json`, or a hub id. Only config files are read, from the
-folder, the hub's cache or the hub itself (`HF_HUB_OFFLINE` is honoured by huggingface_hub). A repository's code is
+A name is a row of the table, a local folder with a `config.json` or a `modules.json`, or a hub id. A folder or
+repository with a `modules.json` is a sentence-transformers model, unless it is a row. Only config files are read, from
+the folder, the hub's cache or the hub itself (`HF_HUB_OFFLINE` is honoured by huggingface_hub). A repository's code is
 never run, unless it was allowed by name (`options.trusting`). What goes wrong is one `ModelError` line.
 """
 
@@ -16,9 +17,10 @@ from core.errors import ModelError, SpecError, nearest
 from core.fingerprint import canonical, hash_bytes, hash_folder
 from core.models.base import Kind, ModelFacts
 from core.models.device import resolve_dtype
-from core.models.options import is_trusted, key_options
+from core.models.options import SENTENCE_OPTIONS, is_trusted, key_options
 from core.models.prompts import STYLES, Frame, resolve_style
-from core.models.repository import check_code, config_from_hub, read_config
+from core.models.repository import check_code, config_from_hub, file_from_hub, read_config
+from core.models.sentence_files import MODULES, SentenceModules, read_modules
 from core.models.table import KNOWN, KnownModel, find
 from core.store import cache_root
 
@@ -41,6 +43,13 @@ class Location:
     path: Path
     revision: str
     local: bool
+    modular: bool = False
+    """Whether it is a sentence-transformers model."""
+
+    def file(self, name: str) -> Path | None:
+        """A small file by its relative name; None where there is none."""
+        path = self.path / name
+        return path if path.is_file() else None if self.local else file_from_hub(self.source, self.revision, name)
 
 
 def describe(spec: ModelSpec) -> ModelFacts:
@@ -82,6 +91,8 @@ def located(spec: ModelSpec) -> tuple[Location, dict[str, Any]]:
         ModelError: see `describe`.
     """
     location = _locate(spec, find(spec.name))
+    if location.modular:
+        return location, {}
     config = read_config(location.path, location.source)
     check_code(config, location.source, is_trusted(location.source))
     check_kind(config["model_type"], location.source)
@@ -90,16 +101,17 @@ def located(spec: ModelSpec) -> tuple[Location, dict[str, Any]]:
 
 def facts_of(spec: ModelSpec, location: Location, config: dict[str, Any]) -> ModelFacts:
     """Facts of a model that was located."""
+    if location.modular:
+        return _sentence_facts(spec, location)
+    if given := [name for name in SENTENCE_OPTIONS if getattr(spec, name) is not None]:
+        what = f"{location.name} is no sentence-transformers model"
+        raise SpecError(what, got=f"model.{given[0]}", todo=f"leave model.{given[0]} out")
     row = find(spec.name)
     kind = row.kind if row else kind_of(config["model_type"])
     dtype = resolve_dtype(spec.dtype)
     preset = "" if kind == "dual" else _style(spec, row, location.name, kind)
-    if location.local:
-        weights = hash_folder(location.path, cache_root() / "weights.json")
-    else:
-        weights = f"{location.source}@{location.revision}"
     identity = {
-        "weights": weights,
+        "weights": _weights_key(location),
         "kind": kind,
         "dtype": dtype,
         "preset": preset,
@@ -120,16 +132,73 @@ def facts_of(spec: ModelSpec, location: Location, config: dict[str, Any]) -> Mod
     )
 
 
+def _weights_key(location: Location) -> str:
+    """What stands for the weights in a key: the hash of a folder, or the hub id and commit."""
+    if location.local:
+        return hash_folder(location.path, cache_root() / "weights.json")
+    return f"{location.source}@{location.revision}"
+
+
+def modules_of(location: Location) -> SentenceModules:
+    """The modules of a sentence-transformers model.
+
+    Raises:
+        ModelError: see `read_modules`.
+    """
+    return read_modules(location.file, location.source, is_trusted(location.source))
+
+
+def _sentence_facts(spec: ModelSpec, location: Location) -> ModelFacts:
+    """Facts of a sentence-transformers model, which brings its own prompts and pooling.
+
+    Raises:
+        SpecError: a style of prompts. ModelError: see `read_modules`.
+    """
+    if spec.preset not in {"auto", "own"}:
+        todo = "leave preset out; query_prompt and candidate_prompt replace the model's own words"
+        got = f'model.preset = "{spec.preset}"'
+        raise SpecError(f"{location.name} brings its own prompts", got=got, allowed="'auto' or 'own'", todo=todo)
+    modules, dtype = modules_of(location), resolve_dtype(spec.dtype)
+    identity = {
+        "weights": _weights_key(location),
+        "kind": "sentence-transformers",
+        "dtype": dtype,
+        "adapter": ADAPTER_VERSION,
+    } | key_options(spec)
+    width, kept = modules.hidden_size, spec.truncate_dim or modules.truncate_dim
+    if spec.truncate_dim and width and spec.truncate_dim > width:
+        got = f"model.truncate_dim = {spec.truncate_dim}"
+        raise SpecError(f"{location.name} has fewer columns", got=got, allowed=f"1 to {width}")
+    hidden_size = min(width, kept) if kept else width
+    return ModelFacts(
+        name=location.name,
+        kind="sentence-transformers",
+        key=hash_bytes(canonical(identity).encode())[:16],
+        source=location.source,
+        revision=location.revision,
+        model_type=modules.model_type,
+        hidden_size=hidden_size,
+        layers=modules.layers,
+        dtype=dtype,
+        preset="",
+        pooling="projected",
+        state_size=modules.state_size if modules.state_size != hidden_size else 0,
+    )
+
+
 def _locate(spec: ModelSpec, row: KnownModel | None) -> Location:
     """Where a model is: a row of the table first, then a local folder, then the hub."""
     folder = row.folder if row else Path(spec.name).expanduser()
-    if folder and (folder / "config.json").is_file():
+    # What sentence-transformers saved may also hold a transformers checkpoint: its modules say what an embedding is.
+    modular = row is None and folder is not None and (folder / MODULES).is_file()
+    if folder and (modular or (folder / "config.json").is_file()):
         if spec.revision is not None:
             todo = "leave revision out, or name the model by its hub id"
             raise ModelError(
                 "weights in a folder have no revisions", got=f"model.revision = {spec.revision!r}", todo=todo
             )
-        return Location(row.name if row else folder.resolve().name, str(folder.resolve()), folder, "", True)
+        name = row.name if row else folder.resolve().name
+        return Location(name, str(folder.resolve()), folder, "", True, modular)
     if row and row.folder:
         raise ModelError(
             f"the weights of {row.name} are missing",
@@ -137,12 +206,20 @@ def _locate(spec: ModelSpec, row: KnownModel | None) -> Location:
             todo="reinstall, or train them: python -m core.demo.train",
         )
     if row is None and folder and folder.is_dir():
-        raise ModelError("the folder holds no model", got=folder, allowed="a folder with config.json and *.safetensors")
+        raise ModelError(
+            "the folder holds no model",
+            got=folder,
+            allowed="a folder with config.json or modules.json, and *.safetensors",
+        )
     if row is None and spec.name.count("/") != 1:
         todo = "`retrieval-lens models` lists the rows; a hub id or a folder with config.json will do"
         raise ModelError("no such model", got=repr(spec.name), allowed=nearest(spec.name, KNOWN), todo=todo)
     hub_id = row.hub_id if row else spec.name
-    config = config_from_hub(hub_id, spec.revision or (row.revision if row else None) or "main")
+    revision = spec.revision or (row.revision if row else None) or "main"
+    by_library = row.kind == "sentence-transformers" if row else True
+    if by_library and (modules := file_from_hub(hub_id, revision, MODULES)):
+        return Location(row.name if row else hub_id, hub_id, modules.parent, modules.parent.name, False, True)
+    config = config_from_hub(hub_id, revision)
     return Location(row.name if row else hub_id, hub_id, config.parent, config.parent.name, False)
 
 

@@ -6,7 +6,8 @@ weights. `load_model` takes safetensors only. What goes wrong is one `ModelError
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config import ModelSpec
@@ -14,11 +15,11 @@ from core.errors import ModelError
 from core.models.answer import check_template
 from core.models.base import ModelFacts
 from core.models.device import device
-from core.models.facts import describe, facts_of, located
+from core.models.facts import describe, facts_of, located, modules_of
 from core.models.memory import check_memory, hub_parameters, stored_parameters
 from core.models.options import check_options, is_trusted, loading_options
 from core.models.prompts import STYLES
-from core.models.repository import check_weights, first_line
+from core.models.repository import check_module_weights, check_weights, first_line
 from core.models.table import find
 
 if TYPE_CHECKING:
@@ -35,13 +36,23 @@ def check_model(spec: ModelSpec) -> ModelFacts:
     check_options(spec)
     location, config = located(spec)
     facts = facts_of(spec, location, config)
-    check_weights(location.source, location.revision, location.path)
-    row = find(spec.name)
-    known = row.parameters if row else stored_parameters(location.path)
+    row, folders = find(spec.name), [""]
+    if location.modular:
+        folders = list(dict.fromkeys(modules_of(location).folders))
+        check_module_weights(location.source, location.revision, location.path, folders)
+    else:
+        check_weights(location.source, location.revision, location.path)
+    known = row.parameters if row else _stored(location.path, folders)
     if known is None and not location.local:
         known = hub_parameters(location.source, location.revision)
     check_memory(facts, known, spec.quantisation, spec.device_map != "none")
     return facts
+
+
+def _stored(folder: Path, folders: Sequence[str]) -> float | None:
+    """Billions of parameters in the weight files of a folder and of its modules' folders; None where there are none."""
+    counts = [count for own in folders if (count := stored_parameters(folder / own)) is not None]
+    return sum(counts) if counts else None
 
 
 def check_processor(spec: ModelSpec, answers: bool = False) -> None:
@@ -56,6 +67,8 @@ def check_processor(spec: ModelSpec, answers: bool = False) -> None:
         NotAvailable: the chat template has no answer header, and one is needed.
     """
     facts = describe(spec)
+    if facts.kind == "sentence-transformers":
+        return  # its modules read their own files while they are loaded
     processor = _processor(facts)
     _adapter_class(facts, processor)
     if answers:
@@ -72,11 +85,23 @@ def load_model(spec: ModelSpec) -> Adapter:
 
     facts = check_model(spec)
     logging.disable_progress_bar()
+    if facts.kind == "sentence-transformers":
+        return _sentence_adapter(facts, spec)
     processor = _processor(facts)
     adapter = _adapter_class(facts, processor)
     model = _weights(facts, spec)
     _complete(processor, model.config)
     return adapter(facts, model, processor)
+
+
+def _sentence_adapter(facts: ModelFacts, spec: ModelSpec) -> Adapter:
+    """A sentence-transformers model behind its adapter; safetensors only, as everywhere."""
+    from core.models.sentence import SentenceAdapter
+    from core.models.sentence_library import load_sentence_transformer
+
+    options = loading_options(spec, facts.dtype)
+    model = _guarded(facts, lambda: load_sentence_transformer(facts, spec, options, is_trusted(facts.source)))
+    return SentenceAdapter(facts, model, spec)
 
 
 def _origin(facts: ModelFacts) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from core.errors import ModelError
 from core.models.device import device, resolve_dtype
 from core.models.table import find
 
+SENTENCE_OPTIONS = ("truncate_dim", "query_prompt", "candidate_prompt", "task")
+"""Keys of `[model]` that only a sentence-transformers model takes."""
+
 _TRUSTED: ContextVar[str | None] = ContextVar("trusted", default=None)
 
 
@@ -67,10 +70,14 @@ def _check_quantisation(quantisation: str) -> None:
         )
 
 
-def key_options(spec: ModelSpec) -> dict[str, str]:
+def key_options(spec: ModelSpec) -> dict[str, str | int | None]:
     """Options that change an embedding, for the model's key. Those at their default are left out: a key that was made
     before an option existed stays valid."""
-    chosen = {"attention": (spec.attention, "auto"), "quantisation": (spec.quantisation, "none")}
+    chosen: dict[str, tuple[str | int | None, str | None]] = {
+        "attention": (spec.attention, "auto"),
+        "quantisation": (spec.quantisation, "none"),
+    }
+    chosen |= {name: (getattr(spec, name), None) for name in SENTENCE_OPTIONS}
     return {name: value for name, (value, default) in chosen.items() if value != default}
 
 

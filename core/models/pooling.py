@@ -53,7 +53,8 @@ def tokens_in_mask(mask: str, attended: Tensor, labels: list[Labels], items: lis
                 got=f"an item of modality {items[row].modality}",
                 todo="leave this mask out of [embedding] masks, or these items out of the corpus",
             )
-        keep[row, : len(counted)] = torch.tensor(counted, device=keep.device)
+        # The tokens of an item lie where it is attended to, whatever side the padding stands on.
+        keep[row, attended[row].nonzero()[: len(counted), 0]] = torch.tensor(counted, device=keep.device)
     return keep
 
 

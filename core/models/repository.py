@@ -5,6 +5,7 @@ These checks find what will not work before the weights are fetched. Each fault 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,33 @@ def config_from_hub(hub_id: str, revision: str) -> Path:
         ) from error
     except errors.HTTPError as error:  # no answer at all
         raise _unreachable(hub_id) from error
+
+
+def file_from_hub(hub_id: str, revision: str, name: str) -> Path | None:
+    """Path of a small file in the hub's cache, fetched where it is not there; None where the repository holds none, or
+    where that cannot be known (`config_from_hub` then says why)."""
+    from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            # One request finds out whether it is there: without a network a download would try for half a minute.
+            get_hf_file_metadata(hf_hub_url(hub_id, name, revision=revision))
+        return Path(hf_hub_download(hub_id, name, revision=revision))
+    except (errors.HFValidationError, errors.EntryNotFoundError, errors.HTTPError, OSError):
+        cached = _cached(hub_id, name, revision)
+        return cached if constants.HF_HUB_OFFLINE else None
+
+
+def _cached(hub_id: str, name: str, revision: str) -> Path | None:
+    """A file of the hub's cache; None where it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        path = try_to_load_from_cache(hub_id, name, revision=revision)
+    except HFValidationError:
+        return None
+    return Path(path) if isinstance(path, str) else None
 
 
 def _config_path(hub_id: str, revision: str) -> Path:
@@ -172,6 +200,40 @@ def check_weights(source: str, revision: str, folder: Path) -> None:
         allowed="*.safetensors",
         todo=todo,
     )
+
+
+def check_module_weights(source: str, revision: str, folder: Path, folders: Sequence[str]) -> None:
+    """The same for a sentence-transformers model, whose modules keep weights in folders of their own.
+
+    Raises:
+        ModelError: a module has weights, but none as safetensors.
+    """
+    names = _all_names(source, revision, folder)
+    for own in dict.fromkeys(folders):
+        inside = [name for name in names or () if name.rpartition("/")[0] == own]
+        pickled = [name for name in inside if name.endswith((".bin", ".pt", ".pth"))]
+        if pickled and not any(name.endswith(".safetensors") for name in inside):
+            raise ModelError(
+                f"{source} holds weights that are no safetensors",
+                got=", ".join(pickled[:3]),
+                allowed="*.safetensors",
+                todo="load it once with sentence-transformers, save it with save_pretrained, and name that folder",
+            )
+        if not revision:
+            _check_whole(folder / own)
+
+
+def _all_names(source: str, revision: str, folder: Path) -> list[str] | None:
+    """Relative names of all files; None where the hub does not answer."""
+    if not revision:
+        return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    from huggingface_hub import list_repo_files
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        return list_repo_files(source, revision=revision)
+    except (HTTPError, OSError):
+        return None
 
 
 def _check_whole(folder: Path) -> None:

@@ -52,6 +52,12 @@ _LLAMA3 = (
     "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n \n",
 )
 
+DEFAULT_INSTRUCTION, QUERY_INSTRUCTION = (
+    "Represent the user's input.",
+    "Retrieve images or text relevant to the user's query.",
+)
+"""What Qwen3-VL-Embedding is told: the default, and for a query the instruction of its README's example."""
+
 RETRIEVERS: dict[str, Style] = {
     "gme": Style(
         bare,
@@ -73,6 +79,15 @@ RETRIEVERS: dict[str, Style] = {
         "last",
         "demo.py of LamRA's code (as in github.com/yuanzm1/lamra): the state before <emb>",
         Frame(answer=True),
+    ),
+    "qwen3-vl-embedding": Style(
+        bare,
+        "last",
+        "README.md of github.com/QwenLM/Qwen3-VL-Embedding (instructions, pixels, last token); system turn and opened "
+        "answer as in copies of its src/models/qwen3_vl_embedding.py and in mteb",
+        Frame(system=DEFAULT_INSTRUCTION, answer=True),
+        (4096, 1843200),
+        Frame(system=QUERY_INSTRUCTION, answer=True),
     ),
 }
 """Their styles by name."""

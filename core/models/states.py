@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ModelError, NotAvailable
@@ -28,23 +29,18 @@ class StateReader:
     """Reads states of one model. Not safe for two threads at once: hooks of two passes would record into each other."""
 
     def __init__(self, model: Any) -> None:
-        """Find the decoder's layers.
+        """Find the layers.
 
         Raises:
-            ModelError: the model reads with an encoder, or its decoder has no `.layers`.
+            ModelError: the model reads with an encoder and answers with a decoder, or its layers were not found.
         """
-        decoder = model.get_decoder()
         if model.config.is_encoder_decoder:
             raise ModelError(
                 "the model reads its input with an encoder", got=model.config.model_type, allowed="a decoder-only model"
             )
-        if not hasattr(decoder, "layers"):
-            raise ModelError(
-                "the decoder's layers were not found", got=type(decoder).__name__, allowed="a decoder with `.layers`"
-            )
         self.model = model
         self.inner = model.base_model
-        self.layers = decoder.layers
+        self.layers = layer_stack(model)
         self._crossing = cross_attention_layers(model.config)
 
     def states(self, inputs: Any, places: Sequence[StatePlace]) -> dict[StatePlace, Tensor]:
@@ -53,7 +49,7 @@ class StateReader:
         Raises:
             NotAvailable: the state between attention and MLP of a decoder that has none.
         """
-        with self._recording(places, "pixel_values" in inputs) as states:
+        with self.recording(places, "pixel_values" in inputs) as states:
             self.inner(**inputs, use_cache=False, return_dict=True)
         return states
 
@@ -72,14 +68,14 @@ class StateReader:
 
         handle = self.model.get_output_embeddings().register_forward_pre_hook(only_these)
         try:
-            with self._recording(places, "pixel_values" in inputs) as states:
+            with self.recording(places, "pixel_values" in inputs) as states:
                 logits = self.model(**inputs, use_cache=False, return_dict=True).logits
         finally:
             handle.remove()
         return states, list(logits.unbind(1))
 
     @contextmanager
-    def _recording(self, places: Sequence[StatePlace], has_image: bool) -> Iterator[dict[StatePlace, Tensor]]:
+    def recording(self, places: Sequence[StatePlace], has_image: bool) -> Iterator[dict[StatePlace, Tensor]]:
         """Gives a dictionary that holds the states of these places once the inner model has run inside."""
         sources = {place: self._source(place, has_image) for place in places}
         recorded: dict[_Source, Tensor] = {}
@@ -125,6 +121,20 @@ class StateReader:
         if source.kind == "attention":
             return _behind_attention(layer).register_forward_pre_hook(before, with_kwargs=True)
         return layer.register_forward_hook(after)
+
+
+def layer_stack(model: Any) -> Any:
+    """The layers of a decoder, or of a text encoder (BERT and its like keep them elsewhere).
+
+    Raises:
+        ModelError: they were not found.
+    """
+    decoder = model.get_decoder()
+    places = (decoder, getattr(model, "encoder", None), getattr(model, "transformer", None))
+    for place, name in product(places, ("layers", "layer")):
+        if (layers := getattr(place, name, None)) is not None:
+            return layers
+    raise ModelError("the model's layers were not found", got=type(decoder).__name__, allowed="a model with `.layers`")
 
 
 @dataclass(frozen=True)

@@ -2,59 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
 from core.config import Family
-from core.models.base import Kind
-from core.models.memory import memory_gib
-from core.models.prompts import STYLES
-
-WEIGHTS = Path(__file__).resolve().parent.parent / "demo" / "weights"
-"""Where the weights trained on the demo world are shipped."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownModel:
-    """A row of `retrieval-lens models`."""
-
-    name: str
-    hub_id: str
-    """Repository on the Hugging Face hub; "" where the weights are shipped with the package."""
-    kind: Kind
-    family: Family
-    """How it was trained: to generate, to match (contrastive), or from a generative model to retrieve (tuned)."""
-    hidden_size: int
-    """Columns of an embedding."""
-    dtype: Literal["float32", "bfloat16", "float16"]
-    """Type of the published weights; what is computed in is `[model] dtype`."""
-    parameters: float
-    """Number of parameters, in billions, as published (or from the size of the published files)."""
-    prompts: str
-    """Style of `[model] preset = "own"` and "auto"; "none" for a dual encoder."""
-    special: str
-    """What differs from the other models of its kind."""
-    revision: str | None = None
-    """Pinned commit, one whose files were seen listed on the hub; None where none is known for certain."""
-
-    @property
-    def folder(self) -> Path | None:
-        """Local folder of shipped weights."""
-        return None if self.hub_id else WEIGHTS / self.name
-
-    @property
-    def pooling(self) -> str:
-        """What `[embedding] poolings` is where the user names none."""
-        return "projected" if self.kind == "dual" else STYLES[self.prompts].pooling
-
-    def memory(self, dtype: str, quantisation: str = "none") -> float:
-        """GiB of memory needed in that type."""
-        return memory_gib(self.parameters, dtype, quantisation)
-
-
-_TWO_TOWERS = "image+text is the sum of both unit embeddings"
-_TUNED = "fine-tuned retriever"
+from core.models.known import TWO_TOWERS, KnownModel
+from core.models.retriever_rows import RETRIEVER_ROWS
 
 _ROWS = (
     KnownModel(
@@ -145,7 +95,7 @@ _ROWS = (
         dtype="float32",
         parameters=0.151,
         prompts="none",
-        special=f"texts end at 77 tokens; {_TWO_TOWERS}",
+        special=f"texts end at 77 tokens; {TWO_TOWERS}",
     ),
     KnownModel(
         name="siglip2-b16-512",
@@ -156,78 +106,9 @@ _ROWS = (
         dtype="float32",
         parameters=0.375,
         prompts="none",
-        special=f"texts padded to 64 tokens; {_TWO_TOWERS}",
+        special=f"texts padded to 64 tokens; {TWO_TOWERS}",
     ),
-    KnownModel(
-        name="gme-qwen2-vl-2b",
-        hub_id="Alibaba-NLP/gme-Qwen2-VL-2B-Instruct",
-        kind="chat",
-        family="tuned",
-        hidden_size=1536,
-        dtype="float32",
-        parameters=2.21,
-        prompts="gme",
-        revision="cfeb66885b598de483cc04eb08c7d9da534d7afe",
-        special=f"{_TUNED}: state of <|endoftext|>; 256 to 1280 image tokens; pinned to a commit of the plain Qwen2-VL "
-        f"class, "
-        "later ones bring code of their own; its cut at 1800 tokens is not applied",
-    ),
-    KnownModel(
-        name="gme-qwen2-vl-7b",
-        hub_id="Alibaba-NLP/gme-Qwen2-VL-7B-Instruct",
-        kind="chat",
-        family="tuned",
-        hidden_size=3584,
-        dtype="float32",
-        parameters=8.29,
-        prompts="gme",
-        revision="477027a6480f8630363be77751f169cc3434b673",
-        special=f"{_TUNED} (Table 4): as gme-qwen2-vl-2b",
-    ),
-    KnownModel(
-        name="vlm2vec-qwen2-vl-7b",
-        hub_id="TIGER-Lab/VLM2Vec-Qwen2VL-7B",
-        kind="chat",
-        family="tuned",
-        hidden_size=3584,
-        dtype="bfloat16",
-        parameters=8.29,
-        prompts="vlm2vec",
-        special=f"{_TUNED} (Table 4): last token of a turn without template; the hub held only "
-        f".bin files when last seen, "
-        f""
-        f""
-        'which are refused: save them once as safetensors, name that folder, preset = "vlm2vec"; its own evaluation '
-        "fixes the image resolution, here the processor decides",
-    ),
-    KnownModel(
-        name="e5-v",
-        hub_id="royokong/e5-v",
-        kind="chat",
-        family="tuned",
-        hidden_size=4096,
-        dtype="float16",
-        parameters=8.36,
-        prompts="e5-v",
-        revision="f9a1119d21a0b3b68c86f01a641a541989caa7a4",
-        special=f"{_TUNED}: LLaVA-NeXT on Llama 3, last token of its written Llama 3 turn (the repository has no chat "
-        f"template); the "
-        "prompt of image+text outside task 7 is not documented and ours",
-    ),
-    KnownModel(
-        name="lamra-ret",
-        hub_id="code-kunkun/LamRA-Ret",
-        kind="chat",
-        family="tuned",
-        hidden_size=3584,
-        dtype="bfloat16",
-        parameters=8.29,
-        prompts="lamra",
-        revision="f86e40fba363563866ba8feec831773ec6af84f9",
-        special=f"{_TUNED}: Qwen2-VL, the state before <emb>, which is the last of an opened answer; M-BEIR's query "
-        f"instructions are "
-        "not put in",
-    ),
+    *RETRIEVER_ROWS,
 )
 
 KNOWN: dict[str, KnownModel] = {row.name: row for row in _ROWS}

@@ -62,6 +62,7 @@ class Style:
         pooling: how the states become one row where the user names no pooling.
         source: where it is documented.
         frame: what stands around every turn.
+        query_frame: what stands around the turn of a query, where that differs.
         pixels: smallest and largest area an image is resized to; None leaves that to the processor.
     """
 
@@ -70,10 +71,12 @@ class Style:
     source: str
     frame: Frame = Frame()
     pixels: tuple[int, int] | None = None
+    query_frame: Frame | None = None
 
     def prompt(self, item: Item) -> Prompt:
         """The turn of one item, its frame around it."""
-        return replace(self.turn(item), frame=self.frame)
+        own = self.query_frame if item.side == "query" and self.query_frame is not None else self.frame
+        return replace(self.turn(item), frame=own)
 
 
 def with_instruction(item: Item, instruction: str, lead: str = "") -> Prompt:

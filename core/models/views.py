@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -31,16 +32,23 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
     """
     if facts.kind == "dual":
         return _projected(spec, facts)
+    if facts.kind == "sentence-transformers":
+        return _sentence_views(spec, facts)
     if "projected" in spec.poolings:
         allowed = "'mean', 'last', 'max', 'min', 'answer'"
         raise SpecError(
             f"{facts.name} has no projected embedding", got="embedding.poolings = 'projected'", allowed=allowed
         )
+    check_answers(facts, (*spec.poolings, *spec.words))
+    return _token_views(spec, facts)
+
+
+def _token_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
+    """Views that pool token states."""
     for layer in spec.layers:
         if not -facts.layers - 1 <= layer <= facts.layers:
             allowed = f"{-facts.layers - 1} to {facts.layers} (0: input of the decoder, -1: after the final norm)"
             raise SpecError(f"{facts.name} has no such layer", got=f"embedding.layers = {layer}", allowed=allowed)
-    check_answers(facts, (*spec.poolings, *spec.words))
     choices = (spec.layers, spec.poolings or (facts.pooling,), spec.masks, spec.norms, spec.sublayers)
     first = tuple(values[0] for values in choices)
     views = [
@@ -49,6 +57,34 @@ def resolve_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView
         if spec.cross or sum(a != b for a, b in zip(chosen, first, strict=True)) <= 1
     ]
     return tuple(dict.fromkeys(views))
+
+
+def _sentence_views(spec: EmbeddingSpec, facts: ModelFacts) -> tuple[EmbeddingView, ...]:
+    """The final vectors of a sentence-transformers model, and its token states pooled otherwise where that is asked
+    for.
+
+    Raises:
+        SpecError: token states of a model that gives none, or a layer, mask, norm or sublayer without a pooling of
+            token states.
+        NotAvailable: it has no answer and no next words.
+    """
+    check_answers(facts, (*spec.poolings, *spec.words))
+    pooled = tuple(pooling for pooling in spec.poolings if pooling != PROJECTED.pooling)
+    if pooled and facts.layers:
+        projected = () if PROJECTED.pooling not in spec.poolings else (PROJECTED,)
+        tokens = _token_views(replace(spec, poolings=pooled), facts)
+        return (*projected, *tokens) if spec.poolings[0] == PROJECTED.pooling else (*tokens, *projected)
+    default = EmbeddingSpec()
+    for name in ("layers", "masks", "norms", "sublayers", "words", *(["poolings"] if pooled else [])):
+        if getattr(spec, name) != getattr(default, name):
+            has = "its final vectors" + (', and token states with poolings = ["mean"]' if facts.layers else "")
+            raise SpecError(
+                f"{facts.name} embeds by its own pooling",
+                got=f"embedding.{name}",
+                allowed=has,
+                todo=f"leave embedding.{name} out" + (", or name a pooling" if facts.layers else ""),
+            )
+    return (PROJECTED,)
 
 
 def _view(facts: ModelFacts, layer: int, pooling: str, mask: str, norm: str, sublayer: str) -> EmbeddingView:

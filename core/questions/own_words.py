@@ -85,7 +85,11 @@ def check_own_words(run: Run) -> None:
     if run.model_name == OWN_MODEL:
         raise NotAvailable(f"run {run.name!r} holds own embeddings, without a model", todo=todo)
     if run.view.pooling == "projected":
-        raise NotAvailable(f"{run.model_name} compares and does not speak", got="a dual encoder", todo=todo)
+        raise NotAvailable(
+            f"{run.model_name} compares and does not speak",
+            got="a dual encoder, or another model of final vectors",
+            todo=todo,
+        )
     if not parts_with_pictures(run):
         raise NotAvailable(f"run {run.name!r} has no picture to describe", got="texts only", todo=todo)
 

@@ -240,7 +240,10 @@ def _head(remedy: str, kind: str, setting: str, fitted_on: str) -> dict[str, Any
 def _notes(run: Run, partners: list[Run], said: list[OwnWords]) -> list[str]:
     """What has no row here, and what would add it."""
     if run.view.pooling == "projected":
-        return ["layers, poolings, token masks and prompts do not apply to the projected embeddings of a dual encoder"]
+        return [
+            "layers, poolings, token masks and prompts do not apply to final vectors (of a dual encoder, or a"
+            " sentence-transformers model)"
+        ]
     notes = []
     stored = {differs_in(run.view, view) for view in run.views[1:]}
     for field, setting in VIEW_SETTINGS.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 from core.config import SaeSpec
 from core.errors import SaeError, ShapeMismatch, nearest
 from core.models.base import ModelFacts
-from core.models.table import WEIGHTS as SHIPPED
+from core.models.known import WEIGHTS as SHIPPED
 from core.paths import NOT_REGULAR, kind
 from core.sae.files import CONFIG, read_facts
 from core.sae.hub import fetch, parse_release

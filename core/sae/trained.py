@@ -50,7 +50,7 @@ def steps_for(rows: int, batch: int) -> int:
 
 def plans(spec: SaeSpec, facts: ModelFacts, steps: int) -> tuple[TrainingPlan, ...]:
     """Every width with every K, the run's own first."""
-    widths = dict.fromkeys((spec.width_for(dual=facts.kind == "dual"), *spec.widths))
+    widths = dict.fromkeys((spec.width_for(dual=facts.projects), *spec.widths))
     return tuple(
         TrainingPlan(
             facts.hidden_size,
@@ -101,7 +101,7 @@ class Training:
     @property
     def data(self) -> str:
         """tokens, pooled or mixture."""
-        return "pooled" if self.facts.kind == "dual" else self.spec.data
+        return "pooled" if self.view.pooling == "projected" else self.spec.data
 
     @property
     def _parents(self) -> tuple[str, ...]:

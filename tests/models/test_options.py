@@ -172,8 +172,21 @@ def hub(llava_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     folder = tmp_path / "snapshots" / ("c" * 40)
     folder.mkdir(parents=True)
     shutil.copy(llava_folder / "config.json", folder)
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(folder / "config.json"))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", held_by(folder))
     return folder
+
+
+def held_by(folder: Path, asked: list[str] | None = None) -> Any:
+    """The hub's answer for a file of a snapshot; revisions of its config that were asked for are noted."""
+
+    def download(_hub_id: str, name: str, revision: str, **_: Any) -> str:
+        if name != "config.json":
+            raise error("EntryNotFoundError")
+        if asked is not None:
+            asked.append(revision)
+        return str(folder / name)
+
+    return download
 
 
 @pytest.mark.parametrize(
@@ -217,7 +230,8 @@ def test_without_a_network_what_is_in_the_cache_is_used_without_asking_again(
 
     shutil.copy(llava_folder / "model.safetensors", hub)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: str(hub / "config.json"))
+    cached = {"config.json": str(hub / "config.json")}
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda _hub_id, name, **__: cached.get(name))
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", raising(HTTPError("Name or service not known")))
     assert check_model(ModelSpec(name="someone/model")).revision == "c" * 40
     assert constants.HF_HUB_OFFLINE
@@ -246,9 +260,8 @@ def test_a_cached_config_without_its_weights_is_not_enough_offline(hub: Path, mo
 
 
 def test_the_pinned_revision_is_what_is_asked_for(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    path = str(hub / "config.json")
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, revision, **__: asked.append(revision) or path)
+    asked: list[str] = []
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", held_by(hub, asked))
     for spec in (ModelSpec(name="e5-v"), ModelSpec(name="e5-v", revision="main"), ModelSpec(name="qwen3-vl-8b")):
         describe(spec)
     assert asked == ["f9a1119d21a0b3b68c86f01a641a541989caa7a4", "main", "main"]

@@ -93,6 +93,13 @@ DOCUMENTED |= {
         ),
     },
 }
+DOCUMENTED["qwen3-vl-embedding"] = {
+    "text query": chatml("a fox", "Retrieve images or text relevant to the user's query."),
+    "text candidate": chatml("a fox", "Represent the user's input."),
+    "image query": chatml(QWEN_IMAGE, "Retrieve images or text relevant to the user's query."),
+    "fused candidate": chatml(QWEN_IMAGE + "a fox", "Represent the user's input."),
+}
+PIXELS = {"gme": (256 * 28 * 28, 1280 * 28 * 28), "qwen3-vl-embedding": (4096, 1280 * 1440)}
 CASES = [(style, name) for style, strings in DOCUMENTED.items() for name in strings]
 
 
@@ -109,7 +116,8 @@ def folders(zoo_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     path.write_text(
         json.dumps({k: v for k, v in config.items() if k in {"image_processor", "processor_class", "image_token"}})
     )
-    return dict.fromkeys(("gme", "lamra", "vlm2vec", "hierarchical", "freeret"), qwen) | {"e5-v": llava}
+    of_qwen = dict.fromkeys(("gme", "lamra", "vlm2vec", "hierarchical", "freeret"), qwen)
+    return of_qwen | {"e5-v": llava, "qwen3-vl-embedding": zoo_folder("qwen3_vl")}
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +160,7 @@ def test_the_turn_is_the_documented_string(adapters: dict[str, Any], style: str,
 def test_the_embedding_is_the_state_of_the_documented_last_token(
     adapters: dict[str, Any], folders: dict[str, Path], style: str, name: str
 ) -> None:
-    pixels = (256 * 28 * 28, 1280 * 28 * 28) if style == "gme" else None
-    expected = by_hand(folders[style], DOCUMENTED[style][name], ITEMS[name], pixels)[-1].numpy()
+    expected = by_hand(folders[style], DOCUMENTED[style][name], ITEMS[name], PIXELS.get(style))[-1].numpy()
     found = adapters[style].embed([ITEMS[name]], [LAST])[LAST][0]
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 

@@ -15,7 +15,11 @@ STUDY = {
     "Qwen/Qwen2-VL-7B-Instruct", "Qwen/Qwen3-VL-8B-Instruct", "google/paligemma2-3b-mix-224", "facebook/chameleon-7b",
     "openai/clip-vit-base-patch32", "google/siglip2-base-patch16-512",
 }  # fmt: skip
+ZERO_SHOT = {"hierarchical", "freeret"}
 RETRIEVERS = {
+    "qwen3-vl-embedding-2b": "qwen3-vl-embedding",
+    "qwen3-vl-embedding-8b": "qwen3-vl-embedding",
+    "vlm2vec-v2": "vlm2vec",
     "gme-qwen2-vl-2b": "gme",
     "gme-qwen2-vl-7b": "gme",
     "vlm2vec-qwen2-vl-7b": "vlm2vec",
@@ -34,7 +38,7 @@ def test_spec_files_ask_for_the_prompts_and_pooling_of_their_row() -> None:
     for path in PRESETS.glob("*.toml"):
         spec = load_spec(path.name)
         row = KNOWN[spec.model.name]
-        if row.kind != "dual" and row.hub_id:
+        if row.kind not in {"dual", "sentence-transformers"} and row.hub_id:
             first, *beside = spec.embedding.poolings
             assert spec.model.preset == resolve_style("auto", row.prompts, row.name), path.name
             # The run's own embedding is the row's; a file that asks where the model answers says so in its name.
@@ -66,14 +70,15 @@ def test_retrievers_default_to_their_own_prompts_and_the_last_token() -> None:
 def test_all_other_models_default_to_the_study() -> None:
     for row in KNOWN.values():
         if row.name not in RETRIEVERS:
-            assert row.prompts == ("none" if row.kind == "dual" else "study"), row.name
-            assert row.pooling == ("projected" if row.kind == "dual" else "mean"), row.name
+            final = row.kind in {"dual", "sentence-transformers"}
+            assert row.prompts == ("none" if final else "study"), row.name
+            assert row.pooling == ("projected" if final else "mean"), row.name
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_pooling_left_out_is_that_of_the_prompts(style: str) -> None:
     facts = ModelFacts("m", "chat", "k", "m", "", "llava", 8, 4, "float32", style, STYLES[style].pooling)
-    expected = "last" if style in RETRIEVERS.values() else "mean"
+    expected = "last" if style in {*RETRIEVERS.values(), *ZERO_SHOT} else "mean"
     assert [view.pooling for view in resolve_views(EmbeddingSpec(), facts)] == [expected]
     assert [view.pooling for view in resolve_views(EmbeddingSpec(poolings=("max",)), facts)] == ["max"]
 

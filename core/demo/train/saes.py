@@ -27,7 +27,7 @@ import typer
 from core.config import ModelSpec, SaeArchitecture, SaeBias, SaeData, SaeInput, SaePreset
 from core.demo.train import states
 from core.models.base import PROJECTED, Adapter
-from core.models.table import WEIGHTS
+from core.models.known import WEIGHTS
 from core.progress import Progress
 from core.records import EmbeddingView
 from core.sae.files import FACTS

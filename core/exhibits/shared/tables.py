@@ -31,7 +31,8 @@ def stored(run: Run, field: str, setting: str) -> list[EmbeddingView]:
         )
     if first.pooling == "projected":
         raise NotAvailable(
-            f"{run.model_name} is a dual encoder: one projected embedding per item, no {field} to choose",
+            f"{run.model_name} gives one final vector per item (a dual encoder, or a sentence-transformers model): no"
+            f" {field} to choose",
             got=run.name,
             todo="choose a run of a multimodal LLM",
         )

@@ -76,7 +76,8 @@ def style_under(conditions: Conditions, style: Style, end: str | None) -> Style:
     frame = frames(style, end)[conditions.frame] if conditions.frame else style.frame
     if conditions.image == NO_IMAGE:
         turn = _without_image(turn)
-    return replace(style, turn=turn, frame=frame)
+    # A frame that was asked for stands around the turns of both sides.
+    return replace(style, turn=turn, frame=frame, query_frame=None if conditions.frame else style.query_frame)
 
 
 def _without_image(turn: Callable[[Item], Prompt]) -> Callable[[Item], Prompt]:
