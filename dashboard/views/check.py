@@ -25,9 +25,9 @@ def verdict(one: check.Checked) -> None:
     kind = "agrees" if one.equal else "partly" if one.explained_by else "differs"
     label = "equal" if one.equal else "explained" if one.explained_by else "none of these"
     widgets.html(f'<p class="lens-story">{widgets.badge(label, kind)} {escape(one.verdict)}</p>')
-    if one.explained_by:
-        rows = [{"Setting": c["setting"], "The run": c["from"], "These vectors": c["to"]} for c in one.explained_by]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config={"Setting": SETTING})
+    for change in one.explained_by:
+        was, to = (escape(change[end]) for end in ("from", "to"))
+        widgets.html(f"<p><b>{escape(change['setting'])}</b>: the run has {was}; these vectors have <b>{to}</b>.</p>")
     for finding in one.findings:
         st.warning(words.plain(finding), icon=":material/content_copy:")
     widgets.facts(
@@ -50,7 +50,8 @@ def cost(one: check.Checked) -> None:
     left, right = st.columns(2)
     label = words.word(one.recall_metric).label
     left.metric(f"{label}, the run's vectors", percent(one.recall_reference), border=True)
-    change = points(one.recall_given - one.recall_reference)
+    # Streamlit colours a change by its first character, which must be a plain minus.
+    change = points(one.recall_given - one.recall_reference).replace("−", "-")
     right.metric(f"{label}, these vectors", percent(one.recall_given), change, border=True)
     st.caption(words.plain(f"On {one.recall_on}."), help=words.explain(one.recall_metric))
 
@@ -60,7 +61,7 @@ def tried(one: check.Checked) -> None:
     if not one.tried:
         return
     widgets.section("What each setting leaves by itself", words.TRIED_NOTE)
-    rows = [{"Setting": t.setting, "Nearest value": t.to, "Leaves": t.difference} for t in one.tried]
+    rows = [{"Setting": t.setting, "Leaves": t.difference, "Nearest value": t.to} for t in one.tried]
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -80,14 +81,10 @@ def concepts(one: check.Checked) -> None:
         return
     widgets.section("Which concepts moved", words.MOVED_NOTE)
     rows = [vars(moved) | {"change": moved.given - moved.reference} for moved in one.concepts_moved]
+    labels = {"concept": "Concept", "reference": "The run", "given": "These vectors", "change": "Change"}
     number = {
-        name: st.column_config.NumberColumn(label, format=style)
-        for name, label, style in (
-            ("concept", "Concept", "%d"),
-            ("reference", "The run", "%.3f"),
-            ("given", "These vectors", "%.3f"),
-            ("change", "Change", "%+.3f"),
-        )
+        name: st.column_config.NumberColumn(label, format="%d" if name == "concept" else "%.3f")
+        for name, label in labels.items()
     }
     st.dataframe(
         pd.DataFrame(rows),

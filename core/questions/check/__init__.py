@@ -3,7 +3,8 @@
 `vectors.py` reads vectors from a folder; `endpoint.py` asks a server for them, in the words of `dialects.py`;
 `given.py` is what came, and the sample of it. `conditions.py` names the settings, `values.py` the values that are
 tried, `wording.py` the other ways to put an item; `encoding.py` embeds the sample so. `agreement.py` measures,
-`search.py` searches, `cost.py` says what it costs, `checking.py` does all of it in order; `result.py` is the answer.
+`search.py` searches by `trial.py`, `cost.py` says what it costs, `checking.py` does all of it in order; `result.py` is
+the answer.
 """
 
 from core.questions.check.checking import KEPT, SAMPLE, check, kept_checks

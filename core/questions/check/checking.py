@@ -27,7 +27,8 @@ from core.questions.check.cost import moved_concepts, recall_cost
 from core.questions.check.encoding import SampleEncoder
 from core.questions.check.given import Given, Sample, check_given, check_rows, choose_rows, sample_of
 from core.questions.check.result import Checked, Tried, explained
-from core.questions.check.search import Found, Search
+from core.questions.check.search import Search
+from core.questions.check.trial import Found
 from core.records import Part
 from core.run import Run
 from core.store import Draft, Folder

@@ -1,6 +1,6 @@
 """Which setting explains the difference: each alone, then pairs.
 
-1. Every value of every setting is tried on a few items (`PROBE`): a value that explains the difference does so there.
+1. Every value of every setting is tried on a few items (`trial.PROBE`): one that explains the difference does so there.
 2. A value that fits there is tried on the whole sample. Among those that fit the smallest difference wins.
 3. Where none fits, the five settings that come nearest are tried in pairs; then the two nearest with every other
    setting, since a setting whose effect is small hides behind one whose effect is large.
@@ -14,7 +14,7 @@ removes none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,14 +30,13 @@ from core.questions.check.agreement import (
     partners,
     rounded,
 )
-from core.questions.check.conditions import Change, Conditions, Setting
+from core.questions.check.conditions import Change, Conditions
 from core.questions.check.encoding import SampleEncoder
 from core.questions.check.given import OTHER, Given
+from core.questions.check.trial import Found, Sides, Trial, nearest_of_each, probe_of
 from core.questions.check.values import Values, other_filters, values_of
 from core.records import EmbeddingView
 
-PROBE = 10
-"""Items on which every value is tried."""
 NEAREST = 5
 """Settings that are tried in pairs."""
 FIRST = 2
@@ -49,46 +48,6 @@ ONE_LENGTH = 1e-3
 NOISE = (0.3, 2.0)
 """Another compute type explains a difference that cannot be repeated bit for bit, if it is between these multiples of
 what the type itself moves the reference."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """One or two changes, and what they leave.
-
-    Attributes:
-        difference: largest difference of the rows that were looked at.
-        nearness: see above; 0 to 1, and above 1 where a change makes it worse.
-        fits: whether `difference` is within what counts as equal.
-    """
-
-    changes: tuple[Change, ...]
-    difference: float
-    nearness: float
-    fits: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """Changes that explain the difference, or none; the nearest value of each setting; what was not tried."""
-
-    changes: tuple[Change, ...]
-    nearest: tuple[Trial, ...]
-    untried: dict[Setting, str]
-    trials: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Sides:
-    """The sides of a difference, each 0 or more; `wrong` is counted in shares."""
-
-    direction: float
-    wrong: float
-    length: float
-    width: float
-    order: float
-
-    def each(self) -> tuple[float, ...]:
-        return (self.direction, self.wrong, self.length, self.width, self.order)
 
 
 class Search:
@@ -107,7 +66,7 @@ class Search:
         self.reference = encoder.rows(self.base, self.whole)
         self.per_row = self._per_row(self.base, self.whole)
         self._values: Values
-        self._own: _Sides
+        self._own: Sides
         self._wrong = np.ones(0, bool)
         self._one_length, self._own_length = self._lengths()
         self._count = 0
@@ -125,18 +84,22 @@ class Search:
         """Try everything."""
         differing = self.per_row > self.tolerance
         self._values = values_of(self.encoder, self.given, self.reference, differing)
-        self._probe = _probe(self.encoder, differing)
+        self._probe = probe_of(self.encoder, differing)
         self._wrong = self._directions(self.base, self._probe) > self.tolerance
         self._own = self._sides(self.base, self._probe)
         changes = self._values.changes
         free = [one for some in changes.values() for one in some if self._is_free(one)]
         paid = [one for some in changes.values() for one in some if not self._is_free(one)]
-        # Every pass gives every view: pairs of a setting that needs one and a setting that needs none come with it.
-        self._plan([(one,) for one in (*free, *paid)] + [(one, other) for one in paid for other in free])
+        # Every pass gives every view: pairs of a setting that needs one and a setting that needs none come with it. Not
+        # where images are sent as text: a data URL has thousands of tokens, whose states in all layers are too much.
+        self._plan(
+            [(one,) for one in (*free, *paid)]
+            + [(one, other) for one in paid if one.setting != "image sent as text" for other in free]
+        )
         with self._progress.task("try settings", sum(len(some) for some in changes.values())) as bar:
             singles = [trial for one in free if (trial := self._try((one,), bar.advance)) is not None]
             if chosen := self._explaining(singles):
-                return Found(chosen, tuple(_nearest_of_each(singles)), self._values.untried, self._count)
+                return Found(chosen, tuple(nearest_of_each(singles)), self._values.untried, self._count)
             for setting, some in changes.items():
                 left = [one for one in some if not self._is_free(one)]
                 tried = [trial for one in left if (trial := self._try((one,), bar.advance)) is not None]
@@ -147,7 +110,7 @@ class Search:
                 singles += tried
                 if left and not any(trial.changes[0].setting == setting for trial in singles):
                     self._values.untried[setting] = "this model cannot be asked so"
-        best = _nearest_of_each(singles)
+        best = nearest_of_each(singles)
         chosen = self._explaining(singles) or self._pairs(singles, best)
         return Found(chosen, tuple(best), self._values.untried, self._count)
 
@@ -307,11 +270,11 @@ class Search:
     def _directions(self, conditions: Conditions, entries: np.ndarray) -> np.ndarray:
         return chords(*self._both(conditions, entries))
 
-    def _sides(self, conditions: Conditions, entries: np.ndarray) -> _Sides:
+    def _sides(self, conditions: Conditions, entries: np.ndarray) -> Sides:
         given, reference = self._both(conditions, entries)
         directions = chords(given, reference)
         wrong = self._wrong if self._wrong.any() else np.ones(len(directions), bool)
-        return _Sides(
+        return Sides(
             direction=float(directions[wrong].mean()),
             wrong=float((directions > self.tolerance).mean()),
             # Only rows of one length show that somebody set it; other faults change lengths too.
@@ -329,31 +292,3 @@ class Search:
             pool = source.vectors if len(source.vectors) <= WHOLE_POOL else source.at(sample.positions[sample.of(part)])
             total += float(nearest_chords(reference[sample.of(part)], pool[:, : self.given.width])[0][:, 0].sum())
         return total / len(entries)
-
-
-def _probe(encoder: SampleEncoder, differing: np.ndarray) -> np.ndarray:
-    """Entries on which every value is tried: of every part and modality, mostly such as differ; the longest too."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for entry, key in enumerate(zip(encoder.sample.parts, encoder.modalities, strict=True)):
-        groups.setdefault(key, []).append(entry)
-    chosen: list[int] = []
-    for members in groups.values():
-        share = max(2, PROBE // len(groups))
-        ordered = sorted(members, key=lambda entry: (-len(encoder.texts[entry]), entry))
-        wrong = [entry for entry in ordered if differing[entry]]
-        right = [entry for entry in ordered if not differing[entry]]
-        # One row that is right: a change must not break it.
-        chosen += ([*right[:1], *wrong] if wrong else right)[:share]
-    return np.array(sorted(chosen))
-
-
-def _nearest_of_each(singles: Sequence[Trial]) -> list[Trial]:
-    """The nearest value of every setting, nearest first."""
-    best: dict[Setting, Trial] = {}
-    for trial in singles:
-        setting = trial.changes[0].setting
-        if setting not in best or (trial.nearness, trial.difference) < (
-            best[setting].nearness, best[setting].difference,
-        ):  # fmt: skip
-            best[setting] = trial
-    return sorted(best.values(), key=lambda trial: (trial.nearness, trial.difference))
