@@ -74,7 +74,7 @@ def of_turns(turns: list[dict[str, Any]], picture: Any, way: Way) -> np.ndarray:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from core.models.table import WEIGHTS
+    from core.models.known import WEIGHTS
 
     folder, dtype = WEIGHTS / "demo-mllm", getattr(torch, way.dtype)
     if way.dtype not in _MODELS:
