@@ -58,6 +58,7 @@ class Server:
                 """Quiet."""
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = False  # `close` waits for answers that are still being made, and for their sockets
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -146,7 +147,38 @@ def test_a_server_with_a_fault(answer: Any, setting: str, tiny: Run, server: Ser
     assert [one["setting"] for one in ask(tiny, server.url).explained_by] == [setting]
 
 
-def test_a_server_that_reads_the_address_as_text(tiny: Run, server: Server) -> None:
+def dots(folder: Any) -> Run:
+    """A run on pictures so small that the model can read their data URLs as text."""
+    from dataclasses import replace
+
+    from PIL import Image
+    from planted import spec_of
+
+    from core import pipeline
+    from core.config import CorpusSpec, SaeSpec
+    from core.progress import NoProgress
+    from core.store import Store
+
+    (folder / "dots").mkdir()
+    for name in ("red", "green", "blue", "white"):
+        Image.new("RGB", (4, 4), name).save(folder / "dots" / f"{name}.png")
+    listing = "".join(f"{name}.png,a {name} dot\n" for name in ("red", "green", "blue", "white"))
+    (folder / "dots" / "captions.csv").write_text("image,caption\n" + listing)
+    spec = replace(
+        spec_of("dots", sae=SaeSpec(source="none")), corpus=CorpusSpec(source="folder", path=str(folder / "dots"))
+    )
+    return pipeline.run(spec, Store(folder / "cache"), NoProgress())
+
+
+def test_addresses_too_long_for_the_model_are_not_tried_as_text(tiny: Run, server: Server) -> None:
+    """Those of the tiny run have some 20,000 tokens, and the model reads 512."""
+    server.answer = lambda body: of_messages(body, Way(pooling="last"))
+    assert dict(ask(tiny, server.url, number=6).untried)["image sent as text"] == (
+        "the data URL that was sent: longer than the 512 tokens that the model reads"
+    )
+
+
+def test_a_server_that_reads_the_address_as_text(tmp_path: Any, server: Server) -> None:
     """The text prompt around the data URL, which is what such servers were seen to embed."""
     from planted import INSTRUCTION
 
@@ -158,7 +190,7 @@ def test_a_server_that_reads_the_address_as_text(tiny: Run, server: Server) -> N
         return [of_turns([{"role": "user", "content": content}], None, Way()).tolist()]
 
     server.answer = answer
-    result = ask(tiny, server.url, number=6)
+    result = ask(dots(tmp_path), server.url, number=8)
     assert [(one["setting"], one["to"]) for one in result.explained_by] == [
         ("image sent as text", "the data URL that was sent")
     ]

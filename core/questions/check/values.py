@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,7 +70,8 @@ def values_of(encoder: SampleEncoder, given: Given, reference: np.ndarray, diffe
         changes["template"] = _templates(encoder) if decoder else []
         changes["instruction"] = _instructions(encoder) if decoder else []
         changes["image missing"] = _missing(decoder) if has_images else []
-        changes["image sent as text"] = _as_text(encoder, given) if has_images else []
+        changes["image sent as text"], too_long = _as_text(encoder, given) if has_images else ([], "")
+        untried |= {"image sent as text": too_long} if too_long else {}
         changes["resolution"] = _sizes(encoder) if has_images else []
         changes["token limit"] = _limits(encoder, differing)
         changes["pooling"] = _poolings(encoder)
@@ -113,12 +116,28 @@ def _missing(decoder: bool) -> list[Change]:
     return [Change("image missing", "the image", name, (("image", name),)) for name in names]
 
 
-def _as_text(encoder: SampleEncoder, given: Given) -> list[Change]:
-    """Strings that are known for every item of the sample with an image."""
+def _as_text(encoder: SampleEncoder, given: Given) -> tuple[list[Change], str]:
+    """Strings that are known for every item of the sample with an image, and that the model can read; and which it cannot."""
     places = zip(encoder.sample.places(), encoder.modalities, strict=True)
     needed = {place for place, modality in places if modality != "text"}
     names = [name for name, known in given.strings.items() if needed <= set(known)]
-    return [Change("image sent as text", "the image", name, (("image", AS_TEXT + name),)) for name in names]
+    readable = [name for name in names if _most_tokens(encoder, given.strings[name].values()) <= _reach(encoder)]
+    changes = [Change("image sent as text", "the image", name, (("image", AS_TEXT + name),)) for name in readable]
+    too_long = ", ".join(name for name in names if name not in readable)
+    why = f"{too_long}: longer than the {_reach(encoder):,} tokens that the model reads" if too_long else ""
+    return changes, why
+
+
+def _most_tokens(encoder: SampleEncoder, strings: Iterable[str]) -> int:
+    """Of the longest string; 0 where the model's tokenizer is not at hand (a dual encoder's cuts by itself)."""
+    tokenizer = encoder.tokenizer()
+    return 0 if tokenizer is None else max(map(len, tokenizer(list(strings))["input_ids"]))
+
+
+def _reach(encoder: SampleEncoder) -> int:
+    """Tokens that the model was made to read at once; no limit where its configuration names none."""
+    config = getattr(getattr(encoder.adapter, "model", None), "config", None)
+    return getattr(config and config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
 
 
 def _sizes(encoder: SampleEncoder) -> list[Change]:
