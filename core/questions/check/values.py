@@ -117,7 +117,7 @@ def _missing(decoder: bool) -> list[Change]:
 
 
 def _as_text(encoder: SampleEncoder, given: Given) -> tuple[list[Change], str]:
-    """Strings that are known for every item of the sample with an image, and that the model can read; and which it cannot."""
+    """Strings known for every image of the sample that the model can read; and, in words, those it cannot."""
     places = zip(encoder.sample.places(), encoder.modalities, strict=True)
     needed = {place for place, modality in places if modality != "text"}
     names = [name for name, known in given.strings.items() if needed <= set(known)]
