@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from core.errors import TooLarge
@@ -17,6 +18,16 @@ def free_memory() -> float:
     """Bytes of main memory that this process could still take: what the system has, or what is left of the limit of its
     container; infinity where neither is said."""
     return min(_free_of_system(), _free_of_container())
+
+
+def used_memory() -> int:
+    """Bytes of main memory that this process has taken at most so far; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024  # Linux counts in KiB
 
 
 def _free_of_system() -> float:

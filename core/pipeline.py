@@ -14,7 +14,7 @@ import numpy as np
 from core.artefact import origins_of
 from core.config import OWN_MODEL, RunSpec
 from core.errors import CorpusError, SpecError
-from core.fingerprint import hash_array
+from core.fingerprint import canonical, hash_array
 from core.progress import NoProgress, Progress
 from core.records import PARTS, EmbeddingView, Part
 from core.run import Run
@@ -49,7 +49,7 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
         read = facts_of_view(facts, resolve_views(spec.embedding, facts)[0])
         check_source(spec.sae, read)
         # A finished run of this spec needs no memory for training: its dictionaries may come from a larger machine.
-        if spec.sae.source == "train" and all(f.manifest["spec"] != spec.keyed() for f in store.folders("run")):
+        if spec.sae.source == "train" and not finished(spec, store):
             check_training(plans(spec.sae, read, steps=1))  # memory does not depend on steps
     corpus = build_corpus(spec.corpus, store, progress)
     own = corpus.own_embeddings("queries")
@@ -62,6 +62,12 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
         view = next(iter(encoded.values())).facts["views"][0]
         codes = {part: encode_codes(saes[0], folder, view, store, progress) for part, folder in encoded.items()}
     return Run(_write_run(spec, corpus, facts, encoded, saes, codes, store), store)
+
+
+def finished(spec: RunSpec, store: Store) -> list[Folder]:
+    """The runs of the cache that were made with this spec, newest first; their corpus may have changed since."""
+    wanted = canonical(spec.keyed())  # as JSON: a manifest has lists where a spec has tuples
+    return [folder for folder in store.folders("run") if canonical(folder.manifest["spec"]) == wanted]
 
 
 def _check_family(spec: RunSpec) -> None:

@@ -24,7 +24,7 @@ NOTE_COLUMNS = ["where", "what"]
 WEIGHTS = "weights.json"
 _NAME = re.compile(rf"[a-z0-9-]+--[0-9a-f]{{{KEY_LENGTH}}}")
 _UNPACKED = "left by an interrupted unpack, or unpacked now; `remove --unfinished` deletes what nobody works in"
-_PLAIN_FILES = {WEIGHTS, ".gitignore", ".gitkeep", "README.md", "CACHEDIR.TAG"}
+_PLAIN_FILES = {WEIGHTS, "specs", ".gitignore", ".gitkeep", "README.md", "CACHEDIR.TAG"}
 """What a cache may hold beside the folders of its stages."""
 
 

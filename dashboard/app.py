@@ -13,7 +13,8 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from dashboard.guard import Guard, is_loopback, link
+from dashboard.addresses import is_loopback
+from dashboard.guard import Guard, link
 
 FRAME = Path(__file__).with_name("frame.py")
 TOKEN = "RETRIEVAL_LENS_TOKEN"  # noqa: S105

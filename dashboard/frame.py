@@ -13,7 +13,7 @@ import streamlit as st
 from core.errors import UserError
 from dashboard import data, state, words
 from dashboard.collector import imports
-from dashboard.parts import widgets
+from dashboard.parts import belonging, new_run, widgets
 
 ICON = Path(__file__).parent / "assets" / "icon.png"
 NO_OTHER = "none"
@@ -35,9 +35,11 @@ def main() -> None:
             navigation()
         above = st.container()
         if ready:
+            with above, widgets.guard():
+                belonging.above(state.get("run_key"), state.get("other_key"))
             run_page(page)
         else:
-            nothing_yet(page.title)
+            nothing_yet(page)
         with above:
             for sentence in state.notices():
                 st.warning(words.plain(sentence), icon=":material/info:")
@@ -134,16 +136,19 @@ def run_page(page: st.Page) -> None:
         page.run()
 
 
-def nothing_yet(title: str) -> None:
-    """No run in the cache: say so on whatever page was asked for."""
-    st.title(title, anchor=False)
+def nothing_yet(page: st.Page) -> None:
+    """No run in the cache: say so on whatever page was asked for; the Runs page can make one."""
+    st.title(page.title, anchor=False)
     widgets.empty(
         "No run yet",
         f"The cache {data.root()} holds no run. The embedded demo makes eight in a few minutes on a laptop, without"
-        " network. Your own images and captions work too: see the README.",
+        " network. Your own images and captions work too: see the README, or the Runs page.",
         "retrieval-lens demo",
         icon=":material/rocket_launch:",
     )
+    if page.url_path == "runs":
+        with widgets.guard():
+            new_run.section()
 
 
 main()

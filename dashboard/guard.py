@@ -13,13 +13,14 @@ All of it holds for HTTP and for the websocket. Knows nothing of Streamlit. Jupy
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from dashboard.addresses import is_loopback
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -85,16 +86,6 @@ def own_names(address: str) -> frozenset[str]:
     if not is_loopback(address):
         names |= {address.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
     return frozenset(names)
-
-
-def is_loopback(address: str | None) -> bool:
-    """Whether only this machine reaches a server that listens there; None is every address."""
-    if address == "localhost":
-        return True
-    try:
-        return address is not None and ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def link(address: str | None, port: int, token: str | None) -> str:

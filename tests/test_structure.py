@@ -43,6 +43,7 @@ FLOW = (
     "pipeline",
     "verification",
     "inventory",
+    "planning",
     "packs",
     "questions",
     "exhibits",
@@ -55,8 +56,12 @@ HEAVY = {"torch", "transformers", "sae_lens", "umap", "streamlit"}
 """Seconds each; they are imported where they are used."""
 QUESTIONS = ("core.questions", "core.exhibits", "core.inventory")
 """What pages may name: they pass questions to the bridge and annotate answers, and never compute."""
-BRIDGE = {f"data.{name}" for name in ("ask", "ask_two", "ask_live", "ask_item", "fresh", "in_turn", "recent")}
-ROOMS = ("words", "state", "data", "charts", "parts", "lesson", "views", "collector", "frame", "guard", "app")
+BRIDGE = {
+    f"data.{name}" for name in ("ask", "ask_two", "ask_live", "ask_item", "ask_later", "fresh", "in_turn", "recent")
+}
+ROOMS = (
+    "addresses", "words", "state", "data", "charts", "parts", "lesson", "views", "collector", "frame", "guard", "app",
+)  # fmt: skip
 """The same for the dashboard."""
 
 

@@ -19,10 +19,15 @@ TOKEN = "RETRIEVAL_LENS_TOKEN"  # noqa: S105
 """Where the dashboard looks for its token: other users of this machine see a command line, but no environment."""
 
 
-def serve(host: str, port: int, *, no_token: bool = False) -> None:
+NEW_RUNS = "RETRIEVAL_LENS_NEW_RUNS"
+"""Whether visitors may start runs from the Runs page where other machines reach the address: "on"."""
+
+
+def serve(host: str, port: int, *, no_token: bool = False, new_runs: bool = False) -> None:
     """Replace this process by Streamlit on http://host:port; `dashboard/app.py` prints the link to open.
 
-    Where other machines reach that address, visitors need a token, which the link holds; `no_token` lets everybody in.
+    Where other machines reach that address, visitors need a token, which the link holds; `no_token` lets everybody in,
+    and `new_runs` lets them start runs on folders of this machine.
 
     Raises:
         UserError: the address or the port cannot be served on.
@@ -34,6 +39,9 @@ def serve(host: str, port: int, *, no_token: bool = False) -> None:
         environment[TOKEN] = "off"
     elif environment.get(TOKEN) == "off":  # only the command line opens the door
         del environment[TOKEN]
+    environment.pop(NEW_RUNS, None)
+    if new_runs:
+        environment[NEW_RUNS] = "on"
     arguments = ["-m", "streamlit", "run", str(app), "--server.address", host, "--server.port", str(port)]
     os.execve(sys.executable, [sys.executable, *arguments, *FLAGS], environment)
 

@@ -144,9 +144,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 8501,
     no_token: NoToken = False,
+    new_runs: Annotated[
+        bool,
+        typer.Option("--new-runs", help="Let visitors from other machines start runs on folders of this machine."),
+    ] = False,
 ) -> None:
     """Open the dashboard on the runs of the cache. On an address that other machines reach, the printed link holds a
     token."""
     from core.commands.serve import serve as open_dashboard
 
-    open_dashboard(host, port, no_token=no_token)
+    open_dashboard(host, port, no_token=no_token, new_runs=new_runs)

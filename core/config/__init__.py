@@ -31,9 +31,9 @@ from core.config.choices import (
 from core.config.corpus import CorpusSpec
 from core.config.embedding import EmbeddingSpec
 from core.config.model import OWN_MODEL, ModelSpec
-from core.config.reading import PRESETS, load_spec, parse_spec, stored_spec
+from core.config.reading import PRESETS, load_spec, parse_spec, parse_text, stored_spec
 from core.config.run import NAME, SECTIONS, RunSpec, fitted_name
-from core.config.sae import STEPS_IN_KEYS, SaeSpec
+from core.config.sae import SAE_SOURCES, SAE_WORDS, STEPS_IN_KEYS, SaeSpec
 from core.config.whitening import WhiteningSpec
 
 __all__ = [
@@ -41,6 +41,8 @@ __all__ = [
     "OWN_MODEL",
     "PRESETS",
     "SECTIONS",
+    "SAE_SOURCES",
+    "SAE_WORDS",
     "STEPS_IN_KEYS",
     "Attention",
     "Between",
@@ -71,6 +73,7 @@ __all__ = [
     "fitted_name",
     "load_spec",
     "parse_spec",
+    "parse_text",
     "stored_spec",
     "texts_of",
 ]

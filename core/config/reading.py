@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from core.config.checks import field_names, known_keys, typed
 from core.config.model import OWN_MODEL
 from core.config.run import SECTIONS, RunSpec, fitted_name
+from core.config.sae import SAE_WORDS
 from core.errors import SpecError, nearest
 from core.paths import NOT_REGULAR, is_file, kind
 from core.text import is_utf8
@@ -33,16 +34,30 @@ def load_spec(path: str | Path) -> RunSpec:
         raise SpecError(f"{path} is too large for a spec", got=f"{size / 2**20:.1f} MiB", allowed="1 MiB")
     try:
         # utf-8-sig: some editors put a byte order mark in front, which TOML does not know.
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"{path} is not TOML", got=error, allowed="UTF-8 text", todo="save it as UTF-8") from error
-    except RecursionError as error:
-        raise SpecError(f"{path} is nested too deeply", todo="mend its brackets") from error
-    except ValueError as error:  # TOMLDecodeError, and whole numbers of more than 4,300 digits
-        raise SpecError(f"{path} is not TOML", got=error, todo="mend that line") from error
     except OSError as error:
         raise SpecError(f"{path} cannot be read", got=error.strerror, todo="check its permissions") from error
-    return _resolve_paths(parse_spec(raw), path.parent)
+    return _resolve_paths(parse_text(text, str(path)), path.parent)
+
+
+def parse_text(text: str, where: str) -> RunSpec:
+    """The spec that a text holds, its paths as they are written.
+
+    Args:
+        where: what the text is, for messages.
+
+    Raises:
+        SpecError: it is not TOML, or has unknown keys or values.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except RecursionError as error:
+        raise SpecError(f"{where} is nested too deeply", todo="mend its brackets") from error
+    except ValueError as error:  # TOMLDecodeError, and whole numbers of more than 4,300 digits
+        raise SpecError(f"{where} is not TOML", got=error, todo="mend that line") from error
+    return parse_spec(raw)
 
 
 def parse_spec(raw: Mapping[str, Any]) -> RunSpec:
@@ -116,6 +131,6 @@ def _resolve_paths(spec: RunSpec, base: Path) -> RunSpec:
     if is_file(local_model / "config.json") or is_file(local_model / "modules.json"):
         spec = replace(spec, model=replace(spec.model, name=str(local_model.resolve())))
     local_sae = base / spec.sae.source
-    if spec.sae.source not in ("train", "none", "shipped") and kind(local_sae) != "nothing":
+    if spec.sae.source not in SAE_WORDS and kind(local_sae) != "nothing":
         spec = replace(spec, sae=replace(spec.sae, source=str(local_sae.resolve())))
     return spec

@@ -12,6 +12,17 @@ from core.errors import SpecError
 STEPS_IN_KEYS = 4000
 """What the key of a run holds where `[sae] steps` is left out, as it was before steps followed from the data: the key
 of the SAE, which the run's key contains, holds the steps that were trained."""
+SAE_WORDS = ("train", "none", "shipped")
+"""Values of `source` that are no path and no address."""
+SAE_SOURCES = (
+    *map(repr, SAE_WORDS),
+    "'shipped:NAME'",
+    "a folder",
+    "a .pt file",
+    "'hf:owner/name/file'",
+    "'sae-lens:RELEASE/SAE_ID'",
+)
+"""All that `source` may be, in words."""
 WIDTHS = Between(2, 2**22)
 KS = Between(1, 2**22)
 
@@ -26,8 +37,8 @@ class SaeSpec:
     """
 
     source: str = "train"
-    """`train`, `none`, `shipped`, `shipped:NAME`, a folder, a .pt file, `hf:owner/name/file` or
-    `sae-lens:RELEASE/SAE_ID`."""
+    """`train` (on the run's own items), `none`, `shipped` (the one that comes with a demo model), `shipped:NAME`
+    (another of these), a folder, a .pt file, `hf:owner/name/file` or `sae-lens:RELEASE/SAE_ID`."""
     width: Annotated[int | None, WIDTHS] = None
     """Number of concepts; left out: the first of `widths`, else 32768 (preset `study` on a dual encoder: 7168)."""
     k: Annotated[int, KS] = None  # type: ignore[assignment]  # a number once it is made

@@ -120,17 +120,9 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
     """
     spec = settled(spec, store)
     source, progress = open_source(spec, store), progress or NoProgress()
-    key_spec: dict[str, Any] = {
-        "source": spec.source,
-        "task": spec.task,
-        "limit": spec.limit,
-        "path": _root(source),
-    }
-    key_spec["content"] = dict(source.fingerprint)
-    # Younger than the cache: not in older keys.
-    key_spec |= {name: value for name in ("allow_outside", "split") if (value := getattr(spec, name))}
+    key_spec = _key_spec(spec, source)
     parents, origins = tuple(folder.key for folder in source.made_from), origins_of(source.made_from)
-    if store.find(STAGE, stage_key(STAGE, key_spec, parents)) is None:
+    if find_corpus(spec, source, store) is None:
         check_size(source)  # before the disk is looked at: what does not fit into memory is refused for that
     needs = sum(source.sizes.values()) * LEAST_BYTES
 
@@ -142,6 +134,24 @@ def build_corpus(spec: CorpusSpec, store: Store, progress: Progress | None = Non
     if not corpus.report.usable:
         raise CorpusError(corpus.report.why_not, got=_examples(corpus.report.bad))
     return corpus
+
+
+def find_corpus(spec: CorpusSpec, source: Source, store: Store) -> Folder | None:
+    """The corpus of a spec in the cache, as its source is now; None where it has not been read yet."""
+    return store.find(STAGE, stage_key(STAGE, _key_spec(spec, source), tuple(f.key for f in source.made_from)))
+
+
+def _key_spec(spec: CorpusSpec, source: Source) -> dict[str, Any]:
+    """What the key of a corpus is made of."""
+    key_spec: dict[str, Any] = {
+        "source": spec.source,
+        "task": spec.task,
+        "limit": spec.limit,
+        "path": _root(source),
+    }
+    key_spec["content"] = dict(source.fingerprint)
+    # Younger than the cache: not in older keys.
+    return key_spec | {name: value for name in ("allow_outside", "split") if (value := getattr(spec, name))}
 
 
 def open_corpus(folder: Folder, carried: Carried | None = None) -> Corpus:

@@ -10,8 +10,6 @@ from pathlib import Path
 from core.config import CorpusSource, CorpusSpec
 from core.corpus.files import given_path
 from core.corpus.rows import Source
-from core.errors import CorpusError
-from core.paths import NOT_REGULAR, is_file, kind
 from core.store import Store
 
 MODULES: dict[CorpusSource, str] = {
@@ -83,29 +81,8 @@ def guess_source(path: str, max_bad_share: float = 0.05) -> CorpusSpec:
 
 
 def _guess_folder(given: Path) -> tuple[CorpusSource, int]:
-    """Source and task of what lies on disk."""
-    from core.corpus import beir, coco_caption, composed, mbeir, mixed, vectors
+    """Source and task of what lies on disk; where no layout fits, the folder of images says what it misses."""
+    from core.corpus.layouts import layouts_of
 
-    what = kind(given)
-    if what in ("nothing", "other"):
-        raise CorpusError(
-            "no such corpus" if what == "nothing" else f"a corpus is {NOT_REGULAR}",
-            got=given,
-            allowed="demo, a folder, or a listing of captions",
-        )
-    if what == "folder":
-        tables = mbeir.layout(given, "test")
-        of_candidates = not tables.query and is_file(given / "candidates.npy")
-        if of_candidates or vectors.find(given, "queries"):
-            return "embeddings", 4
-        if tables.query and tables.corpus:
-            return "mbeir", mixed.TASK if mbeir.is_mixed(tables) else mbeir.implied_task(tables) or 4
-        if mixed.find(given):
-            return "mixed", mixed.TASK
-        if beir.found(given):
-            return "beir", 2
-    if (what == "folder" or given.suffix == ".parquet") and coco_caption.find(given):
-        return "coco-caption", 4
-    root = given if what == "folder" else given.parent
-    captioned = any(root.glob("captions.*")) or any(root.rglob("*.txt"))
-    return "folder", 7 if composed.find(root) and not captioned else 4
+    found = layouts_of(given)
+    return (found[0].source, found[0].task) if found else ("folder", 4)

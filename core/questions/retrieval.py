@@ -91,6 +91,13 @@ def chance(run: Run, k: int = 1) -> float:
     return science.recall_by_chance(np.bincount(pairs[:, 0], minlength=queries), candidates, k)
 
 
+def chance_levels(run: Run) -> dict[int, float]:
+    """k -> expected recall@k of a random ranking, 0-1, for k = 1, 5, 10; {} where there is nothing to retrieve."""
+    if "candidates" not in run.parts or not len(run.qrels("test")):
+        return {}
+    return {k: chance(run, k) for k in (1, 5, 10)}
+
+
 def compare(
     run: Run, before: str | VariantSpec = "none", after: str | VariantSpec = "realign", k: int = 1
 ) -> Comparison:

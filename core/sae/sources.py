@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.config import SaeSpec
+from core.config import SAE_SOURCES, SaeSpec
 from core.errors import SaeError, ShapeMismatch, nearest
 from core.models.base import ModelFacts
 from core.models.known import WEIGHTS as SHIPPED
@@ -17,9 +17,7 @@ from core.sae.files import CONFIG, read_facts
 from core.sae.hub import fetch, parse_release
 from core.sae.located import HUB, RELEASE, SHIPPED_AS, Checkpoint, Listed, Located, SaeFolder
 
-ALLOWED = (
-    "'train', 'none', 'shipped', 'shipped:NAME', a folder, a .pt file, 'hf:owner/name/file', 'sae-lens:RELEASE/SAE_ID'"
-)
+ALLOWED = ", ".join(SAE_SOURCES)
 
 
 def shipped_saes(model_name: str) -> dict[str, Path]:
@@ -87,7 +85,8 @@ def _shipped(name: str, model_name: str) -> Path:
     """The folder of a shipped SAE by its name."""
     shipped = shipped_saes(model_name)
     if not shipped:
-        raise SaeError(f"no SAE is shipped for {model_name}", allowed="'train', 'none', a folder, 'hf:owner/name/file'")
+        others = ", ".join(one for one in SAE_SOURCES if "shipped" not in one)
+        raise SaeError(f"no SAE is shipped for {model_name}", got=repr(name), allowed=others)
     if name not in shipped:
         raise SaeError(f"no such SAE is shipped for {model_name}", got=repr(name), allowed=nearest(name, shipped))
     return shipped[name]

@@ -181,13 +181,18 @@ def _check_finite(value: float, plan: TrainingPlan, step: int) -> None:
 
 def seconds_per_step(plans: Mapping[str, TrainingPlan], stream: Stream) -> float:
     """Measured: making one batch, and one step of every SAE, on throw-away SAEs; the stream stands where it was."""
-    import torch
-
     positions, started = stream.positions, time.perf_counter()
     batch = next(stream.begin(positions))
     # The first batch fills the buffer; later ones take as many rows as they give.
     making = (time.perf_counter() - started) * stream.batch / buffer_rows(stream.size, stream.batch)
     stream.go_to(positions)
+    return making + seconds_of_a_step(plans, batch)
+
+
+def seconds_of_a_step(plans: Mapping[str, TrainingPlan], batch: Any) -> float:
+    """Measured: one step of every SAE on a batch (b, d), on throw-away SAEs."""
+    import torch
+
     stepping = 0.0
     for plan in plans.values():
         trainer = _trainer(plan)
@@ -199,7 +204,7 @@ def seconds_per_step(plans: Mapping[str, TrainingPlan], stream: Stream) -> float
         del trainer
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return making + stepping
+    return stepping
 
 
 def _steps_left(plans: Mapping[str, TrainingPlan], unfinished: Path) -> int:

@@ -2,7 +2,8 @@
 
 `questions` asks core and remembers the answers, `turns` lets long ones wait for each other, `runs` and `items` describe
 what is asked about, `live` holds queries made in the browser, `exhibits` the study's claims and exhibits, `variants`
-reads variants, `rows` makes records of tables. Users' errors (`core.errors.UserError`) pass through; `widgets.guard`
+reads variants, `rows` makes records of tables. `own_runs` starts and watches runs for visitors; pages name it as a
+whole. Users' errors (`core.errors.UserError`) pass through; `widgets.guard`
 shows them.
 """
 
@@ -21,7 +22,7 @@ from dashboard.data.exhibits import (
 )
 from dashboard.data.items import ItemView, data_uri, item, item_place, items, partners, size, thumbnail
 from dashboard.data.live import LiveQuery, examples, has_upload, keep_upload, live_picture, named
-from dashboard.data.questions import ask, ask_item, ask_live, ask_two, fresh, in_turn, recent
+from dashboard.data.questions import ask, ask_item, ask_later, ask_live, ask_two, fresh, in_turn, recent
 from dashboard.data.rows import (
     Candidate,
     Carrier,
@@ -48,6 +49,7 @@ from dashboard.data.runs import (
     broken_runs,
     counterpart,
     facts,
+    forget_list,
     name,
     root,
     run,
@@ -60,10 +62,10 @@ from dashboard.data.variants import canonical, direction, variant_error
 __all__ = [
     "Candidate", "Carrier", "Change", "Concept", "Contribution", "Fellow", "Firing", "FolderRow", "GainStep",
     "ItemView", "Judged", "LiveQuery", "MapPoint", "Pairing", "PoolSetting", "RemovalPoint", "RunChoice",
-    "RunFacts", "RunRow", "Strong", "SweepPoint", "ask", "ask_item", "ask_live", "ask_two", "broken_runs",
-    "canonical", "claim_questions", "claim_settings", "claims", "counterpart", "data_uri", "direction", "examples",
-    "exhibit", "exhibit_file", "exhibits", "facts", "fresh", "has_upload", "in_turn", "is_pending", "item",
-    "item_place", "items", "keep_upload", "live_picture", "name", "named", "partners", "readable", "recent", "root",
-    "row", "rows", "run", "run_table", "runs", "sheets", "siblings", "size", "thumbnail", "variant_error",
-    "verdicts",
+    "RunFacts", "RunRow", "Strong", "SweepPoint", "ask", "ask_item", "ask_later", "ask_live", "ask_two",
+    "broken_runs", "canonical", "claim_questions", "claim_settings", "claims", "counterpart", "data_uri",
+    "direction", "examples", "exhibit", "exhibit_file", "exhibits", "facts", "forget_list", "fresh", "has_upload",
+    "in_turn", "is_pending", "item", "item_place", "items", "keep_upload", "live_picture", "name", "named",
+    "partners", "readable", "recent", "root", "row", "rows", "run", "run_table", "runs", "sheets", "siblings",
+    "size", "thumbnail", "variant_error", "verdicts",
 ]  # fmt: skip

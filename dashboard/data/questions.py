@@ -16,9 +16,10 @@ import streamlit as st
 from core.questions import live
 from core.records import Item
 from core.run import Run
+from core.waiting import NotCached, cached_only
 from dashboard.data.live import LiveQuery, live_picture
 from dashboard.data.runs import root, run
-from dashboard.data.turns import take, turns, waiting_note
+from dashboard.data.turns import Job, take, turns, waiting_note
 
 Rest = ParamSpec("Rest")
 """What a question takes after the run."""
@@ -92,6 +93,26 @@ def in_turn(
     opened = run(key)
     with waiting_note() as look:
         return turns().wait((root(), key, _name(question)), lambda: question(opened, *arguments, **named), look)
+
+
+def ask_later(question: Callable[[Run], Answer], key: str) -> Answer | None:
+    """The answer of `question(run)` where it is cached or quick; else None, and it is computed in the background.
+
+    For what every page shows: none of them waits for it.
+    """
+    opened, known_as = run(key), (root(), key, _name(question))
+    try:
+        with cached_only():
+            return cast("Answer", _answer(known_as, lambda: question(opened)))
+    except NotCached:
+        job = _in_background(*known_as, lambda: question(opened))
+        return cast("Answer", job.outcome()) if job.done.is_set() else None
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _in_background(root: str, key: str, name: str, _make: Callable[[], object]) -> Job:
+    """Once per question and run, however many sessions ask."""
+    return turns().in_background(_make)
 
 
 def _asked(

@@ -99,6 +99,12 @@ def broken_runs() -> pd.DataFrame:
     return _listing(root())[1]
 
 
+def forget_list() -> None:
+    """Read the list of runs anew at the next question: one has just been made."""
+    _runs.clear()
+    _listing.clear()
+
+
 # It reads the manifest of every folder: too much for each visitor of the page.
 @st.cache_data(ttl=5, max_entries=8, show_spinner=False)
 def _listing(root: str) -> tuple[pd.DataFrame, pd.DataFrame]:

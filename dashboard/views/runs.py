@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import inventory
 from dashboard import data, state, words
-from dashboard.parts import widgets
+from dashboard.parts import new_run, widgets
 from dashboard.words import count, duration, size
 
 
@@ -119,6 +119,7 @@ def page() -> None:
     widgets.facts({"Cache": data.root()})
     all_runs()
     broken_runs()
+    new_run.section()
     name = words.shell(facts.name)
     widgets.section(f"Run {facts.name}", "Choose another in the sidebar.")
     settings(run)

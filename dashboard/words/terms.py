@@ -55,6 +55,11 @@ WORDS: dict[str, Word] = {
         "Share of queries with at least one relevant candidate among the ten best-ranked (hit rate, as in M-BEIR).",
         "%",
     ),
+    "chance": Word(
+        "Chance",
+        "Recall that a random ranking of the candidates reaches on average: per query 1 - C(N - r, k) / C(N, k) for r relevant among N candidates. What is not above it is no retrieval.",
+        "%",
+    ),
     "mrr": Word(
         "MRR",
         "Mean reciprocal rank: the average over queries of 1 / rank of the first relevant candidate. 1 is best.",

@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
+from core.config.schema import FILE, spec_schema
 from docs.generate.parts import PARTS, SPEED, agree
 from docs.generate.speed import measured
 
@@ -38,6 +40,12 @@ def main() -> int:
         sys.stderr.write(f"{part.page}, {part.name}: {'out of date' if chosen.check else 'written'}\n")
         if not chosen.check:
             part.write(new)
+    schema = f"{json.dumps(spec_schema(), indent=1, ensure_ascii=False)}\n"
+    if FILE.read_text(encoding="utf-8") != schema:
+        stale += 1
+        sys.stderr.write(f"{FILE.name}: {'out of date' if chosen.check else 'written'}\n")
+        if not chosen.check:
+            FILE.write_text(schema, encoding="utf-8")
     if chosen.check and stale:
         sys.stderr.write("next: make docs\n")
     return 1 if chosen.check and stale else 0

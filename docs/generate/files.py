@@ -19,6 +19,7 @@ NO_CODE = {
     "tests/golden/answers.json": "What every question answered on the golden run, and under which versions",
     "core/demo/weights/": "Weights of the demo's models and SAEs, a card beside each model, one table of all SAEs",
     "reported.csv": "Every number the study printed",
+    "core/config/spec.schema.json": "The JSON Schema of a spec file, for editors",
     "core/presets/": "Spec files that run by name",
     "core/world/sprites.json": "Where each thing is on the sprite sheet",
     "core/world/sprites.png": "The sprite sheet of the demo world",

@@ -19,6 +19,7 @@ import core
 from core import config
 from core.commands.cli import app
 from core.config.checks import Words, choices_of
+from core.config.schema import described
 from core.exhibits import EXHIBITS
 from core.models.table import KNOWN
 from dashboard import words as screen
@@ -146,13 +147,12 @@ def spec_keys() -> str:
 
 def _keys(spec: type) -> Iterator[tuple[str, str, str, str]]:
     """(key, default, allowed, meaning) of each field; the meaning is the string that follows the field."""
-    written = ast.parse(inspect.getsource(spec)).body[0]
+    written, meanings = ast.parse(inspect.getsource(spec)).body[0], described(spec)
     assert isinstance(written, ast.ClassDef)
-    for node, after in zip(written.body, [*written.body[1:], None], strict=True):
+    for node in written.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            described = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            meaning = " ".join(str(after.value.value).split()) if described else ""  # type: ignore[union-attr]
-            yield f"`{node.target.id}`", _written(node), _allowed(spec, node.target.id), meaning
+            key = node.target.id
+            yield f"`{key}`", _written(node), _allowed(spec, key), meanings.get(key, "")
 
 
 def _written(node: ast.AnnAssign) -> str:

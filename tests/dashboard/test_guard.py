@@ -18,7 +18,8 @@ import pytest
 
 from core.commands.serve import serve
 from core.errors import UserError
-from dashboard.guard import Guard, is_loopback, link
+from dashboard.addresses import is_loopback
+from dashboard.guard import Guard, link
 
 HERE = ("127.0.0.1", 8501)
 LAN = ("192.168.1.5", 8501)
