@@ -121,8 +121,9 @@ def test_readme_has_no_number_of_the_demo_outside_the_generated_part() -> None:
 def test_spec_files_on_a_page_are_valid(name: str) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.S)
     assert blocks
+    photos = {"corpus": {"source": "folder", "path": "photos"}}
     for block in blocks:
-        assert parse_spec(tomllib.loads(block)).corpus.source == "folder"
+        parse_spec(photos | tomllib.loads(block))  # some show one section, whatever the corpus is
 
 
 def test_presets_that_pages_name_ship_with_the_project() -> None:
