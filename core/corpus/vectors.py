@@ -75,10 +75,12 @@ def load(path: Path) -> np.ndarray:
 def find(root: Path, part: str) -> Path | None:
     """The file that holds the vectors of a part, the first of `SUFFIXES`; None where there is none.
 
-    A table without a column of vectors describes the rows of another file.
+    A table without a column of vectors describes the rows of another file, unless it has a column of that name: then
+    `load` says what is wrong with it.
     """
     for suffix in SUFFIXES:
-        if is_file(path := root / f"{part}{suffix}") and (path.suffix not in (".parquet", *ARROW) or place(path)):
+        path = root / f"{part}{suffix}"
+        if is_file(path) and (path.suffix not in (".parquet", *ARROW) or place(path) or NAMES[0] in schema(path).names):
             return path
     return None
 

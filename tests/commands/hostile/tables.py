@@ -27,7 +27,7 @@ def an_embedding_column_of_scalars(at: Path) -> Words:
     return with_column(at, pa.array([1.0] * 8))
 
 
-@case(1, "queries.parquet", "string", "lists of numbers")
+@case(1, "queries.parquet", "row 0: '1 2 3 4'", "texts such as [0.1,0.2]")
 def an_embedding_column_of_strings(at: Path) -> Words:
     return with_column(at, pa.array(["1 2 3 4"] * 8))
 
