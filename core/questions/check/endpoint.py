@@ -164,7 +164,8 @@ def _post(address: SplitResult, body: dict[str, Any], timeout: float) -> dict[st
         with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as answer:
             data = answer.read(MOST_BYTES + 1)
     except urllib.error.HTTPError as error:
-        raise _refused(where, error) from error
+        with error:  # an answer too, with a connection of its own
+            raise _refused(where, error) from error
     except TimeoutError as error:
         raise EndpointError(
             f"{where} does not answer", got=f"nothing for {timeout:g} s", todo="look at its log"
