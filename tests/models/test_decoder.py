@@ -222,4 +222,8 @@ def test_architectures_that_cannot_be_pooled_are_refused(change: dict[str, objec
     decoder = SimpleNamespace() if "layers" in change else SimpleNamespace(layers=[])
     model = SimpleNamespace(config=config, base_model=None, get_decoder=lambda: decoder)
     with pytest.raises(ModelError, match=message):
-        DecoderAdapter(None, model, SimpleNamespace(tokenizer=SimpleNamespace(is_fast=change.get("is_fast", True))))  # type: ignore[arg-type]
+        DecoderAdapter(
+            SimpleNamespace(preset="study"),
+            model,
+            SimpleNamespace(tokenizer=SimpleNamespace(is_fast=change.get("is_fast", True))),
+        )  # type: ignore[arg-type]

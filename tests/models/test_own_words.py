@@ -154,7 +154,7 @@ class Talker:
     def __init__(self, breaks_at: int | None = None, most: int = 99) -> None:
         self.batches: list[list[str]] = []
         self.breaks_at, self.most = breaks_at, most
-        self.facts = type("Facts", (), {"name": "talker"})
+        self.facts = type("Facts", (), {"name": "talker", "layers": 1, "hidden_size": 8, "dtype": "float32"})
 
     def lengths(self, items: Sequence[Item]) -> list[int]:
         return [10] * len(items)
