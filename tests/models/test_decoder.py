@@ -207,7 +207,7 @@ def test_layers_moved_out_of_memory_change_nothing(
     [
         ({"is_encoder_decoder": True}, "reads its input with an encoder; got tiny; allowed: a decoder-only model"),
         ({"image_token_id": None}, "the processor names no image token; got SimpleNamespace"),
-        ({"layers": None}, "the decoder's layers were not found; got SimpleNamespace"),
+        ({"layers": None}, "the model's layers were not found; got SimpleNamespace"),
         (
             {"is_fast": False},
             "the tokenizer gives no character offsets; got SimpleNamespace; allowed: a fast tokenizer",
