@@ -67,6 +67,7 @@ def _beyond_realign(name: str, rows: pd.DataFrame) -> Verdict:
 
 
 EXHIBIT = Exhibit(
+    version=2,  # 2: the note on runs with final vectors only names both kinds
     name="remedies",
     title="Training-free remedies",
     claim="Which training-free remedy raises recall, and does any beat ReAlign?",

@@ -171,6 +171,7 @@ LEFT_OUT = {
     "removal.spelled_out": "a key",
     "ranked.*": "`retrieval.rankings` and `contest` ask it",
     "retrieval.chance": "counts of items alone",
+    "retrieval.chance_levels": "counts of items alone",
     "similarity.explained": "`pair` asks it",
     "failures.side_rows": "arrays of the run",
     "choosing.*": "`recommend` asks it",

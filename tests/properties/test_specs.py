@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import NAME, SECTIONS, RunSpec, bounds_of, fitted_name, load_spec, parse_spec
-from core.config.checks import choices_of
+from core.config.checks import Words, choices_of, texts_of
 from core.errors import SpecError
 from core.fingerprint import canonical
 from core.text import is_utf8, printable
@@ -73,7 +73,10 @@ def test_any_mapping_gives_a_spec_or_one_error(raw: dict[str, Any]) -> None:
 def valid_values(cls: type, name: str, hint: Any) -> st.SearchStrategy[Any]:
     """Values that a field takes."""
     bounds = bounds_of(cls)
-    if words := choices_of(hint):
+    words = choices_of(hint)
+    if isinstance(named := texts_of(cls).get(name), Words):
+        words = tuple(word.replace("TASK", "NFCorpus") for word in named.words)
+    if words:
         one: st.SearchStrategy[Any] = st.sampled_from(words)
     elif name in bounds:
         low, high = bounds[name].low, bounds[name].high
@@ -84,11 +87,13 @@ def valid_values(cls: type, name: str, hint: Any) -> st.SearchStrategy[Any]:
     return st.lists(one, min_size=1, max_size=3) if "tuple" in str(hint) else one
 
 
+BOUND = {("sae", "widths"), ("sae", "ks"), ("sae", "k"), ("sae", "width"), ("corpus", "split"), ("corpus", "language")}
+"""Fields that other fields bind."""
 VALID = [
     (section, name, valid_values(cls, name, hint))
     for section, cls in SECTIONS.items()
     for name, hint in get_type_hints(cls).items()
-    if (section, name) not in {("sae", "widths"), ("sae", "ks"), ("sae", "k"), ("sae", "width")}  # they bind each other
+    if (section, name) not in BOUND
 ]
 
 

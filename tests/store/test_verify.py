@@ -21,8 +21,8 @@ DAMAGES: dict[str, Damage] = {
     "gone": Path.unlink,
     "one bit": flip,
 }
-STORED = set(STAGES) - {"variant", "states", "captions", "carried"}
-"""Stages of the golden run: it has no model, and was made here."""
+STORED = set(STAGES) - {"variant", "states", "captions", "carried", "mteb"}
+"""Stages of the golden run: it has no model, was made here, and is no task of mteb."""
 VICTIMS = ("corpus/*/queries.parquet", "encode/*/*.npy", "sae/*/dictionary.npy", "codes/*/data.npy", "answer/*/*.npy")
 
 
