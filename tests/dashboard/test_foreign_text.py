@@ -34,6 +34,7 @@ LINKS = {
     "compare": ("against", "second", "top-k"),
     "map": ("point", "colour"),
     "exhibits": ("exhibit", "shelf", "which"),
+    "check": ("check",),
     "runs": ("run", "other", "variant"),
 }
 """Choices of a page that a link can fill with anything; every page also gets a second run and a variant."""
