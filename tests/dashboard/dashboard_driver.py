@@ -10,9 +10,14 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import streamlit.config
 from streamlit.testing.v1 import AppTest
 
 from dashboard import words
+
+# As in dashboard/.streamlit/config.toml, which AppTest does not read. With it every page goes through `ast.parse`, and
+# CPython 3.11 fails there where another thread does the same ("AST constructor recursion depth mismatch").
+streamlit.config.set_option("runner.magicEnabled", False)
 
 APP = Path(__file__).parents[2] / "dashboard" / "frame.py"
 PAGES = list(words.PAGES)

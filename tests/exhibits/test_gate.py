@@ -17,7 +17,16 @@ from core.exhibits.shared.records import Exhibit, Settings, Verdict
 from core.questions.fidelity import Fidelity
 
 SPOKEN = Verdict(on="r", outcome="agrees", why="numbers", difference=0.1, low=0.05, high=0.15, n=10, detectable=0.2)
-ON_CONCEPTS = {"figure-2", "figure-3", "table-1", "table-2", "failures", "removal-controls", "mediation"}
+ON_CONCEPTS = {
+    "figure-2",
+    "figure-3",
+    "table-1",
+    "table-2",
+    "failures",
+    "removal-controls",
+    "mediation",
+    "modality-bias",
+}
 
 
 def standing(images: float = 0.9, texts: float = 0.9, kept: float = 0.9, **more: Any) -> Standing:
