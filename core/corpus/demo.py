@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +35,8 @@ SUPPORT = 1_000
 """Images and captions of the support split: on the demo ReAlign gains no more from 2,000 (exhibit support-size)."""
 COMPOSED = 500
 """Composed queries, each with two candidates, and as many in the support split."""
+DRAWN = 2_048
+"""Pictures kept, 48 KiB each: a corpus is encoded right after it was taken in."""
 CAPTIONS = 2
 """Captions per test image; one per support image."""
 TASKS = (0, 1, 4, 7)
@@ -59,13 +61,16 @@ def read(spec: CorpusSpec) -> Source:
     return Source(f"demo-task{spec.task}", None, {"world": _fingerprint()}, rows, pairs, sizes=sizes)
 
 
+@lru_cache(maxsize=DRAWN)
 def draw(name: str, index: int) -> np.ndarray:
-    """The picture of a scene reference such as `test` or `test+wish`, uint8 (128, 128, 3)."""
+    """The picture of a scene reference such as `test` or `test+wish`, uint8 (128, 128, 3), not to be written to."""
     split = cast(world.Split, name.removesuffix(WISH))
     scene = world.scene(split, index)
     if name.endswith(WISH):
         scene, _ = world.composed(scene, world.stream("composed", split, index))
-    return world.render(scene)
+    pixels = world.render(scene)
+    pixels.flags.writeable = False  # whoever asks next gets the same array
+    return pixels
 
 
 def truth(scene: world.Scene) -> dict[str, Any]:
