@@ -137,10 +137,10 @@ class Tab:
         }
 
     def wait_for_link(self, **wanted: str) -> None:
-        for _ in range(100):
+        for _ in range(PATIENCE // 200):
             if wanted.items() <= self.link().items():
                 return
-            self.page.wait_for_timeout(100)
+            self.page.wait_for_timeout(200)
         raise AssertionError(f"link is {self.link()}, wanted {wanted}")
 
     def healthy(self) -> None:
