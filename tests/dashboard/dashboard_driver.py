@@ -146,4 +146,4 @@ class Tab:
     def healthy(self) -> None:
         assert self.page.get_by_test_id("stException").count() == 0
         assert "Traceback" not in self.text()
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong
