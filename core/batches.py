@@ -46,11 +46,11 @@ def batch_limit(batch_tokens: int, facts: ModelFacts, layers: int, progress: Pro
     """
     from core.models.device import device, free_gib
 
-    asked = batch_tokens if device() != "cpu" else min(batch_tokens, CPU_BATCH_TOKENS)
+    limit = batch_tokens if device() != "cpu" else min(batch_tokens, CPU_BATCH_TOKENS)
     fitting = tokens_that_fit(facts.hidden_size, layers, BYTES[facts.dtype], free_gib())
-    if fitting < asked:
-        progress.say(f"batches of at most {fitting:,} tokens: {asked:,} (batch_tokens) would not fit into free memory")
-    return min(asked, fitting)
+    if fitting < limit:
+        progress.say(f"batches of at most {fitting:,} tokens: {limit:,} (batch_tokens) would not fit into free memory")
+    return min(limit, fitting)
 
 
 def batches(

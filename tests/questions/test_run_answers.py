@@ -218,6 +218,7 @@ def test_map_is_computed_once_and_the_same_again(small_runs: Mapping[str, Run]) 
 
 
 def test_answers_are_cached_by_what_was_asked(run: Run) -> None:
+    retrieval.evaluate(run, "realign")
     before = len(run.store.folders("answer"))
     retrieval.evaluate(open_run(run.name, run.store), "realign(beta=0.1,eps=1e-05)")
     assert len(run.store.folders("answer")) == before, "the default written out is the same variant"

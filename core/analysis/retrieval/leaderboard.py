@@ -83,20 +83,20 @@ def places_by_id(ids: Sequence[str]) -> Int[np.ndarray, " m"]:
 def leaderboard_scores(rows: Int[np.ndarray, "n k"], qrels: Grades) -> Mapping[str, np.ndarray]:
     """Measure -> (n, len(DEPTHS)) float64, the value of every query at every depth; `MEASURES` in their order."""
     n, width = rows.shape
-    found = np.zeros((n, width))
+    graded = np.zeros((n, width))
     m = max(int(rows.max(initial=0)), int(qrels.pairs[:, 1].max(initial=0))) + 1
     keys = qrels.pairs[:, 0] * m + qrels.pairs[:, 1]
     order = np.argsort(keys)
     places = np.minimum(np.searchsorted(keys[order], here := np.arange(n)[:, None] * m + rows), max(len(keys) - 1, 0))
     if len(keys):
         hit = (keys[order][places] == here) & (rows != NOBODY)
-        found[hit] = qrels.grades[order][places][hit]
-    relevant = found > 0
+        graded[hit] = qrels.grades[order][places][hit]
+    relevant = graded > 0
     total = np.bincount(qrels.pairs[:, 0], minlength=n) + np.bincount(qrels.absent_rows, minlength=n)
     discounts = 1 / np.log2(np.arange(2, width + 2))
     within = np.cumsum(relevant, axis=1)
     precision = within / np.arange(1, width + 1)
-    gained, averaged = np.cumsum(found * discounts, axis=1), np.cumsum(precision * relevant, axis=1)
+    gained, averaged = np.cumsum(graded * discounts, axis=1), np.cumsum(precision * relevant, axis=1)
     reciprocal = np.cumsum(np.where(relevant & (within == 1), 1 / np.arange(1, width + 1), 0.0), axis=1)
     ideal = _ideal(qrels, n)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in MEASURES}
