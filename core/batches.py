@@ -1,19 +1,31 @@
-"""Items -> batches that fit: what is alike in length goes together, and no batch outgrows the memory that is free."""
+"""Items -> batches that fit: what is alike in length goes together, and no batch outgrows the memory that is free.
+
+While the model computes a batch, a thread reads the pictures of the next ones and gives them to the processor
+(`ahead`): at most `AHEAD` batches wait.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from core.models.base import Adapter, ModelFacts
-from core.models.memory import BYTES, tokens_that_fit
+from core.models.base import Adapter, ModelFacts, prepared
+from core.models.memory import BYTES, is_out_of_memory, tokens_that_fit
+from core.models.stopwatch import Stopwatch
 from core.progress import Progress
-from core.records import Item
+from core.records import EmbeddingView, Item
+
+T = TypeVar("T")
 
 CPU_BATCH_TOKENS = 1024
 """Batches stay this small without an accelerator: larger ones leave its caches and take longer."""
+AHEAD = 2
+"""Batches that are made while the model computes another."""
 
 
 class Items(Protocol):
@@ -53,20 +65,90 @@ def batch_limit(batch_tokens: int, facts: ModelFacts, layers: int, progress: Pro
     return min(limit, fitting)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Items that the model computes together.
+
+    Attributes:
+        rows: theirs in the table.
+        lengths: tokens of each.
+        embed: runs the model on them, their pictures and words already read.
+    """
+
+    rows: list[int]
+    items: list[Item]
+    lengths: list[int]
+    embed: Callable[[], dict[EmbeddingView, np.ndarray]]
+
+
+def prepared_batches(
+    table: Items,
+    adapter: Adapter,
+    windows: Sequence[range],
+    limit: int,
+    views: Sequence[EmbeddingView],
+    watch: Stopwatch,
+) -> Iterator[Batch]:
+    """The batches of one window of rows after another, ready for the model."""
+    for window in windows:
+        for rows, items, lengths in batches(table, adapter, window, limit, watch):
+            yield Batch(rows, items, lengths, _prepared(adapter, items, views))
+
+
+def _prepared(
+    adapter: Adapter, items: list[Item], views: Sequence[EmbeddingView]
+) -> Callable[[], dict[EmbeddingView, np.ndarray]]:
+    """What runs the model on a batch; one whose inputs do not fit into memory fails there, where it is halved."""
+    try:
+        return prepared(adapter, items, views)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return lambda: adapter.embed(items, views)
+
+
+def ahead(source: Iterator[T], number: int = AHEAD) -> Iterator[T]:
+    """The values of an iterator, the next `number` of them made by a thread while the current one is used.
+
+    What the iterator raises is raised here in its turn. Where the caller stops early, the value that is being made is
+    the last one.
+    """
+    end = object()
+    with ThreadPoolExecutor(1, "ahead") as thread:  # one thread: an iterator is no two threads' business
+
+        def following() -> Future[T | object]:
+            return thread.submit(next, source, end)
+
+        waiting = deque(following() for _ in range(number))
+        try:
+            while (value := waiting.popleft().result()) is not end:
+                waiting.append(following())
+                yield value  # type: ignore[misc] - `end` is the only other value
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
 def batches(
-    table: Items, adapter: Adapter, rows: Sequence[int], limit: int
+    table: Items, adapter: Adapter, rows: Sequence[int], limit: int, watch: Stopwatch | None = None
 ) -> Iterator[tuple[list[int], list[Item], list[int]]]:
     """Rows, items and token counts; a batch's longest item times its size stays within `limit` padded tokens.
 
     An item that is longer than the limit has a batch of its own.
+
+    Args:
+        watch: is given the seconds of "decode" (reading items) and "tokens" (counting theirs).
     """
+    watch = watch or Stopwatch()
     for group in _by_length(table, rows):
         members: list[int] = []
         items: list[Item] = []
         lengths: list[int] = []
         for row in group:
-            item = table.item(row)
-            length = adapter.lengths([item])[0]
+            with watch.step("decode"):
+                item = table.item(row)
+            with watch.step("tokens"):
+                length = adapter.lengths([item])[0]
             # What a batch costs is its padded size: every item is padded to the longest.
             if members and max(length, *lengths) * (len(members) + 1) > limit:
                 yield members, items, lengths

@@ -7,17 +7,18 @@ states, `norm_ratio` (n,) float32: the largest token norm of each item over its 
 reads.
 
 Steps: (1) rows go by in windows; (2) inside a window texts and images go apart and are sorted by length, longest first;
-(3) batches are filled up to `batch_tokens` padded tokens (`core/batches.py`), and images are read for the batch at hand
-only; (4) a finished window is flushed and noted, so an interrupted run goes on with the next one; (5) the facts say how
-many tokens are outliers at each place (`core/models/outliers.py`). The batch size changes no embedding beyond rounding,
-so it is not in the key.
+(3) batches are filled up to `batch_tokens` padded tokens (`core/batches.py`); while the model computes one, a thread
+reads the images of the next two and gives them to the processor; (4) a finished window is flushed and noted, so an
+interrupted run goes on with the next one; (5) the facts say how many tokens are outliers at each place
+(`core/models/outliers.py`). The batch size changes no embedding beyond rounding, so it is not in the key.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ from typing import Any
 import numpy as np
 
 from core import disk
-from core.batches import Items, batch_limit, batches
+from core.batches import Batch, Items, ahead, batch_limit, prepared_batches
 from core.config import EmbeddingSpec, Place
 from core.fingerprint import canonical, hash_bytes
 from core.models.answer import LARGEST, WORD, WORD_VIEWS
-from core.models.base import Adapter, ModelFacts
+from core.models.base import Adapter, ModelFacts, Prepares
 from core.models.memory import embed_halving
 from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
+from core.models.stopwatch import Stopwatch
 from core.progress import Progress, Task
 from core.records import EmbeddingView, StatePlace
 from core.store import Draft, Folder, Store
@@ -151,17 +153,22 @@ class _Encoding:
         path, rows = self.draft.path / _JOURNAL, len(self.table)
         (self.draft.path / "windows.json").unlink(missing_ok=True)  # the journal of earlier releases
         journal, arrays, counts = self._resumed(path, rows)
-        with self.progress.task(f"encode with {self.adapter.facts.name}", rows) as bar:
-            for start in range(0, rows, WINDOW):
-                window = range(start, min(start + WINDOW, rows))
-                if str(start) in journal.windows:
-                    bar.advance(len(window))
-                    continue
-                self._window(window, arrays, counts, journal, bar)
+        windows = [range(start, min(start + WINDOW, rows)) for start in range(0, rows, WINDOW)]
+        left = [window for window in windows if str(window.start) not in journal.windows]
+        # Token norms are views like any other here, so that one forward pass gives embeddings and norms.
+        views = (*self.views, *self.spoken, *(measured(place) for place in self.places))
+        made = prepared_batches(self.table, self.adapter, left, self.batch_tokens, views, self._watch)
+        with (
+            self.progress.task(f"encode with {self.adapter.facts.name}", rows) as bar,
+            closing(ahead(made)) as prepared,
+        ):
+            bar.advance(rows - sum(map(len, left)))
+            for window in left:
+                self._window(window, prepared, views, arrays, counts, journal, bar)
                 # Rows first, journal second: a window that the journal calls finished is on disk.
                 for array in (*arrays.values(), counts):
                     array.flush()
-                journal.windows[str(start)] = _sum_of(window, (*arrays.values(), counts))
+                journal.windows[str(window.start)] = _sum_of(window, (*arrays.values(), counts))
                 journal.write(path)
         self.draft.facts |= _facts(rows, self.views, journal)
         if note := _outlier_note(journal):
@@ -210,27 +217,43 @@ class _Encoding:
             return np.memmap(self.draft.path / f"{name}.npy", dtype, "r+", shape=(1,)), True
         return self.draft.map(name, shape, dtype)
 
+    @property
+    def _watch(self) -> Stopwatch:
+        """The adapter's own, so that whoever has the adapter can read what the steps took."""
+        return self.adapter.watch if isinstance(self.adapter, Prepares) else Stopwatch()
+
     def _window(
-        self, window: range, arrays: dict[str, np.memmap], counts: np.memmap, journal: _Journal, bar: Task
+        self,
+        window: range,
+        prepared: Iterator[Batch],
+        views: tuple[EmbeddingView, ...],
+        arrays: dict[str, np.memmap],
+        counts: np.memmap,
+        journal: _Journal,
+        bar: Task,
     ) -> None:
-        for rows, items, lengths in batches(self.table, self.adapter, window, self.batch_tokens):
+        """Take the batches of one window, which come one after another, and write their rows."""
+        measures = {measured(place): place for place in self.places}
+        left = len(window)
+        while left:
             started = time.perf_counter()
-            # Token norms are views like any other here, so that one forward pass gives embeddings and norms.
-            measures = {measured(place): place for place in self.places}
-            wanted = (*self.views, *self.spoken, *measures)
-            for view, values in embed_halving(self.adapter, items, wanted, self.progress).items():
+            with self._watch.step("waiting"):
+                batch = next(prepared)
+            embedded = embed_halving(self.adapter, batch.items, views, self.progress, batch.embed)
+            for view, values in embedded.items():
                 if view in measures:
                     journal.note_outliers(measures[view], values)
                 else:
-                    arrays[str(view)][rows] = values
+                    arrays[str(view)][batch.rows] = values
                 if self.places and measures.get(view) == self.places[0]:
-                    arrays["norm_ratio"][rows] = values[:, 0]
-            counts[rows] = lengths
+                    arrays["norm_ratio"][batch.rows] = values[:, 0]
+            counts[batch.rows] = batch.lengths
             journal.seconds += time.perf_counter() - started
-            journal.tokens += sum(lengths)
-            journal.padded += max(lengths) * len(lengths)
-            bar.advance(len(rows))
+            journal.tokens += sum(batch.lengths)
+            journal.padded += max(batch.lengths) * len(batch.lengths)
+            bar.advance(len(batch.rows))
             bar.note(f"{journal.tokens / max(journal.seconds, 1e-9):,.0f} tokens/s")
+            left -= len(batch.rows)
 
 
 def _sum_of(window: range, arrays: tuple[np.ndarray, ...]) -> str:

@@ -55,7 +55,7 @@ def _decoder(adapter: DecoderAdapter, asking: Asking) -> DecoderAdapter:
     """A second adapter: its own prompts, cut and counts of image tokens; the first one's weights and lock."""
     processor = adapter.processor if asking.pixels is None else _resized(adapter, asking.pixels)
     other = type(adapter)(adapter.facts, adapter.model, processor)
-    other.lock = adapter.lock
+    other.lock, other.preparing = adapter.lock, adapter.preparing
     other.style, other.cut = asking.style or adapter.style, asking.cut or adapter.cut
     return other
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from core.models.stopwatch import Stopwatch
 from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 
 if TYPE_CHECKING:
@@ -110,3 +111,26 @@ class Adapter(Protocol):
         Raises:
             NotAvailable: the model does not generate.
         """
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """An adapter that can read a batch's pictures and words apart from its model."""
+
+    watch: Stopwatch
+
+    def prepare(
+        self, items: Sequence[Item], views: Sequence[EmbeddingView]
+    ) -> Callable[[], dict[EmbeddingView, np.ndarray]]:
+        """`embed` in two halves: what the CPU does now (in any thread), and the call that runs the model.
+
+        Raises:
+            NotAvailable: see `Adapter.embed`.
+        """
+
+
+def prepared(
+    adapter: Adapter, items: Sequence[Item], views: Sequence[EmbeddingView]
+) -> Callable[[], dict[EmbeddingView, np.ndarray]]:
+    """`Prepares.prepare`; for an adapter without it, a call of `embed`."""
+    return adapter.prepare(items, views) if isinstance(adapter, Prepares) else lambda: adapter.embed(items, views)

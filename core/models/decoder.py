@@ -3,13 +3,15 @@
 Steps of `embed`: (1) items with and without an image go apart, since a processor call has images for all its texts or
 for none; (2) the processor tokenises and pads on the right; (3) one forward pass gives the states of the layers that
 the views need (`states.py`); (4) each view is pooled in float32 over its tokens. Where an answer is to be read
-(`answer.py`), the same pass goes on over the answer header, whose tokens no other view sees.
+(`answer.py`), the same pass goes on over the answer header, whose tokens no other view sees. `prepare` does (1) and
+(2), so that another thread may do them while the model is at work.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,12 +34,33 @@ from core.models.image_tokens import ImageCounts, grid, image_ids, without_place
 from core.models.outliers import MEASURE, NO_OUTLIERS, ordinary
 from core.models.pooling import POOLINGS, last, tokens_in_mask
 from core.models.prompts import STYLES, Prompt, prompt_of
+from core.models.rendered import RenderedTurns
 from core.models.states import StateReader, computed_on, input_device
+from core.models.stopwatch import Stopwatch
 from core.models.tokens import Labels, label
 from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenStates
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of the model, prepared on the CPU.
+
+    Attributes:
+        inputs: of items that a processor call takes together.
+        views: what is read of it.
+        whole: (b, t) bool, False for padding.
+        attended: the same without the answer header.
+        by_role: (b, t) bool by mask, for the masks that go by roles.
+    """
+
+    inputs: dict[str, Any]
+    views: list[EmbeddingView]
+    whole: Tensor
+    attended: Tensor
+    by_role: dict[str, Tensor]
 
 
 class DecoderAdapter:
@@ -61,8 +84,12 @@ class DecoderAdapter:
         # Padding on the right: the tokens of every item begin at column 0, so `states[row, :length]` are its own.
         self.tokenizer.padding_side = "right"
         # Browser sessions are threads that share one model: two passes at once would record into each other's hooks.
-        # Reentrant, because `embed` counts image tokens of unknown sizes while it holds the lock.
         self.lock = threading.RLock()
+        # The processor is shared as well: a call changes its padding. Whoever takes both locks takes this one first.
+        # Reentrant, because image tokens of unknown sizes are counted while it is held.
+        self.preparing = threading.RLock()
+        self.watch = Stopwatch()
+        self._turns_made = RenderedTurns(self.render, self.plain)
         self._image_ids = image_ids(processor, model.config)
         self._count_image = ImageCounts(processor, self._measured_image)
         self._reader = StateReader(model)
@@ -106,12 +133,18 @@ class DecoderAdapter:
         """Characters that follow the user's words in a rendered string."""
         return 0
 
-    def inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
-        """Model inputs on the model's device, the rendered strings and the prompts they were made of."""
+    def processed(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
+        """Model inputs on the CPU, the rendered strings and the prompts they were made of."""
         rendered, prompts = self._turns(items, answer)
         inputs = self.process(items, rendered)
         if self.cut is not None and not self.feeds_image(items[0]):
             inputs = cut_tokens(inputs, self.cut)
+        return inputs, rendered, prompts
+
+    def inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
+        """The same with the inputs on the model's device."""
+        with self.preparing:
+            inputs, rendered, prompts = self.processed(items, answer)
         return self._on_device(inputs), rendered, prompts
 
     # The adapter protocol
@@ -119,25 +152,42 @@ class DecoderAdapter:
 
     def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
         """See `Adapter.embed`."""
+        return self.prepare(items, views)()
+
+    def prepare(
+        self, items: Sequence[Item], views: Sequence[EmbeddingView]
+    ) -> Callable[[], dict[EmbeddingView, np.ndarray]]:
+        """See `Prepares.prepare`."""
         import torch
 
-        rows = {view: self._empty_rows(view, len(items)) for view in views}
-        with self.lock, torch.inference_mode():
-            for members in self._groups(items):
-                pooled = self._embed_group([items[i] for i in members], views)
-                for view, values in pooled.items():
-                    rows[view][members] = values
-        return rows
+        groups = self._groups(items)
+        with self.preparing, torch.inference_mode(), self.watch.step("processor"):
+            passes = [self._passes([items[i] for i in members], views) for members in groups]
+
+        def embed() -> dict[EmbeddingView, np.ndarray]:
+            rows = {view: self._empty_rows(view, len(items)) for view in views}
+            with self.lock, torch.inference_mode():
+                for members, of_group in zip(groups, passes, strict=True):
+                    for one in of_group:
+                        for view, values in self._pooled(one).items():
+                            rows[view][members] = values
+            return rows
+
+        return embed
 
     def lengths(self, items: Sequence[Item]) -> list[int]:
         """See `Adapter.lengths`; no pixel is read."""
+        with self.preparing:
+            return self._lengths(items)
+
+    def _lengths(self, items: Sequence[Item]) -> list[int]:
         rendered, _ = self._turns(items)
         # Gemma 3 puts line breaks around the image, which the tokenizer may join with those of the text: only the whole
         # string can be counted. Elsewhere the image's own tokens are added to those of the text.
         marks = getattr(self.processor, "full_image_sequence", None)
         if marks:
             rendered = [r.replace(self.processor.image_token, marks) for r in rendered]
-        counts = [len(ids) for ids in self.plain(rendered)["input_ids"]] if rendered else []
+        counts = [len(plain.ids) for plain in self._turns_made.tokens(rendered)]
         return [
             n + (self.image_tokens(i) - 1 if self.feeds_image(i) and not marks else 0)
             for n, i in zip(counts, items, strict=True)
@@ -148,14 +198,16 @@ class DecoderAdapter:
         import torch
 
         by_item: dict[int, tuple[np.ndarray, Labels, tuple[int, int] | None]] = {}
-        with self.lock, torch.inference_mode():
+        with torch.inference_mode():
             for members in self._groups(items):
                 group = [items[i] for i in members]
-                inputs, rendered, prompts = self.inputs(group)
-                labels = self._labels(inputs, rendered, prompts)
-                states = self._reader.states(inputs, [place])[place].float().cpu().numpy()
+                with self.preparing:
+                    inputs, rendered, prompts = self.processed(group)
+                    labels = self._labels(inputs, rendered, prompts)
+                    grids = self._grids(inputs, group)
+                with self.lock:
+                    states = self._reader.states(self._on_device(inputs), [place])[place].float().cpu().numpy()
                 lengths = inputs["attention_mask"].sum(1).tolist()
-                grids = self._grids(inputs, group)
                 for at, member in enumerate(members):
                     by_item[member] = (states[at, : lengths[at]], labels[at], grids[at])
         parts = [by_item[i] for i in range(len(items))]
@@ -179,10 +231,11 @@ class DecoderAdapter:
             scores = head(rows) if head.bias is None else head(rows) - head(torch.zeros_like(rows))
             best = scores.float().topk(k, dim=1)
         decode = self.tokenizer.decode
-        return [
-            [(decode([i]), v) for i, v in zip(ids, values, strict=True)]
-            for ids, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        ]
+        with self.preparing:
+            return [
+                [(decode([i]), v) for i, v in zip(ids, values, strict=True)]
+                for ids, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            ]
 
     def generate(self, item: Item, prompt: str, max_new_tokens: int = 64) -> str:
         """See `Adapter.generate`."""
@@ -193,21 +246,28 @@ class DecoderAdapter:
         import torch
 
         answers = [""] * len(items)
-        with self.lock, torch.inference_mode():
+        with torch.inference_mode():
             for members in self._groups(items):
                 group = [items[i] for i in members]
-                rendered = [self.render(item, _request(item, prompt), answer=True) for item in group]
-                # Padding stands on the left here: the first new token must follow the last one of the request.
-                self.tokenizer.padding_side = "left"
-                try:
-                    inputs = self._on_device(self.process(group, rendered))
-                finally:
-                    self.tokenizer.padding_side = "right"
-                ids = self.model.generate(
-                    **inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, use_cache=True
-                )
-                for member, row in zip(members, ids[:, inputs["input_ids"].shape[1] :], strict=True):
-                    answers[member] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
+                with self.preparing:
+                    rendered = [self.render(item, _request(item, prompt), answer=True) for item in group]
+                    # Padding stands on the left here: the first new token must follow the last one of the request.
+                    self.tokenizer.padding_side = "left"
+                    try:
+                        inputs = self.process(group, rendered)
+                    finally:
+                        self.tokenizer.padding_side = "right"
+                with self.lock:
+                    ids = self.model.generate(
+                        **self._on_device(inputs),
+                        max_new_tokens=max_new_tokens,
+                        do_sample=False,
+                        num_beams=1,
+                        use_cache=True,
+                    )
+                with self.preparing:
+                    for member, row in zip(members, ids[:, inputs["input_ids"].shape[1] :], strict=True):
+                        answers[member] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return answers
 
     # Steps
@@ -229,7 +289,7 @@ class DecoderAdapter:
             return np.empty((rows, min(LARGEST, self.vocabulary)), WORD)
         return np.empty((rows, 2 if view.pooling == MEASURE else self.hidden_size), np.float32)
 
-    def _embed_group(self, items: list[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+    def _passes(self, items: list[Item], views: Sequence[EmbeddingView]) -> list[_Pass]:
         """All views of items that a processor call takes together: one pass, or two where the answer header would
         change what stands before it."""
         behind = [view for view in views if view.pooling in BEHIND_HEADER]
@@ -237,49 +297,59 @@ class DecoderAdapter:
             raise NotAvailable(f"a token limit leaves no answer header of {self.facts.name}", got=str(self.cut))
         before = [view for view in views if view not in behind]
         if not behind:
-            return self._pooled(items, views, [0] * len(items))
+            return [self._prepared(items, views, [0] * len(items))]
         header = self._header(items)
         if before and (header is None or self._attends_ahead(items[0])):
-            return self._pooled(items, before, [0] * len(items)) | self._pooled(items, behind, None)
-        return self._pooled(items, views, header)
+            return [self._prepared(items, before, [0] * len(items)), self._prepared(items, behind, None)]
+        return [self._prepared(items, views, header)]
 
-    def _pooled(
-        self, items: list[Item], views: Sequence[EmbeddingView], header: list[int] | None
-    ) -> dict[EmbeddingView, np.ndarray]:
-        """One pass over a group.
+    def _prepared(self, items: list[Item], views: Sequence[EmbeddingView], header: list[int] | None) -> _Pass:
+        """What one pass over a group needs.
 
         Args:
             header: tokens of each item's answer header, all 0 for none; None: there is one, of unknown length, and
                 every view lies behind it.
         """
         opened = header is None or any(header)
-        inputs, rendered, prompts = self.inputs(items, opened)
+        inputs, rendered, prompts = self.processed(items, opened)
         whole = inputs["attention_mask"].bool()
         attended = whole if header is None else _without_last(whole, header)
-        # Outliers show in the states themselves. The other masks need the role of every token, which costs a second
-        # tokenisation: labels are made only where a view needs them.
+        # Outliers show in the states themselves. The other masks need the role of every token: labels are made only
+        # where a view needs them.
         masks = {view.mask for view in views} - {NO_OUTLIERS}
         labels: list[Labels] = []
         if masks - {"all"}:
             labels = self._labels(inputs, self._turns(items)[0] if opened else rendered, prompts, attended)
-        ends = {ANSWER: whole, "words": whole, "words-last": attended}
-        words = [view for view in views if is_words(view)]
-        places = sorted({view.place for view in views if view not in words})
+        by_role = {mask: tokens_in_mask(mask, attended, labels, items) for mask in masks}
+        return _Pass(self._for_device(inputs), list(views), whole, attended, by_role)
+
+    def _pooled(self, one: _Pass) -> dict[EmbeddingView, np.ndarray]:
+        """The views of one pass."""
+        with self.watch.step("transfer"):
+            inputs = self._on_device(one.inputs)
+        with self.watch.step("model"):
+            return self._read(inputs, one)
+
+    def _read(self, inputs: dict[str, Any], one: _Pass) -> dict[EmbeddingView, np.ndarray]:
+        """The forward pass, then each view of its states."""
+        ends = {ANSWER: one.whole, "words": one.whole, "words-last": one.attended}
+        words = [view for view in one.views if is_words(view)]
+        places = sorted({view.place for view in one.views if view not in words})
         if words:
             at = [ends[view.pooling].sum(1) - 1 for view in words]
             states, logits = self._reader.states_and_logits(inputs, places, at)
         else:
             states, logits = self._reader.states(inputs, places), []
-        by_role = {mask: tokens_in_mask(mask, attended, labels, items) for mask in masks}
         entries = min(LARGEST, self.vocabulary)
-        pooled = {view: next_words(one, entries) for view, one in zip(words, logits, strict=True)}
-        for view in [view for view in views if view not in words]:
+        pooled = {view: next_words(scores, entries) for view, scores in zip(words, logits, strict=True)}
+        for view in [view for view in one.views if view not in words]:
             # Where accelerate spreads the layers, the states of each lie on a device of their own.
             own = states[view.place]
             if view.pooling == ANSWER:
-                pooled[view] = last(own, whole.to(own.device)).cpu().numpy()
+                pooled[view] = last(own, one.whole.to(own.device)).cpu().numpy()
                 continue
-            keep = by_role[view.mask].to(own.device) if view.mask in masks else ordinary(own, attended.to(own.device))
+            kept = one.by_role.get(view.mask)
+            keep = ordinary(own, one.attended.to(own.device)) if kept is None else kept.to(own.device)
             pooled[view] = POOLINGS[view.pooling](own, keep).cpu().numpy()
         return pooled
 
@@ -293,9 +363,9 @@ class DecoderAdapter:
         closed, opened = self._turns(items)[0], self._turns(items, answer=True)[0]
         if any(a == b for a, b in zip(closed, opened, strict=True)):
             raise no_header(self.facts, *BARE_TEMPLATE)
-        tokens = [self.plain(rendered)["input_ids"] for rendered in (closed, opened)]
-        adds = all(b[: len(a)] == a for a, b in zip(*tokens, strict=True))
-        return [len(b) - len(a) for a, b in zip(*tokens, strict=True)] if adds else None
+        pairs = list(zip(self._turns_made.tokens(closed), self._turns_made.tokens(opened), strict=True))
+        adds = all(b.ids[: len(a.ids)] == a.ids for a, b in pairs)
+        return [len(b.ids) - len(a.ids) for a, b in pairs] if adds else None
 
     def _attends_ahead(self, item: Item) -> bool:
         """Whether tokens behind a turn change its states, beyond rounding: measured once with and once without image.
@@ -306,10 +376,11 @@ class DecoderAdapter:
 
         has_image = self.feeds_image(item)
         if has_image not in self._ahead:
-            closed, opened = (
-                self._reader.states(self.inputs([item], answer)[0], [LAST_STATE])[LAST_STATE].float()
-                for answer in (False, True)
-            )
+            with self.lock:
+                closed, opened = (
+                    self._reader.states(self.inputs([item], answer)[0], [LAST_STATE])[LAST_STATE].float()
+                    for answer in (False, True)
+                )
             change = (opened[:, : closed.shape[1]] - closed).norm() / closed.norm()
             # Two passes of other lengths round differently: the root of the type's epsilon is far above that, and far
             # below what attention to one more token changes.
@@ -320,19 +391,19 @@ class DecoderAdapter:
         """What the tokenizer sees of each item, and the prompts it was made of; `answer` opens the model's turn."""
         harmless = [without_placeholders(item, self.processor) for item in items]
         prompts = [self.style.prompt(item) for item in harmless]
-        return [self.render(item, prompt, answer) for item, prompt in zip(items, prompts, strict=True)], prompts
+        return self._turns_made.strings(items, prompts, answer), prompts
 
     def _labels(
         self, inputs: Any, rendered: list[str], prompts: list[Prompt], attended: Tensor | None = None
     ) -> list[Labels]:
         """Roles of each item's tokens; `attended` (b, t) leaves out those of an answer header, as `rendered` does."""
-        plain, tail = self.plain(rendered), self.tail()
+        plain, tail = self._turns_made.tokens(rendered), self.tail()
         lengths = (inputs["attention_mask"] if attended is None else attended).sum(1).tolist()
         return [
             label(
                 inputs["input_ids"][i, : lengths[i]].tolist(),
-                plain["input_ids"][i],
-                plain["offset_mapping"][i],
+                plain[i].ids,
+                plain[i].offsets,
                 rendered[i],
                 prompts[i],
                 self._image_ids,
@@ -340,6 +411,20 @@ class DecoderAdapter:
             )
             for i in range(len(rendered))
         ]
+
+    def _for_device(self, inputs: Any) -> dict[str, Any]:
+        """Model inputs on the CPU as the device wants them: in the model's type, in memory a GPU can copy from."""
+        import torch
+
+        dtype, pinned = self.model.dtype, torch.device(input_device(self.model)).type == "cuda"
+
+        def ready(value: Any) -> Any:
+            if not torch.is_tensor(value):
+                return value
+            cast = value.to(dtype) if value.is_floating_point() else value
+            return cast.pin_memory() if pinned else cast
+
+        return {k: ready(v) for k, v in inputs.items() if k != "labels" and v is not None}
 
     def _on_device(self, inputs: Any) -> Any:
         """Model inputs where the model takes them; pixels in the model's own type."""

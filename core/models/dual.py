@@ -10,13 +10,14 @@ it were the only patch). SigLIP 2 comes in two classes: of a fixed image size (t
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.errors import NotAvailable
 from core.models.base import PROJECTED, ModelFacts
+from core.models.stopwatch import Stopwatch
 from core.models.tokens import written_form
 from core.records import LAST_STATE, EmbeddingView, Item, StatePlace, TokenRole, TokenStates
 
@@ -37,6 +38,9 @@ class DualAdapter:
         self.facts, self.model, self.processor = facts, model, processor
         self.tokenizer = processor.tokenizer
         self.lock = threading.RLock()
+        # The processor is shared as well: a call changes its padding. Whoever takes both locks takes this one first.
+        self.preparing = threading.RLock()
+        self.watch = Stopwatch()
         self._siglip = facts.model_type.startswith("siglip")
         # SigLIP attends to its padding: on which side it stands belongs to the model, and is left as it is.
         if not self._siglip:
@@ -52,20 +56,47 @@ class DualAdapter:
         self, items: Sequence[Item], views: Sequence[EmbeddingView] = (PROJECTED,)
     ) -> dict[EmbeddingView, np.ndarray]:
         """See `Adapter.embed`; the only view of a dual encoder is `PROJECTED`."""
+        return self.prepare(items, views)()
+
+    def prepare(
+        self, items: Sequence[Item], views: Sequence[EmbeddingView]
+    ) -> Callable[[], dict[EmbeddingView, np.ndarray]]:
+        """See `Prepares.prepare`."""
         import torch
 
         if any(view != PROJECTED for view in views):
             raise NotAvailable(
                 f"{self.facts.name} has only its projected embedding", got=", ".join(map(str, views)), allowed=PROJECTED
             )
-        with self.lock, torch.inference_mode():
-            rows = self._fused(items)
-        return dict.fromkeys(views, rows)
+        by_modality = {
+            modality: [i for i, item in enumerate(items) if modality in item.modality.split(",")]
+            for modality in ("text", "image")
+        }
+        both = np.array([item.modality == "image,text" for item in items], bool)
+        with self.preparing, torch.inference_mode(), self.watch.step("processor"):
+            inputs = {
+                modality: (self._words if modality == "text" else self._pixels)([items[i] for i in members])
+                for modality, members in by_modality.items()
+                if members
+            }
+
+        def embed() -> dict[EmbeddingView, np.ndarray]:
+            rows = np.zeros((len(items), self.hidden_size), np.float32)
+            with self.lock, torch.inference_mode():
+                for modality, made in inputs.items():
+                    members = by_modality[modality]
+                    vectors = self._features(modality, made)
+                    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+                    rows[members] += np.where(both[members, None], unit, vectors)  # `FUSION`
+            return dict.fromkeys(views, rows)
+
+        return embed
 
     def lengths(self, items: Sequence[Item]) -> list[int]:
         """See `Adapter.lengths`: text tokens plus patches."""
         texts = [item.text or "" if item.modality != "image" else "" for item in items]
-        counts = [len(ids) for ids in self._tokenize(texts)["input_ids"]] if items else []
+        with self.preparing:
+            counts = [len(ids) for ids in self._tokenize(texts)["input_ids"]] if items else []
         return [
             (0 if item.modality == "image" else count) + (0 if item.modality == "text" else self._patches(item))
             for item, count in zip(items, counts, strict=True)
@@ -77,7 +108,7 @@ class DualAdapter:
 
         if place not in {LAST_STATE, PROJECTED.place}:
             raise NotAvailable(f"{self.facts.name} projects its last layer only", got=f"layer {place}", allowed=-1)
-        with self.lock, torch.inference_mode():
+        with self.preparing, self.lock, torch.inference_mode():
             parts = [self._item_states(item) for item in items]
         counts = [len(states) for states, _, _ in parts]
         return TokenStates(
@@ -124,42 +155,38 @@ class DualAdapter:
         rows, columns = self._grid(item)
         return rows * columns + (0 if self._siglip else 1)
 
-    def _fused(self, items: Sequence[Item]) -> np.ndarray:
-        """(n, d) float32: one modality as projected, two as `FUSION`."""
-        rows = np.zeros((len(items), self.hidden_size), np.float32)
-        both = np.array([item.modality == "image,text" for item in items], bool)
-        for modality in ("text", "image"):
-            members = [i for i, item in enumerate(items) if modality in item.modality.split(",")]
-            if members:
-                group = [items[i] for i in members]
-                if modality == "text":
-                    features = self.model.get_text_features(**self._text_inputs(group))
-                else:
-                    features = self.model.get_image_features(**self._image_inputs(group))
-                vectors = features.pooler_output.float().cpu().numpy()
-                unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-                rows[members] += np.where(both[members, None], unit, vectors)
-        return rows
+    def _features(self, modality: str, inputs: dict[str, Tensor]) -> np.ndarray:
+        """(n, d) float32: one modality as projected."""
+        with self.watch.step("transfer"):
+            inputs = self._moved(inputs)
+        with self.watch.step("model"):
+            tower = self.model.get_text_features if modality == "text" else self.model.get_image_features
+            return tower(**inputs).pooler_output.float().cpu().numpy()
 
-    def _image_inputs(self, items: list[Item]) -> dict[str, Tensor]:
-        """Pixels; for images of any shape also which patches are padding, and the shapes."""
-        pixels = self.processor.image_processor([item.image for item in items], return_tensors="pt").to(
-            self.model.device
-        )
-        return {
+    def _moved(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: values.to(self.model.device) for name, values in inputs.items()}
+
+    def _ready(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs on the CPU in the model's type, in memory a GPU can copy from."""
+        typed = {
             name: values.to(self.model.dtype) if values.is_floating_point() else values
-            for name, values in pixels.items()
+            for name, values in inputs.items()
         }
+        return {name: v.pin_memory() for name, v in typed.items()} if self.model.device.type == "cuda" else typed
+
+    def _pixels(self, items: list[Item]) -> dict[str, Tensor]:
+        """Pixels; for images of any shape also which patches are padding, and the shapes."""
+        return self._ready(dict(self.processor.image_processor([item.image for item in items], return_tensors="pt")))
 
     def _tokenize(self, texts: list[str], **more: Any) -> Any:
         return self.tokenizer(texts, truncation=True, max_length=self.text_length, **more)
 
-    def _text_inputs(self, items: list[Item]) -> dict[str, Tensor]:
+    def _words(self, items: list[Item]) -> dict[str, Tensor]:
         padding = "max_length" if self._siglip else True
         tokens = self._tokenize([item.text or "" for item in items], padding=padding, return_tensors="pt")
         # SigLIP was trained attending to its padding, so it gets no mask.
         names = ("input_ids",) if self._siglip else ("input_ids", "attention_mask")
-        return {name: tokens[name].to(self.model.device) for name in names}
+        return self._ready({name: tokens[name] for name in names})
 
     def _item_states(self, item: Item) -> tuple[np.ndarray, list[str], list[TokenRole]]:
         """States (t, d), written forms and roles of one item: its patches, then its words."""
@@ -179,7 +206,7 @@ class DualAdapter:
     def _patch_states(self, item: Item) -> Tensor:
         """Projected states (t, d) of the patches of an image, without the class token."""
         tower = self.model.vision_model
-        hidden = tower(**self._image_inputs([item])).last_hidden_state[0]
+        hidden = tower(**self._moved(self._pixels([item]))).last_hidden_state[0]
         if self._siglip:
             return tower.head(hidden[: self._patches(item), None])
         return self.model.visual_projection(tower.post_layernorm(hidden[1:]))  # without the class token
@@ -187,7 +214,7 @@ class DualAdapter:
     def _word_states(self, item: Item) -> tuple[Tensor, list[str]]:
         """Projected states (t, d) of the words of a text, and the stretch of text each stands for."""
         tower = self.model.text_model
-        inputs = self._text_inputs([item])
+        inputs = self._moved(self._words([item]))
         text = item.text or ""
         plain = self._tokenize([text], return_offsets_mapping=True)
         written = written_form(plain["offset_mapping"][0], text)

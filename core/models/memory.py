@@ -148,14 +148,25 @@ def tokens_that_fit(hidden_size: int, layers: int, bytes_each: float, free_gib: 
 
 
 def embed_halving(
-    adapter: Adapter, items: list[Item], views: Sequence[EmbeddingView], progress: Progress
+    adapter: Adapter,
+    items: list[Item],
+    views: Sequence[EmbeddingView],
+    progress: Progress,
+    whole: Callable[[], dict[EmbeddingView, np.ndarray]] | None = None,
 ) -> dict[EmbeddingView, np.ndarray]:
     """`adapter.embed`; where a batch does not fit into memory, its halves one after the other.
+
+    Args:
+        whole: embeds all items at once, prepared beforehand (`base.prepared`).
 
     Raises:
         ModelError: one item alone does not fit.
     """
-    parts = in_pieces(adapter, items, lambda some: adapter.embed(some, views), progress)
+
+    def embed(some: list[Item]) -> dict[EmbeddingView, np.ndarray]:
+        return whole() if whole is not None and some is items else adapter.embed(some, views)
+
+    parts = in_pieces(adapter, items, embed, progress)
     return parts[0] if len(parts) == 1 else {view: np.concatenate([part[view] for part in parts]) for view in views}
 
 

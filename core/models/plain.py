@@ -37,8 +37,8 @@ class PaliGemmaAdapter(DecoderAdapter):
         images = [[item.image if item.modality != "text" else self._dummy] for item in items]
         return self.processor(images=images, text=texts, padding=True, return_tensors="pt")
 
-    def inputs(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
-        inputs, rendered, prompts = super().inputs(items, answer)
+    def processed(self, items: list[Item], answer: bool = False) -> tuple[Any, list[str], list[Prompt]]:
+        inputs, rendered, prompts = super().processed(items, answer)
         if self.facts.preset == "study":
             inputs.pop("token_type_ids", None)
         return inputs, rendered, prompts

@@ -14,7 +14,7 @@ pooling on their own, as if each were a pooled state. A two-tower model inside (
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from core.models.pooling import POOLINGS, tokens_in_mask
 from core.models.sentence_library import TASKS, as_input, own_prompt
 from core.models.sentence_tokens import SentenceTokens, attended_in
 from core.models.states import StateReader
+from core.models.stopwatch import Stopwatch
 from core.models.table import find
 from core.models.tokens import Labels
 from core.records import LAST_STATE, EmbeddingView, Item, Side, StatePlace, TokenStates
@@ -54,6 +55,9 @@ class SentenceAdapter:
         """
         self.facts, self.model = facts, model
         self.lock = threading.RLock()
+        # Whoever takes both locks takes the model's first: labels are made of what the model's modules give out.
+        self.preparing = threading.RLock()
+        self.watch = Stopwatch()
         given = {"query": spec.query_prompt, "candidate": spec.candidate_prompt}
         self.prompts: dict[Side, str | None] = {
             side: own_prompt(model, side) if given[side] is None else given[side] for side in TASKS
@@ -75,30 +79,46 @@ class SentenceAdapter:
 
     def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
         """See `Adapter.embed`."""
+        return self.prepare(items, views)()
+
+    def prepare(
+        self, items: Sequence[Item], views: Sequence[EmbeddingView]
+    ) -> Callable[[], dict[EmbeddingView, np.ndarray]]:
+        """See `Prepares.prepare`."""
         import torch
 
         self._check_views(views)
-        rows = {view: np.empty((len(items), self._width(view)), np.float32) for view in views}
-        with self.lock, torch.inference_mode():
-            for members in self._groups(items):
-                for view, values in self._embed_group([items[i] for i in members], views).items():
-                    rows[view][members] = values
-        return rows
+        groups = [(members, [items[i] for i in members]) for members in self._groups(items)]
+        with self.preparing, torch.inference_mode(), self.watch.step("processor"):
+            inputs = [[self._inputs(group, part) for part in self._parts(group, views)] for _, group in groups]
+
+        def embed() -> dict[EmbeddingView, np.ndarray]:
+            rows = {view: np.empty((len(items), self._width(view)), np.float32) for view in views}
+            with self.lock, torch.inference_mode():
+                for (members, group), parts in zip(groups, inputs, strict=True):
+                    for view, values in self._embed_group(group, views, parts).items():
+                        rows[view][members] = values
+            return rows
+
+        return embed
 
     def lengths(self, items: Sequence[Item]) -> list[int]:
         """See `Adapter.lengths`; no pixel is read. 1 for an item of a model without tokens."""
         if self._towers is not None:
-            return self._towers.lengths(items)
+            with self.preparing:
+                return self._towers.lengths(items)
         if self._transformer is None:
             return [max(1, len((item.text or "").split())) for item in items]
-        return [self._tokens.length(item, self._prompt(item)) for item in items]
+        with self.preparing:
+            return [self._tokens.length(item, self._prompt(item)) for item in items]
 
     def token_states(self, items: Sequence[Item], place: StatePlace = LAST_STATE) -> TokenStates:
         """See `Adapter.token_states`."""
         import torch
 
         if self._towers is not None and place in {LAST_STATE, PROJECTED.place}:
-            found = self._towers.token_states(items)
+            with self.lock, self.preparing:
+                found = self._towers.token_states(items)
             with torch.inference_mode():
                 return TokenStates(self._finished(found.states), found.item, found.text, found.role, found.grids)
         if not self._pooled_by_tokens:
@@ -110,12 +130,15 @@ class SentenceAdapter:
         with self.lock, torch.inference_mode():
             for members in self._groups(items):
                 group = [items[i] for i in members]
-                features, states = self._pass(group, [at])
+                with self.preparing:
+                    inputs = self._inputs(group)
+                features, states = self._pass(group, inputs, [at])
                 attended = attended_in(features)
-                labels, grids = (
-                    self._tokens.labels_in(group, self._prompt(group[0]), features),
-                    self._tokens.grids(group, features),
-                )
+                with self.preparing:
+                    labels, grids = (
+                        self._tokens.labels_in(group, self._prompt(group[0]), features),
+                        self._tokens.grids(group, features),
+                    )
                 for row, member in enumerate(members):
                     own = states[at][row][attended[row]].float().cpu().numpy()
                     own = self._finished(own) if place == PROJECTED.place else own
@@ -213,14 +236,17 @@ class SentenceAdapter:
         """Whether an item of that modality is one input of the model, as its first module says."""
         return bool(self.model.supports(("image", "text") if modality == "image,text" else modality))
 
-    def _embed_group(self, items: list[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
-        """All views of items of one kind."""
+    def _parts(self, items: list[Item], views: Sequence[EmbeddingView]) -> list[str]:
+        """Modalities that items of one kind are given to the model as: their own, or each half alone.
+
+        Raises:
+            NotAvailable: the model takes no such item.
+        """
         modality = items[0].modality
         if self._takes(modality):
-            return self._pooled(items, views)
+            return [modality]
         if modality == "image,text" and self._takes("text") and self._takes("image") and set(views) == {PROJECTED}:
-            sides = [self._pooled(items, views, one)[PROJECTED] for one in ("text", "image")]
-            return {PROJECTED: sum(rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in sides)}
+            return ["text", "image"]
         raise NotAvailable(
             f"{self.facts.name} takes no item of modality {modality}",
             got=f"item {items[0].id!r}",
@@ -228,12 +254,21 @@ class SentenceAdapter:
             todo="leave these items out of the corpus, or choose a model that takes them",
         )
 
-    def _pooled(
-        self, items: list[Item], views: Sequence[EmbeddingView], modality: str | None = None
+    def _embed_group(
+        self, items: list[Item], views: Sequence[EmbeddingView], parts: list[dict[str, Any]]
     ) -> dict[EmbeddingView, np.ndarray]:
-        """One pass over a group; `modality` takes one half of items with both."""
+        """All views of items of one kind, from the inputs of their parts."""
+        if len(parts) == 1:
+            return self._pooled(items, views, parts[0])
+        sides = [self._pooled(items, views, part)[PROJECTED] for part in parts]
+        return {PROJECTED: sum(rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in sides)}
+
+    def _pooled(
+        self, items: list[Item], views: Sequence[EmbeddingView], inputs: dict[str, Any]
+    ) -> dict[EmbeddingView, np.ndarray]:
+        """One pass over a group."""
         places = sorted({view.place for view in views if view != PROJECTED})
-        features, states = self._pass(items, places, modality)
+        features, states = self._pass(items, inputs, places)
         pooled: dict[EmbeddingView, np.ndarray] = {}
         if PROJECTED in views:
             pooled[PROJECTED] = features["sentence_embedding"][:, : self.truncate_dim].float().cpu().numpy()
@@ -245,7 +280,8 @@ class SentenceAdapter:
             return pooled
         attended = attended_in(features)
         masks = {view.mask for view in tokens} - {NO_OUTLIERS}
-        labels = self._tokens.labels_in(items, self._prompt(items[0]), features) if masks - {"all"} else []
+        with self.preparing:
+            labels = self._tokens.labels_in(items, self._prompt(items[0]), features) if masks - {"all"} else []
         by_role = {mask: tokens_in_mask(mask, attended, labels, items) for mask in masks}
         for view in tokens:
             own = states[view.place]
@@ -253,20 +289,26 @@ class SentenceAdapter:
             pooled[view] = POOLINGS[view.pooling](own, keep.to(own.device)).cpu().numpy()
         return pooled
 
+    def _inputs(self, items: list[Item], modality: str | None = None) -> dict[str, Any]:
+        """What the first module takes, on the CPU; `modality` takes one half of items with both."""
+        return self.model.preprocess(
+            [as_input(item, modality or item.modality) for item in items],
+            prompt=self._prompt(items[0]),
+            task=self.task or TASKS[items[0].side],
+        )
+
     def _pass(
-        self, items: list[Item], places: Sequence[StatePlace], modality: str | None = None
+        self, items: list[Item], inputs: dict[str, Any], places: Sequence[StatePlace]
     ) -> tuple[dict[str, Any], dict[StatePlace, Tensor]]:
         """What the modules give for a group, as `SentenceTransformer.encode` calls them, and states by place."""
         from sentence_transformers.util import batch_to_device
 
         task = self.task or TASKS[items[0].side]
-        features = self.model.preprocess(
-            [as_input(item, modality or item.modality) for item in items], prompt=self._prompt(items[0]), task=task
-        )
-        features = batch_to_device(features, self.model.device)
+        with self.watch.step("transfer"):
+            features = batch_to_device(inputs, self.model.device)
         # The library calls the model inside by its method, so that no hook on its output would fire.
         last = {LAST_STATE, StatePlace(self.facts.layers)}
-        with self._recording([place for place in places if place not in last], features) as states:
+        with self.watch.step("model"), self._recording([p for p in places if p not in last], features) as states:
             features = self.model(features, task=task)
         states |= {place: features["token_embeddings"] for place in places if place in last}
         return features, states

@@ -9,7 +9,8 @@ convert.py           the study's checkpoints, exactly
 pickles.py           what a checkpoint that is refused asks for
 files.py             the files of an SAE
 memory.py            what a training needs, and whether it is there
-codes.py             applies one to embeddings; fidelity.py: how well it does
+codes.py             applies one to embeddings (active.py: on the device; streamed.py: onto the disk)
+fidelity.py          how well it does
 
 Importing this package imports neither torch nor sae-lens (which takes many seconds).
 """

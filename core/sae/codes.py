@@ -24,13 +24,14 @@ from core.errors import CacheCorrupt, ShapeMismatch
 from core.progress import Progress
 from core.sae.architectures import check_config
 from core.sae.files import decoder_norms, read_config, read_weight
+from core.sae.streamed import CodesOnDisk
 from core.store import Draft, Folder, Store
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 BLOCK_VALUES = 2**24
-"""Dense pre-activations held at a time: 64 MiB."""
+"""Pre-activations held at a time, on the device: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,33 @@ class Coded:
 
 
 class SaeEncoder:
-    """A sae-lens SAE in memory, applied to rows of embeddings or hidden states."""
+    """A sae-lens SAE in memory, applied to rows of embeddings or hidden states.
 
-    def __init__(self, folder: Path, input_: str) -> None:
+    Args:
+        on: the device it works on; None: the best there is (`core/models/device.py`).
+    """
+
+    def __init__(self, folder: Path, input_: str, on: str | None = None) -> None:
         from sae_lens import SAE
+
+        from core.models.device import device
+        from core.sae.active import Activation
 
         self.config, self.input = read_config(folder), input_
         check_config(self.config, folder)
         normalisation = self.config.get("normalize_activations", "none")
-        self.sae: Any = SAE.load_from_disk(folder, device="cpu", dtype="float32").eval()
+        self.sae: Any = SAE.load_from_disk(folder, device=on or device(), dtype="float32").eval()
         rescaled = self.config.get("rescale_acts_by_decoder_norm", False)
         norms = decoder_norms(folder)
         # z_k ||D_k|| with unit rows decodes to the same sum; an SAE that rescales by the norms did this already.
         self._unit = np.ones_like(norms) if rescaled else norms
+        self._bias = self.sae.b_dec.detach().float().cpu().numpy()
+        self._activation = Activation(self.sae)
         self._per_item = normalisation != "none" or input_ == "normalised"
 
     def blocks(self, rows: np.ndarray) -> Iterator[Coded]:
-        """Codes and offsets of consecutive blocks of rows."""
+        """Codes and offsets of consecutive blocks of rows, columns of a row rising; `BLOCK_VALUES` pre-activations are
+        in memory at a time, on the device."""
         width = self.sae.cfg.d_sae
         if rows.shape[1] != self.sae.cfg.d_in:
             raise ShapeMismatch(
@@ -67,6 +78,11 @@ class SaeEncoder:
         step = max(1, BLOCK_VALUES // width)
         for start in range(0, len(rows), step):
             yield self._block(np.array(rows[start : start + step], np.float32))
+
+    @property
+    def constant_offset(self) -> np.ndarray | None:
+        """(1, d) where all rows have the same offset; None where each has its own."""
+        return None if self._per_item else self._bias[None]
 
     def encode(self, rows: np.ndarray) -> Coded:
         """Codes and offset of all rows."""
@@ -83,12 +99,17 @@ class SaeEncoder:
         )
 
     def reconstruct(self, rows: np.ndarray) -> np.ndarray:
-        """(n, d) the SAE's own reconstruction of the rows as stored, through sae-lens."""
+        """(n, d) the SAE's own reconstruction of the rows as stored, through sae-lens, block by block."""
         import torch
 
-        scale = self._scale(np.asarray(rows, np.float32))
+        step, rebuilt = max(1, BLOCK_VALUES // self.sae.cfg.d_sae), np.empty(rows.shape, np.float32)
         with torch.inference_mode():
-            return self.sae(torch.from_numpy(np.asarray(rows, np.float32) / scale)).numpy() * scale
+            for start in range(0, len(rows), step):
+                some = np.asarray(rows[start : start + step], np.float32)
+                scale = self._scale(some)
+                through = self.sae(torch.from_numpy(some / scale).to(self.sae.device))
+                rebuilt[start : start + step] = through.float().cpu().numpy() * scale
+        return rebuilt
 
     def _scale(self, rows: np.ndarray) -> np.ndarray:
         """(n, 1): what each row is divided by before the SAE sees it."""
@@ -102,19 +123,25 @@ class SaeEncoder:
         from scipy.sparse import csr_matrix
 
         scale = self._scale(rows)
-        with torch.inference_mode():
-            codes = self.sae.encode(torch.from_numpy(rows / scale)).float().numpy()
-            inner, shift = self._undo()  # right after `encode`: the SAE remembers the factors of its last call only
+        active = self._activation(torch.from_numpy(rows / scale))
+        inner, shift = self._undo()  # right after the activation: the SAE remembers the factors of its last call only
         factor = scale * inner
-        codes = csr_matrix(codes * self._unit * factor)
-        offset = self.sae.b_dec.detach().float().numpy() * factor + shift * scale
+        columns, counts = active.columns.int().cpu().numpy(), active.counts.int().cpu().numpy()
+        values = active.values.float().cpu().numpy() * self._unit[columns] * np.repeat(factor[:, 0], counts)
+        ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(counts, dtype=np.int32)])
+        codes = csr_matrix((values, columns, ends), shape=(len(rows), self.sae.cfg.d_sae), copy=False)
+        codes.has_canonical_format = True
+        codes.eliminate_zeros()  # a value that its factor has made too small for float32
+        offset = self._bias * factor + shift * scale
         return Coded(codes, offset.astype(np.float32) if self._per_item else offset[:1].astype(np.float32))
 
     def _undo(self) -> tuple[np.ndarray | float, np.ndarray | float]:
-        """Factor and shift (n, 1) that `decode` applies after the decoder, from what `encode` has just kept."""
+        """Factor and shift (n, 1) that `decode` applies after the decoder, from what the activation has just kept."""
         if (normalisation := self.config.get("normalize_activations", "none")) == "layer_norm":
-            return self.sae.ln_std.numpy(), self.sae.ln_mu.numpy()
-        return (1 / self.sae.x_norm_coeff.numpy(), 0.0) if normalisation == "constant_norm_rescale" else (1.0, 0.0)
+            return self.sae.ln_std.cpu().numpy(), self.sae.ln_mu.cpu().numpy()
+        return (
+            (1 / self.sae.x_norm_coeff.cpu().numpy(), 0.0) if normalisation == "constant_norm_rescale" else (1.0, 0.0)
+        )
 
 
 def encode_codes(sae: Folder, encoded: Folder, view: str, store: Store, progress: Progress) -> Folder:
@@ -224,22 +251,13 @@ def concept_values(sae: Folder, k: int, states: np.ndarray) -> np.ndarray:
 
 
 def _write_codes(draft: Draft, encoder: SaeEncoder, rows: np.ndarray, progress: Progress) -> None:
-    data, indices, counts, offsets = [np.empty(0, np.float32)], [np.empty(0, np.int32)], [np.zeros(1, np.int64)], []
-    with progress.task("codes", len(rows)) as bar:
-        for block in encoder.blocks(rows):
-            block.codes.sort_indices()
-            data.append(block.codes.data)
-            indices.append(block.codes.indices.astype(np.int32))
-            counts.append(np.diff(block.codes.indptr))
-            offsets.append(block.offset)
-            bar.advance(block.codes.shape[0])
-    indptr = np.cumsum(np.concatenate(counts))
-    # scipy wants indices and indptr of one type; 64 bits only where the count of values needs them.
-    index_type = np.int32 if indptr[-1] < 2**31 else np.int64
-    draft.save("data", np.concatenate(data))
-    draft.save("indices", np.concatenate(indices).astype(index_type))
-    draft.save("indptr", indptr.astype(index_type))
-    constant = offsets and len(offsets[0]) == 1 and not encoder._per_item
-    draft.save(
-        "offset", offsets[0] if constant else np.concatenate([np.empty((0, rows.shape[1]), np.float32), *offsets])
-    )
+    with (
+        progress.task("codes", len(rows)) as bar,
+        CodesOnDisk(draft, len(rows), rows.shape[1], encoder.constant_offset) as written,
+    ):
+        bar.advance(written.done)
+        for block in encoder.blocks(rows[written.done :]):
+            codes = block.codes
+            written.add(codes.data, codes.indices, np.diff(codes.indptr), block.offset)
+            bar.advance(codes.shape[0])
+        written.finish()

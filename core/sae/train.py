@@ -70,7 +70,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         if (left := _steps_left(plans, unfinished)) >= SHORT:
             progress.say(_announcement(plans, left, seconds_per_step(plans, stream)))
-        trainers = {name: _trainer(plan) for name, plan in plans.items()}
+        trainers = {name: new_trainer(plan) for name, plan in plans.items()}
         fresh = State(0, stream.positions, {name: [] for name in plans})
         state = checkpoint.load(unfinished, trainers, plans)
         if state is None:
@@ -87,7 +87,8 @@ def train(
     return {folder: state.logs[plan.name] for folder, plan in jobs.items()}
 
 
-def _trainer(plan: TrainingPlan) -> Any:
+def new_trainer(plan: TrainingPlan) -> Any:
+    """sae-lens's trainer of an SAE with fresh weights, on the device at hand."""
     import torch
     from sae_lens.config import SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
@@ -195,7 +196,7 @@ def seconds_of_a_step(plans: Mapping[str, TrainingPlan], batch: Any) -> float:
 
     stepping = 0.0
     for plan in plans.values():
-        trainer = _trainer(plan)
+        trainer = new_trainer(plan)
         trainer.step(batch)
         started = time.perf_counter()
         for _ in range(TRIAL_STEPS):

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from core.commands.bench import benchmark, scale
+from core.commands.benches.corpus import scale
+from core.commands.benches.encoding import benchmark
 
 ITEMS, CORPUS_ITEMS = 256, 100_000
 """Items encoded both ways, and items of the large corpus."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from core import encode
+from core.batches import AHEAD
 from core.encode import encode_part
 from core.errors import ModelError
 from core.inventory import outliers
 from core.models import ModelFacts
 from core.models.outliers import MEASURE, OUTLIER_RATIO
+from core.models.stopwatch import Stopwatch
 from core.progress import NoProgress
 from core.records import EmbeddingView, Item
 from core.store import Folder, Store
@@ -104,19 +109,87 @@ def test_one_pass_in_batches_of_bounded_size_sorted_by_length(tmp_path: Path) ->
         assert len({row // 16 for row in batch}) == 1
 
 
-def test_items_are_read_once_and_only_for_the_batch_at_hand(tmp_path: Path) -> None:
-    table = Table(40)
+def test_items_are_read_once_and_at_most_two_batches_ahead(tmp_path: Path) -> None:
+    table = Table(100)
     ahead: list[int] = []
 
     class Watching(Model):
         def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
             found = super().embed(items, views)
+            time.sleep(0.002)
             ahead.append(len(table.read) - sum(map(len, self.batches)))
             return found
 
-    run(table, Watching(), Store(tmp_path))
-    assert sorted(table.read) == list(range(40))
-    assert max(ahead) <= 1
+    run(table, model := Watching(), Store(tmp_path))
+    assert sorted(table.read) == list(range(100))
+    # A batch is whole once the item behind it has been read.
+    assert max(ahead) <= AHEAD * max(map(len, model.batches)) + 1
+
+
+class Preparing(Model):
+    """Reads words in `prepare`; the rest of the class is called by what it returns."""
+
+    def __init__(self, breaks_at: int | None = None) -> None:
+        super().__init__(breaks_at)
+        self.watch = Stopwatch()
+        self.prepared: list[str] = []
+        """Names of the threads that prepared."""
+
+    def prepare(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> Callable[[], dict[EmbeddingView, Any]]:
+        self.prepared.append(threading.current_thread().name)
+        return lambda: self.embed(items, views)
+
+
+def test_the_next_batch_is_prepared_while_the_model_computes(tmp_path: Path) -> None:
+    waited: list[bool] = []
+
+    class Slow(Preparing):
+        def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+            wanted, until = len(self.batches) + 2, time.monotonic() + 20
+            while len(self.prepared) < wanted and time.monotonic() < until and not waited:
+                time.sleep(0.001)
+            waited.append(len(self.prepared) >= wanted)
+            return super().embed(items, views)
+
+    folder = run(Table(50), model := Slow(), Store(tmp_path / "one"))
+    assert waited[0]  # without a second thread the first batch would have waited for ever
+    assert not {name for name in model.prepared if name == threading.main_thread().name}
+    plain = run(Table(50), Model(), Store(tmp_path / "two"))
+    assert all(np.array_equal(folder.array(str(view)), plain.array(str(view))) for view in VIEWS)
+
+
+@pytest.mark.parametrize("error", [ValueError("a picture of no size"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_what_the_thread_raises_ends_the_run_which_goes_on_later(tmp_path: Path, error: BaseException) -> None:
+    class Broken(Preparing):
+        def prepare(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> Any:
+            if any(item.id == "40" for item in items):
+                raise error
+            return super().prepare(items, views)
+
+    threads = threading.active_count()
+    with pytest.raises(type(error)):
+        run(Table(50), broken := Broken(), Store(tmp_path))
+    assert threading.active_count() == threads
+    assert {row for batch in broken.batches for row in batch} >= set(range(32))  # two windows are whole
+    folder = run(Table(50), model := Preparing(), Store(tmp_path))
+    assert {row for batch in model.batches for row in batch} == set(range(32, 50))
+    assert folder.array(str(VIEWS[0]))[:, 0].tolist() == list(range(50))
+
+
+def test_a_batch_whose_pictures_do_not_fit_is_halved_too(tmp_path: Path) -> None:
+    class Small(Preparing):
+        def prepare(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> Any:
+            if len(items) > 2:
+                raise MemoryError
+            return super().prepare(items, views)
+
+        def embed(self, items: Sequence[Item], views: Sequence[EmbeddingView]) -> dict[EmbeddingView, np.ndarray]:
+            if len(items) > 2:
+                raise MemoryError
+            return super().embed(items, views)
+
+    folder = run(Table(12), Small(), Store(tmp_path))
+    assert folder.array(str(VIEWS[0]))[:, 0].tolist() == list(range(12))
 
 
 def test_an_item_longer_than_a_batch_goes_alone(tmp_path: Path) -> None:

@@ -1,0 +1,8 @@
+"""The benchmarks of `retrieval-lens bench`, one file each. Holds no code of its own.
+
+encoding.py  batched encoding against a plain loop
+corpus.py    a large corpus, made and opened
+profile.py   where the time of encoding goes
+sae.py       SAE training and codes beside plain ways, and beside the rate of a model's states
+shapes.py    a model of true shapes with random weights: memory as estimated
+"""
