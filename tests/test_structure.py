@@ -69,7 +69,7 @@ def modules(package: str) -> list[Path]:
     return sorted(p for p in (ROOT / package).rglob("*.py"))
 
 
-ANALYSIS = ("arrays", "subspaces", "concepts", "variants", "retrieval", "explanations")
+ANALYSIS = ("engine", "arrays", "subspaces", "concepts", "variants", "retrieval", "explanations")
 """The same within core/analysis."""
 MODULE_NAME = re.compile(r"(core|dashboard)(\.[a-z_0-9]+)+")
 

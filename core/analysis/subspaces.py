@@ -7,6 +7,7 @@ In: dictionary rows D_R (m, d) of the concepts to remove. 1. SVD D_R = U S V^T. 
 import numpy as np
 from jaxtyping import Float, Int
 
+from core.analysis.engine import Array
 from core.errors import UserError
 
 
@@ -30,9 +31,9 @@ def removal_basis(
     return basis[: min(rank, full)]
 
 
-def project_out(x: Float[np.ndarray, "n d"], basis: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "n d"]:
-    """h' = h - V^T V h for each row h of `x`, V orthonormal rows (Eq 10). Precision of the wider input; r = 0 returns a
-    copy."""
+def project_out(x: Array, basis: Array) -> Array:
+    """h' = h - V^T V h for each row h of `x` (n, d), V orthonormal rows (r, d) (Eq 10), on any engine. Precision of the
+    wider input; r = 0 returns a copy."""
     return x - (x @ basis.T) @ basis
 
 

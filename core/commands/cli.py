@@ -11,7 +11,7 @@ from __future__ import annotations
 from core.commands import compute, results, starting  # noqa: F401
 
 # isort: split
-from core.commands import check, transport, upkeep  # noqa: F401
+from core.commands import bench, check, transport, upkeep  # noqa: F401
 from core.commands.application import app
 
 __all__ = ["app", "main"]

@@ -12,50 +12,6 @@ from core.errors import UserError
 
 
 @command()
-def bench(
-    model: Annotated[
-        str | None, typer.Option(help="Row of the table or folder; default: demo-mllm, with --corpus demo-clip.")
-    ] = None,
-    items: Annotated[int, typer.Option(min=3, max=10**6, help="Items encoded both ways.")] = 256,
-    corpus_items: Annotated[
-        int | None,
-        typer.Option(
-            "--corpus", min=3, max=10**8, help="Instead: time and peak memory of a demo-world corpus of so many items."
-        ),
-    ] = None,
-    steps: Annotated[
-        bool, typer.Option("--profile", help="Instead: seconds of each step of encoding, and how far they overlap.")
-    ] = False,
-    sae: Annotated[
-        bool, typer.Option("--sae", help="Instead: SAE training and codes beside plain ways, in states per second.")
-    ] = False,
-    shape_name: Annotated[
-        str | None,
-        typer.Option("--shape", help="Instead: memory of a model of true shapes with random weights: qwen2-vl-2b."),
-    ] = None,
-    json_: Json = False,
-) -> None:
-    """Time batched encoding against a plain loop of batch size 1 and print the ratio; or another benchmark."""
-    from core.commands.benches.corpus import scale
-    from core.commands.benches.encoding import benchmark
-    from core.commands.benches.profile import profile
-    from core.commands.benches.sae import sae_rates
-    from core.commands.benches.shapes import shape
-
-    if corpus_items is not None:
-        figures = scale(corpus_items, model or "demo-clip")
-    elif steps:
-        figures = profile(model or "demo-mllm", items)
-    elif sae:
-        figures = sae_rates(model=model or "demo-mllm", items=items)
-    elif shape_name is not None:
-        figures = shape(shape_name, items)
-    else:
-        figures = benchmark(model or "demo-mllm", items)
-    emit(figures) if json_ else say("\n".join(f"{k}: {v}" for k, v in figures.items()))
-
-
-@command()
 def doctor(json_: Json = False) -> None:
     """What this installation has: versions, device, memory, cache, demo weights."""
     from core.commands.doctor import examine

@@ -18,6 +18,7 @@ Preset = Literal[
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 DeviceMap = Literal["none", "auto", "balanced", "balanced_low_0", "sequential"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 Quantisation = Literal["none", "4bit", "8bit"]
 SaeInput = Literal["raw", "normalised"]
 SaeData = Literal["tokens", "pooled", "mixture"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.checks import MOST_ENTRIES, check_text
+from core.config.compute import ComputeSpec
 from core.config.corpus import CorpusSpec
 from core.config.embedding import EmbeddingSpec
 from core.config.model import ModelSpec
@@ -22,6 +23,7 @@ SECTIONS: dict[str, type] = {
     "embedding": EmbeddingSpec,
     "sae": SaeSpec,
     "whitening": WhiteningSpec,
+    "compute": ComputeSpec,
 }
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 """Names of runs: safe as a file name, in a shell, in a link and on a screen."""
@@ -39,6 +41,8 @@ class RunSpec:
     embedding: EmbeddingSpec = field(default_factory=EmbeddingSpec)
     sae: SaeSpec = field(default_factory=SaeSpec)
     whitening: WhiteningSpec = field(default_factory=WhiteningSpec)
+    compute: ComputeSpec = field(default_factory=ComputeSpec)
+    """Where things are computed; in no key."""
     variants: dict[str, str] = field(default_factory=dict)
     """Named variants to store with the run: name -> chain of steps, as in a URL."""
 
@@ -76,6 +80,8 @@ class RunSpec:
         for name, default in (("norms", ("after",)), ("sublayers", ("block",))):
             if plain["embedding"][name] == default:
                 del plain["embedding"][name]
+        if self.compute == ComputeSpec():
+            del plain["compute"]
         for name in ("truncate_dim", "query_prompt", "candidate_prompt", "task"):
             if plain["model"][name] is None:
                 del plain["model"][name]
@@ -90,6 +96,7 @@ class RunSpec:
         """The part of the canonical form that numbers hang on: what the run's key is made of."""
         keyed = self.canonical()
         del keyed["model"]["family"]
+        keyed.pop("compute", None)
         if self.sae.steps is None:
             keyed["sae"]["steps"] = STEPS_IN_KEYS
         return keyed

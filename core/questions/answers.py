@@ -6,12 +6,14 @@ An answer is a folder of the "answer" stage, keyed by (run, question, arguments)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.analysis.arrays import Codes
+from core.analysis.engine import available, computing_on
 from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
@@ -48,7 +50,18 @@ def answer(
     if folder is not None:
         return folder
     about_to_compute()
-    return run.store.build("answer", f"{run.name}-{question}", spec, parents, write, origins=origins)
+
+    def write_there(draft: Draft) -> None:
+        with computing_for(run):
+            write(draft)
+
+    return run.store.build("answer", f"{run.name}-{question}", spec, parents, write_there, origins=origins)
+
+
+def computing_for(run: Run) -> AbstractContextManager[None]:
+    """Within: the analysis computes where the run's `[compute]` says, if that is there."""
+    chosen = run.spec.compute
+    return computing_on(chosen.device if available(chosen.device) else "auto", chosen.block_mib)
 
 
 def cached_table(
@@ -142,7 +155,8 @@ def fitted(run: Run, variant: str | VariantSpec) -> FittedVariant:
     def fit() -> FittedVariant:
         if run.embeddings("queries").shape[1] > QUICK_WIDTH:
             about_to_compute()
-        return fit_variant(spec, fit_data(run))
+        with computing_for(run):
+            return fit_variant(spec, fit_data(run))
 
     return run.memo(("fitted", spec), fit, limit=LEAN_FITS)
 
@@ -161,7 +175,8 @@ def transformed(run: Run, variant: str | VariantSpec, part: Part) -> np.ndarray:
         # Only edits change a row through its codes; a run without an SAE has none to give.
         codes, dictionary = (run.codes(part), run.need_sae().dictionary) if side.edits else (None, None)
         modality = run.corpus.items(part).modality if side.by_modality else None
-        return transform(run.embeddings(part), side, codes, dictionary, modality=modality)
+        with computing_for(run):
+            return transform(run.embeddings(part), side, codes, dictionary, modality=modality)
 
     # Twice as many as fits: a variant has two sides.
     return run.memo(("transformed", spec, part), compute, limit=2 * LEAN_FITS)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.analysis.arrays import unit_rows
-from core.analysis.retrieval import Ranked, rank_relevant, shared_answers
+from core.analysis.retrieval import Ranked, rank_variant, shared_answers
 from core.analysis.retrieval.drift import DriftRecord, drift_between, fit_drift, random_halves
 from core.analysis.retrieval.resampling import cluster_count, resampled_means
-from core.analysis.variants import FitData, FittedVariant, SideTransform, VariantSpec, apply_variant, fit_variant
+from core.analysis.variants import FitData, FittedVariant, SideTransform, VariantSpec, fit_variant
 from core.analysis.variants.fitdata import SHARED_FITS, RowSet
 from core.analysis.variants.moments import moments_of
 from core.analysis.variants.portable import arrays_of, treat
@@ -165,8 +165,7 @@ def rank_on(data: FitData, spec: VariantSpec) -> tuple[Ranked, FittedVariant]:
     checkpoint()
     assert data.pairs is not None
     fit = fit_variant(spec, data)
-    both = apply_variant(fit, data)
-    return rank_relevant(both.queries, both.candidates, data.pairs), fit
+    return rank_variant(fit, data, data.pairs), fit
 
 
 def rank_scored(run: Run, rows: Rows, variant: str) -> tuple[Ranked, FittedVariant]:
@@ -193,8 +192,7 @@ def half_fitted(run: Run, rows: Rows, variant: str) -> tuple[Ranked, int]:
         pairs=None,
         memo=Memo(SHARED_FITS),
     )
-    both = apply_variant(fit_variant(variant_of(run, variant), part), data)
-    return rank_relevant(both.queries, both.candidates, data.pairs), len(seen)
+    return rank_variant(fit_variant(variant_of(run, variant), part), data, data.pairs), len(seen)
 
 
 def behind(hits: np.ndarray, best: int, clusters: np.ndarray | None) -> tuple[list[float], list[float]]:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from core.analysis import retrieval as science
 from core.analysis.retrieval.resampling import bootstrap_means, exact_sign_flip, sign_flip
-from core.analysis.variants import FitData, FittedVariant, VariantSpec, apply_variant, fit_variant
+from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant
 from core.analysis.variants.options import STATISTICS
 from core.questions.answers import fit_data, variant_of
 from core.run import Run
@@ -34,8 +34,7 @@ def rank_under(
     checkpoint()
     data = fit_data(run) if data is None else data
     fitted = fit_variant(variant_of(run, variant), data)
-    both = apply_variant(fitted, data)
-    return science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs), fitted
+    return science.rank_variant(fitted, data, run.qrels("test").pairs), fitted
 
 
 def statistics_words(run: Run, variant: str | VariantSpec) -> str:

@@ -20,6 +20,7 @@ from core.errors import UserError
 from core.questions.answers import (
     answer,
     cached_table,
+    fit_data,
     fitted,
     item_frame,
     query_clusters,
@@ -69,8 +70,7 @@ def evaluate(run: Run, variant: str | VariantSpec = "none") -> Evaluated:
 
     def write(draft: Draft) -> None:
         started = time.perf_counter()
-        queries, candidates = transformed(run, spec, "queries"), transformed(run, spec, "candidates")
-        ranked = science.rank_relevant(queries, candidates, run.qrels("test").pairs)
+        ranked = science.rank_variant(fitted(run, spec), fit_data(run), run.qrels("test").pairs)
         draft.facts |= {"notes": list(fitted(run, spec).notes), "seconds": time.perf_counter() - started}
         for key, values in ranked.arrays().items():
             draft.save(key, values)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.analysis import retrieval as science
-from core.analysis.variants import FitData, VariantSpec, apply_variant, fit_variant
+from core.analysis.variants import FitData, VariantSpec, fit_variant
 from core.config import Place
 from core.questions.answers import answer, query_clusters, variant_of
 from core.records import EmbeddingView
@@ -48,8 +48,7 @@ def evaluate_rows(
             query_modality=run.corpus.items("queries").modality,
             candidate_modality=run.corpus.items("candidates").modality,
         )
-        both = apply_variant(fit_variant(variant, data), data)
-        ranked = science.rank_relevant(both.queries, both.candidates, run.qrels("test").pairs)
+        ranked = science.rank_variant(fit_variant(variant, data), data, run.qrels("test").pairs)
         for key, values in ranked.arrays().items():
             draft.save(key, values)
 

@@ -181,8 +181,8 @@ def test_what_does_not_fit_is_refused(rows):
 def test_blocks_change_nothing(rows, monkeypatch):
     q, bank, c, pairs = rows
     whole = fit_correction("inverted-softmax", bank, c, source="support")
-    monkeypatch.setattr("core.analysis.arrays.BLOCK_VALUES", 70)
-    monkeypatch.setattr("core.analysis.retrieval.ranking.CANDIDATE_BLOCK", 7)
+    monkeypatch.setattr("core.analysis.arrays.block_bytes", lambda: 8 * 70)
+    monkeypatch.setattr("core.analysis.retrieval.ranking._candidate_block", lambda *_: 7)
     monkeypatch.setattr("core.analysis.retrieval.ranking.QUERY_BLOCK", 4)
     parts = fit_correction("inverted-softmax", bank, c, source="support")
     np.testing.assert_allclose(parts.penalty, whole.penalty, rtol=1e-12)

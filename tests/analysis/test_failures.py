@@ -127,7 +127,7 @@ def test_blocks_and_the_shape_of_offsets_change_nothing(world, monkeypatch):
         SideRows(query.rows, query.codes, query.transform, np.tile(u, (40, 1))),
         SideRows(candidate.rows, candidate.codes, candidate.transform, u[None]),
     )
-    monkeypatch.setattr("core.analysis.arrays.BLOCK_VALUES", 200)
+    monkeypatch.setattr("core.analysis.arrays.block_bytes", lambda: 8 * 200)
     parts = summarise_failures(*per_item, triples, world.dictionary)
     np.testing.assert_allclose(parts.term_sum, whole.term_sum, atol=1e-9)
     np.testing.assert_allclose(parts.deciding.toarray(), whole.deciding.toarray(), atol=1e-12)

@@ -27,7 +27,7 @@ def test_match_against_a_loop(pair, monkeypatch):
         cosines = [float(np.dot(a[i], row)) for row in b]
         assert found.second[i] == int(np.argmax(cosines))
         assert found.cosine[i] == pytest.approx(max(cosines), abs=1e-12)
-    monkeypatch.setattr("core.analysis.arrays.BLOCK_VALUES", 13)
+    monkeypatch.setattr("core.analysis.arrays.block_bytes", lambda: 8 * 13)
     np.testing.assert_allclose(match(a, b).cosine, found.cosine, atol=1e-12)
 
 

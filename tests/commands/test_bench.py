@@ -10,7 +10,9 @@ import pytest
 from core.commands.benches import sae, shapes
 from core.commands.benches.corpus import scale
 from core.commands.benches.encoding import benchmark, demo_items
+from core.commands.benches.measures import measures
 from core.commands.benches.profile import STEPS, profile
+from core.commands.benches.search import search
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +71,17 @@ def test_a_model_of_a_shape_goes_through_the_encoder(monkeypatch: pytest.MonkeyP
     assert figures["finite"]
     assert figures["items"] == 3
     assert figures["peak_over_estimated"] == pytest.approx(figures["peak_gib"] / figures["estimated_gib"])
+
+
+def test_search_measures_every_side() -> None:
+    figures = search(candidates=500, queries=40, width=16, repeats=1)
+    assert figures["equal_lists"] > 0.9  # float32 may exchange two neighbours
+    assert figures["ratio"] == pytest.approx(figures["study_seconds"] / figures["ours_seconds"])
+    assert min(figures[name] for name in ("ours_peak_gib", "study_peak_gib", "roofline_seconds")) > 0
+
+
+def test_measures_agree_with_the_dense_way() -> None:
+    figures = measures(pairs=300, concepts=200, active=5, width=16, dense_pairs=200, repeats=1)
+    assert (figures["small_pairs"], figures["small_concepts"]) == (200, 200)
+    assert figures["largest_relative_difference"] < 1e-4
+    assert figures["dense_mib_by_arithmetic"] == pytest.approx((4 * 300 * 200 + 200**2 + 200 * 16) * 4 / 2**20)

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csc_array, csr_array, vstack
 
-from core.analysis.arrays import Codes
+from core.analysis.arrays import Codes, row_blocks
 from core.errors import UserError
+from core.waiting import checkpoint
 
 Labels = Sequence[str] | np.ndarray
 Ids = Sequence[int] | np.ndarray
-PAIR_BLOCK = 64
-"""Pairs per block of `attribution`: with K = 50 and d = 4096 about 100 MiB in the worst case."""
 CONCEPT_BLOCK = 512
-"""Concepts per block of `bridge_max_offdiagonal`."""
+"""Concepts per block of `attribution` and `bridge_max_offdiagonal`."""
 
 
 def energy(*codes: Codes) -> Float[np.ndarray, " c"]:
@@ -101,16 +100,24 @@ def attribution(
     """A = mean over pairs of z_q * (M z_c) + z_c * (M z_q), elementwise, M = D D^T (Eq 6). Pairs weigh equally.
 
     Embedding units squared, any sign; higher = contributes more to the dot products of matching pairs.
-    sum_k A_k = 2 mean (z_q D) . (z_c D). NaN without pairs. Computed as rowsum(D * (Z_q^T (Z_c D))), blocks of pairs,
-    float64.
+    sum_k A_k = 2 mean (z_q D) . (z_c D). NaN without pairs. Computed as rowsum(D * (Z_q^T (Z_c D))), float64, a block
+    of pairs (`row_blocks`) and CONCEPT_BLOCK concepts at a time: memory is a few blocks, whatever c and d.
     """
     total = np.zeros(query_codes.shape[1])
-    for start in range(0, len(pairs), PAIR_BLOCK):
-        q, c = _pair_rows(query_codes, candidate_codes, pairs[start : start + PAIR_BLOCK])
+    for block in row_blocks(len(pairs), dictionary.shape[1]):
+        checkpoint()
+        q, c = map(csc_array, _pair_rows(query_codes, candidate_codes, pairs[block]))
         # Concepts that fire in no pair of the block add nothing: their dictionary rows need not be read.
-        active = np.union1d(q.indices, c.indices)
-        q, c, rows = q[:, active], c[:, active], np.asarray(dictionary[active], dtype=np.float64)
-        total[active] += np.einsum("kd,kd->k", rows, q.T @ (c @ rows) + c.T @ (q @ rows))
+        active = np.union1d(np.flatnonzero(np.diff(q.indptr)), np.flatnonzero(np.diff(c.indptr)))
+        parts = [active[i : i + CONCEPT_BLOCK] for i in range(0, len(active), CONCEPT_BLOCK)]
+        of_query, of_candidate = np.zeros((2, q.shape[0], dictionary.shape[1]))
+        for part in parts:
+            rows = np.asarray(dictionary[part], dtype=np.float64)
+            of_query += q[:, part] @ rows
+            of_candidate += c[:, part] @ rows
+        for part in parts:
+            rows = np.asarray(dictionary[part], dtype=np.float64)
+            total[part] += np.einsum("kd,kd->k", rows, q[:, part].T @ of_candidate + c[:, part].T @ of_query)
     return total / (len(pairs) or np.nan)
 
 

@@ -1,5 +1,6 @@
-"""Retrieval as one import: exact ranking (ranking.py), metrics and paired differences (evaluation.py), mteb's metrics
-(leaderboard.py), which modality answers (mixed_pools.py), intervals and tests (resampling.py). No code of its own."""
+"""Retrieval as one import: exact ranking (ranking.py; under a variant, fused.py), metrics and paired differences
+(evaluation.py), mteb's metrics (leaderboard.py), which modality answers (mixed_pools.py), intervals and tests
+(resampling.py). No code of its own."""
 
 from core.analysis.retrieval.evaluation import (
     METRICS,
@@ -14,6 +15,7 @@ from core.analysis.retrieval.evaluation import (
     recall_by_chance,
     safe_from,
 )
+from core.analysis.retrieval.fused import rank_variant, top_k_variant
 from core.analysis.retrieval.leaderboard import (
     DEPTHS,
     MEASURES,
@@ -64,9 +66,11 @@ __all__ = [
     "pool_answers",
     "rank_relevant",
     "rank_top_k",
+    "rank_variant",
     "recall_by_chance",
     "safe_from",
     "shared_answers",
     "sign_flip",
     "smallest_difference",
+    "top_k_variant",
 ]

@@ -21,12 +21,13 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import logsumexp
 
 from core.analysis.arrays import row_blocks
+from core.analysis.engine import engine, to_numpy
 from core.analysis.retrieval.ranking import Ranked, TopK, rank_relevant, rank_top_k
 from core.analysis.variants.options import StepOption, Value, named_values, option_words, read_options
 from core.errors import ShapeMismatch, UserError, VariantError, nearest
+from core.waiting import checkpoint
 
 BankSource = Literal["support", "test"]
 NEIGHBOURS = StepOption("k", 10, low=1, integer=True)
@@ -208,10 +209,14 @@ def _log_mean(candidates: np.ndarray, bank: np.ndarray, temperature: float) -> F
     """t log mean_b exp(s(b, c) / t) of every candidate: the sum of the definition over b, less t log b, which is the
     same for all."""
     out = np.empty(len(candidates))
-    right = bank.astype(np.float64).T
+    place = engine(2.0 * len(candidates) * bank.shape[0] * bank.shape[1])
+    xp, right = place.xp, place.put(bank, "float64").T
     for block in row_blocks(len(candidates), max(len(bank), candidates.shape[1])):
-        scores = candidates[block].astype(np.float64) @ right
-        out[block] = temperature * (logsumexp(scores / temperature, axis=1) - np.log(len(bank)))
+        checkpoint()
+        scores = place.put(candidates[block], "float64") @ right / temperature
+        largest = xp.max(scores, axis=1)  # or the exponentials would overflow
+        sums = xp.sum(xp.exp(scores - largest[:, None]), axis=1)
+        out[block] = temperature * to_numpy(largest + xp.log(sums / len(bank)))
     return out
 
 

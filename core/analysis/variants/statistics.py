@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from core.analysis.arrays import row_blocks, unit_rows
+from core.analysis.arrays import read_blocks, row_blocks, unit
+from core.analysis.engine import NUMPY, Array, Engine, engine
 from core.analysis.variants.fitdata import FitData, RowSet
 from core.analysis.variants.moments import CovarianceAccumulator, Moments, merge_moments
 from core.analysis.variants.transform import SideTransform, affine, edited_codes, prepare
@@ -74,8 +75,10 @@ def side_moments(
 def row_moments(which: RowSet, data: FitData, side: SideTransform) -> Moments:
     """Moments of one set of rows under `side` (unit rows where it has no affine map), in one blocked pass."""
     x, _ = data.rows(which)
-    accumulator = CovarianceAccumulator(side.width(x.shape[1]))
-    for _, rows in _arriving(which, data, side):
+    width = side.width(x.shape[1])
+    place = engine(2.0 * len(x) * width * width)
+    accumulator = CovarianceAccumulator(width, place)
+    for _, rows in _arriving(which, data, side, place):
         accumulator.add_batch(rows)
     return accumulator.compute()
 
@@ -104,14 +107,16 @@ def _by_modality(data: FitData, query: SideTransform, candidate: SideTransform) 
     return {m: ModalityMoments(pooled if s.n < LEAST_ROWS else s.compute(), s.n) for m, s in sums.items()}
 
 
-def _arriving(which: RowSet, data: FitData, side: SideTransform) -> Iterator[tuple[slice, np.ndarray]]:
+def _arriving(
+    which: RowSet, data: FitData, side: SideTransform, place: Engine = NUMPY
+) -> Iterator[tuple[slice, Array]]:
     """Blocks of rows as they arrive at a step: after edits and removal, unit length, and the affine steps so far."""
     x, codes = data.rows(which)
     modality = data.modality(which) if side.by_modality else None
-    for block in row_blocks(*x.shape):
-        h = prepare(x[block], side, None if codes is None else codes[block], data.dictionary)
+    for block, rows in read_blocks(x):
+        h = prepare(rows, side, None if codes is None else codes[block], data.dictionary, place)
         named = None if modality is None else modality[block]
-        yield block, affine(h, side, named) if side.normalises else unit_rows(h)
+        yield block, affine(h, side, named) if side.normalises else unit(h)
 
 
 def modality_mean_codes(

@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from core.analysis.arrays import Codes, row_blocks, unit_rows
+from core.analysis.arrays import Codes, read_blocks, unit
+from core.analysis.engine import NUMPY, Array, Engine, engine, engine_of, namespace, row_squares, to_numpy
 from core.analysis.subspaces import project_out
 from core.analysis.variants.fitdata import Modalities
 from core.analysis.variants.whiten import AffineRecord
@@ -100,11 +101,33 @@ def transform(
     per modality alone. n = 0 gives (0, d_out).
     """
     out = np.empty((len(x), side.width(x.shape[1])), dtype=dtype)
-    for block in row_blocks(*x.shape):
+    place = engine(2.0 * x.shape[0] * x.shape[1] * out.shape[1])
+    for block, rows in read_blocks(x):
         part = None if codes is None else codes[block]
         named = None if modality is None else modality[block]
-        out[block] = unit_rows(affine(prepare(x[block], side, part, dictionary), side, named))
+        out[block] = to_numpy(unit(affine(prepare(rows, side, part, dictionary, place), side, named)))
     return out
+
+
+def transform_block(
+    x: Float[np.ndarray, "n d"],
+    side: SideTransform,
+    codes: Codes | None,
+    dictionary: Float[np.ndarray, "c d"] | None,
+    modality: Modalities | None,
+    place: Engine = NUMPY,
+) -> Array:
+    """`transform` of one block, (n, d_out) float32, left where it was computed."""
+    parts = []
+    for block, rows in read_blocks(x):  # a block of float64 takes more memory than one of float32
+        part = None if codes is None else codes[block]
+        named = None if modality is None else modality[block]
+        y = unit(affine(prepare(rows, side, part, dictionary, place), side, named))
+        xp = namespace(y)
+        parts.append(xp.astype(y, xp.float32))
+    if not parts:
+        return place.put(np.empty((0, side.width(x.shape[1])), np.float32))
+    return parts[0] if len(parts) == 1 else namespace(parts[0]).concat(parts)
 
 
 def prepare(
@@ -112,19 +135,23 @@ def prepare(
     side: SideTransform,
     codes: Codes | None = None,
     dictionary: Float[np.ndarray, "c d"] | None = None,
-) -> Float[np.ndarray, "n d"]:
-    """Steps 1 and 2 in float64: edits and removal, no normalisation.
+    place: Engine = NUMPY,
+) -> Array:
+    """Steps 1 and 2 in float64: edits and removal, no normalisation. (n, d) on the engine `place`.
 
     Raises:
         UserError: edits without codes or dictionary; rows with NaN, infinity or numbers whose squares are infinite.
         ShapeMismatch: codes of other rows or of another dictionary.
     """
-    h = np.asarray(x, dtype=np.float64)
-    largest = np.abs(h).max(axis=1, initial=0.0)
-    if not (largest < LARGEST).all():  # also true of NaN, which compares false
+    h = place.put(x, "float64")
+    with np.errstate(over="ignore", invalid="ignore"):
+        in_range = to_numpy(row_squares(h) < LARGEST**2)  # NaN compares false
+    if not in_range.all():  # the sum of squares is enough to see that all are, and costs no copy
+        in_range = (np.abs(to_numpy(h)) < LARGEST).all(axis=1)
+    if not in_range.all():
         raise UserError(
             "an embedding holds NaN, infinity or a number beyond 1e150",
-            got=f"row {int(np.argmin(largest < LARGEST))} of {len(h)}",
+            got=f"row {int(np.argmin(in_range))} of {len(h)}",
             todo="leave the item out, or encode it again",
         )
     if side.edits:
@@ -137,33 +164,34 @@ def prepare(
         concepts = [concept for concept, _ in side.edits]
         shifts = np.array([factor - 1.0 for _, factor in side.edits])
         # Only the edited columns are made dense, and only their rows of the dictionary are read.
-        h = h + (codes[:, concepts].toarray() * shifts) @ np.asarray(dictionary[concepts], dtype=np.float64)
+        h = h + place.put((codes[:, concepts].toarray() * shifts) @ np.asarray(dictionary[concepts], dtype=np.float64))
     if side.removed_basis is not None:
-        h = project_out(h, side.removed_basis)
+        h = project_out(h, place.put(side.removed_basis))
     return h
 
 
-def affine(
-    h: Float[np.ndarray, "n d"], side: SideTransform, modality: Modalities | None = None
-) -> Float[np.ndarray, "n d_out"]:
-    """Steps 3 and 4 in float64: y = (h/||h|| - mean) @ matrix; h itself where there is no affine map. Zero rows stay
-    zero. `modality` (n,): needed where the side has a map per modality."""
+def affine(h: Array, side: SideTransform, modality: Modalities | None = None) -> Array:
+    """Steps 3 and 4 in float64: y = (h/||h|| - mean) @ matrix, (n, d) -> (n, d_out) on the engine of `h`; h itself
+    where there is no affine map. Zero rows stay zero. `modality` (n,): needed where the side has a map per modality.
+    """
     if not side.normalises:
         return h
+    place = engine_of(h)
     if side.by_modality:
-        out = np.empty((len(h), side.width(h.shape[1])))
+        out = place.put(np.empty((len(h), side.width(h.shape[1]))))
         named = np.full(len(h), None) if modality is None else np.asarray(modality)
         for one in dict.fromkeys(named.tolist()):
-            rows = named == one
+            rows = place.put(np.flatnonzero(named == one))
             out[rows] = affine(h[rows], side.of(one))
         return out
-    norms = np.linalg.norm(h, axis=1, keepdims=True)
-    y = np.divide(h, norms, out=np.zeros_like(h), where=norms > 0)
+    xp = namespace(h)
+    norms = xp.sqrt(row_squares(h))
+    y = h / xp.where(norms > 0, norms, xp.ones_like(norms))[:, None]
     if side.mean is not None:
-        y -= side.mean
+        y -= place.put(side.mean)
         # A zero row, or one equal to the mean, has no direction: whitening would blow its rounding up to a unit row.
-        y[(norms[:, 0] == 0) | (np.linalg.norm(y, axis=1) <= ROUNDING)] = 0.0
-    return y if side.matrix is None else y @ side.matrix
+        y[(norms == 0) | (row_squares(y) <= ROUNDING**2)] = 0.0
+    return y if side.matrix is None else y @ place.put(side.matrix)
 
 
 def edited_codes(codes: Codes, edits: tuple[tuple[int, float], ...]) -> csr_array:

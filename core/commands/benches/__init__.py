@@ -5,4 +5,6 @@ corpus.py    a large corpus, made and opened
 profile.py   where the time of encoding goes
 sae.py       SAE training and codes beside plain ways, and beside the rate of a model's states
 shapes.py    a model of true shapes with random weights: memory as estimated
+search.py    whitening and search against plain torch
+measures.py  the measures of concepts against the dense way
 """
