@@ -6,6 +6,8 @@ A server computes for visitors who leave. It sets both for the thread that compu
    whether an answer is quick.
 2. `watched(wanted, give_way)`: `checkpoint()` raises `NobodyWaits` once `wanted()` is false; `pause()` lets others go
    first too.
+3. `reported(report)`: `reached(done, total)` says how far a computation is, as a share; where one computation holds
+   others, theirs count within their part of it (`part_of`).
 
 Elsewhere, as on the command line, all of this does nothing.
 """
@@ -19,6 +21,7 @@ from contextvars import ContextVar
 _CACHED_ONLY: ContextVar[bool] = ContextVar("cached_only", default=False)
 _WANTED: ContextVar[Callable[[], bool] | None] = ContextVar("wanted", default=None)
 _GIVE_WAY: ContextVar[Callable[[], None] | None] = ContextVar("give_way", default=None)
+_REPORT: ContextVar[Callable[[float], None] | None] = ContextVar("report", default=None)
 
 
 class NotCached(Exception):
@@ -48,6 +51,37 @@ def watched(wanted: Callable[[], bool], give_way: Callable[[], None] | None = No
     finally:
         _WANTED.reset(tokens[0])
         _GIVE_WAY.reset(tokens[1])
+
+
+@contextmanager
+def reported(report: Callable[[float], None] | None) -> Iterator[None]:
+    """Within: `reached` gives the share that is done, 0-1, to `report`."""
+    token = _REPORT.set(report)
+    try:
+        yield
+    finally:
+        _REPORT.reset(token)
+
+
+def reached(done: int, total: int) -> None:
+    """A checkpoint that also says how far it is: `done` of `total` like steps."""
+    checkpoint()
+    report = _REPORT.get()
+    if report is not None and total:
+        report(done / total)
+
+
+def share_reporter() -> Callable[[float], None] | None:
+    """Where `reached` reports to; None where nobody listens."""
+    return _REPORT.get()
+
+
+@contextmanager
+def part_of(first: float, last: float) -> Iterator[None]:
+    """Within: what is reported is that part of the whole, from the share `first` to the share `last`."""
+    whole = _REPORT.get()
+    with reported(None if whole is None else lambda share: whole(first + share * (last - first))):
+        yield
 
 
 def about_to_compute() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
+from dashboard import warming
 from dashboard.addresses import is_loopback
 from dashboard.guard import Guard, link
 
@@ -34,4 +35,5 @@ def served() -> Middleware:
     return Middleware(Guard, token=token, names=st.get_option("server.allowedHosts"))
 
 
+warming.begin()
 app = st.App(FRAME, middleware=[served()])

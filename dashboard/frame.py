@@ -10,10 +10,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import UserError
-from dashboard import data, state, words
-from dashboard.collector import imports
-from dashboard.parts import belonging, new_run, widgets
+from dashboard import warming
+
+warming.wait()  # before the imports that follow
+
+from core.errors import UserError  # noqa: E402
+from dashboard import data, state, words  # noqa: E402
+from dashboard.collector import imports  # noqa: E402
+from dashboard.parts import belonging, new_run, widgets  # noqa: E402
 
 ICON = Path(__file__).parent / "assets" / "icon.png"
 NO_OTHER = "none"

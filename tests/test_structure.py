@@ -28,6 +28,7 @@ GROUND = (
     "memo",
     "progress",
     "waiting",
+    "threads",
 )
 FLOW = (
     "ground",
@@ -60,7 +61,8 @@ BRIDGE = {
     f"data.{name}" for name in ("ask", "ask_two", "ask_live", "ask_item", "ask_later", "fresh", "in_turn", "recent")
 }
 ROOMS = (
-    "addresses", "words", "state", "data", "charts", "parts", "lesson", "views", "collector", "frame", "guard", "app",
+    "addresses", "words", "state", "data", "charts", "parts", "lesson", "views", "collector", "warming", "frame",
+    "guard", "app",
 )  # fmt: skip
 """The same for the dashboard."""
 

@@ -49,9 +49,7 @@ def bench(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            help="Row of the table or folder, where one is encoded with. Default: demo-mllm; --corpus: demo-clip."
-        ),
+        typer.Option(help="Row of the table or folder, for encoding. Default: demo-mllm; --corpus: demo-clip."),
     ] = None,
     items: Annotated[
         int | None,
@@ -74,7 +72,7 @@ def bench(
     ] = None,
     repeats: Annotated[
         int,
-        typer.Option(min=1, max=100, rich_help_panel=SIZES, help="Of --search and --measures: the median is printed."),
+        typer.Option(min=1, max=100, rich_help_panel=SIZES, help="Of --search and --measures; the median is printed."),
     ] = 5,
     device: Annotated[str, typer.Option(help="Of --search: cpu or cuda.")] = "cpu",
     folder: Annotated[
@@ -84,8 +82,8 @@ def bench(
 ) -> None:
     """Time batched encoding beside a plain loop of batch size 1 and print the ratio; or another benchmark."""
     chosen = {
-        "--corpus": corpus is not None, "--profile": profile, "--shape": shape is not None, "--sae": sae, "--search": search,
-        "--measures": measures, "--store": store, "--dashboard": dashboard, "--map": map_points is not None,
+        "--corpus": corpus is not None, "--profile": profile, "--shape": shape is not None, "--sae": sae,
+        "--search": search, "--measures": measures, "--store": store, "--dashboard": dashboard, "--map": map_points is not None,
     }  # fmt: skip
     named = [name for name, given in chosen.items() if given]
     if len(named) > 1:

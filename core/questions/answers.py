@@ -26,6 +26,8 @@ from core.waiting import about_to_compute
 
 LEAN_FITS = 8
 """Fitted variants kept in memory per run; each holds two d x d matrices."""
+TRANSFORMED_BYTES = 2**29
+"""About so much memory per run is left to rows that are transformed, large pools apart."""
 QUICK_WIDTH = 1024
 """Dimensions up to which a fit takes a fraction of a second, whoever waits."""
 
@@ -178,8 +180,15 @@ def transformed(run: Run, variant: str | VariantSpec, part: Part) -> np.ndarray:
         with computing_for(run):
             return transform(run.embeddings(part), side, codes, dictionary, modality=modality)
 
-    # Twice as many as fits: a variant has two sides.
-    return run.memo(("transformed", spec, part), compute, limit=2 * LEAN_FITS)
+    return run.memo(("transformed", spec, part), compute, limit=_kept(run))
+
+
+def _kept(run: Run) -> int:
+    """How many transformed parts stay in memory: both sides of two variants at least, and twice as many as fits where
+    that is little."""
+    rows, width = run.embeddings("candidates").shape if "candidates" in run.parts else (1, 1)
+    size = max(1, rows * width * np.dtype(np.float32).itemsize)
+    return min(2 * LEAN_FITS, max(4, 2 * TRANSFORMED_BYTES // size))
 
 
 def item_frame(run: Run, part: Part, rows: np.ndarray | list[int]) -> pd.DataFrame:

@@ -24,6 +24,8 @@ from core.run import Run
 from core.waiting import checkpoint
 
 Draws = Sequence[science.Ranked]
+RANKING_BYTES = 2**27
+"""Of one block of scores with what finds the best of them."""
 RECALLS = ("recall@1", "recall@5", "recall@10")
 
 
@@ -35,6 +37,12 @@ def rank_under(
     data = fit_data(run) if data is None else data
     fitted = fit_variant(variant_of(run, variant), data)
     return science.rank_variant(fitted, data, run.qrels("test").pairs), fitted
+
+
+def ranking_bytes(run: Run) -> int:
+    """Memory that `rank_under` takes: both sides transformed, with a block of them in float64."""
+    rows = sum(run.embeddings(part).size for part in ("queries", "candidates"))
+    return 2 * rows * np.dtype(np.float32).itemsize + RANKING_BYTES
 
 
 def statistics_words(run: Run, variant: str | VariantSpec) -> str:

@@ -101,8 +101,7 @@ def concept(run: Run, k: int, n_items: int = 24) -> ConceptCard:
     """
     check_concept(run, k)
     frame = table(run)
-    codes = test_codes(run)
-    column = codes[:, [k]].toarray()[:, 0]
+    column = _column(run, k)
     row = frame.iloc[k]
     figures = {name: float(row[name]) for name in frame.columns if name not in ("concept", "label")}
     modality = np.concatenate([np.asarray(run.corpus.items(p).modality, dtype=str) for p in TEST_PARTS])
@@ -112,9 +111,9 @@ def concept(run: Run, k: int, n_items: int = 24) -> ConceptCard:
         figures=figures | _ranks(frame, k),
         images=_firing(run, column, np.char.find(modality, "image") >= 0, n_items),
         texts=_firing(run, column, modality == "text", n_items),
-        histogram=_histogram(column, modality),
-        co_firing=_co_firing(codes, k, frame),
-        truth=_truth(run, codes, k),
+        histogram=_histogram(column, modality, {name for p in TEST_PARTS for name in run.corpus.items(p).by_modality}),
+        co_firing=_co_firing(run, k, frame),
+        truth=_truth(run, k),
         n_items=len(column),
         n_firing=int((column > 0).sum()),
     )
@@ -134,10 +133,22 @@ def _ranks(frame: pd.DataFrame, k: int) -> dict[str, float]:
     }
 
 
+def _column(run: Run, k: int) -> np.ndarray:
+    """(n_queries + n_candidates,) activations of one concept, without a copy of the codes."""
+    parts = []
+    for part in TEST_PARTS:
+        codes = run.codes(part)
+        rows, values = science.column(codes, k)
+        whole = np.zeros(codes.shape[0], dtype=codes.dtype)
+        whole[rows] = values
+        parts.append(whole)
+    return np.concatenate(parts)
+
+
 def _firing(run: Run, column: np.ndarray, keep: np.ndarray, n: int) -> pd.DataFrame:
     """The n items with the highest activation among `keep`, each text and image once."""
-    order = np.argsort(-np.where(keep, column, 0.0), kind="stable")[:n]
-    order = order[keep[order] & (column[order] > 0)]
+    fires = np.flatnonzero(keep & (column > 0))
+    order = fires[np.argsort(-column[fires], kind="stable")[:n]]
     n_queries = len(run.corpus.items("queries"))
     frames = []
     for at in order:
@@ -151,32 +162,34 @@ def _locate(at: int, n_queries: int) -> tuple[Part, int]:
     return ("queries", at) if at < n_queries else ("candidates", at - n_queries)
 
 
-def _histogram(column: np.ndarray, modality: np.ndarray) -> pd.DataFrame:
+def _histogram(column: np.ndarray, modality: np.ndarray, names: set[str]) -> pd.DataFrame:
     columns = ["left", "right", "modality", "count"]
     if not (column > 0).any():
         return pd.DataFrame(columns=columns)
     edges = np.linspace(0, float(column.max()), BINS + 1)
     rows: list[tuple[Any, ...]] = []
-    for name in sorted(set(modality)):
-        counts, _ = np.histogram(column[(modality == name) & (column > 0)], bins=edges)
+    fires = np.flatnonzero(column > 0)
+    of_each, values = modality[fires], column[fires]
+    for name in sorted(names):
+        counts, _ = np.histogram(values[of_each == name], bins=edges)
         rows += [(a, b, name, int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _co_firing(codes: Any, k: int, frame: pd.DataFrame) -> pd.DataFrame:
-    together = science.co_firing(codes, k, top=12)
+def _co_firing(run: Run, k: int, frame: pd.DataFrame) -> pd.DataFrame:
+    together = science.co_firing([run.codes(part) for part in TEST_PARTS], k, top=12)
     labels = frame["label"].to_numpy()[together.concepts]
     return pd.DataFrame(
         {"concept": together.concepts, "label": labels, "together": together.items, "jaccard": together.jaccard}
     )
 
 
-def _truth(run: Run, codes: Any, k: int, n: int = 8) -> pd.DataFrame:
+def _truth(run: Run, k: int, n: int = 8) -> pd.DataFrame:
     columns = ["attribute", "kind", "precision", "recall", "f1"]
     if not has_truth(run):
         return pd.DataFrame(columns=columns)
     known = attributes(run)
-    match = agreement(codes[:, [k]], known)
+    match = agreement(test_codes(run)[:, [k]], known)
     best = np.argsort(-match.f1[0], kind="stable")[:n]
     parts = [known.names[i].partition(":") for i in best if match.f1[0, i] > 0]
     best = best[match.f1[0, best] > 0]

@@ -22,13 +22,14 @@ from core.analysis.retrieval.evaluation import Ranked
 from core.analysis.retrieval.ranking import rank_relevant
 from core.questions.alternates import OWN, Alternate, alternate, names
 from core.questions.answers import cached_table
-from core.questions.comparisons import compared, tidy
+from core.questions.comparisons import compared, ranking_bytes, tidy
 from core.questions.concepts import table as concept_table
 from core.questions.fidelity import of_dictionary
 from core.questions.labels import TEST_PARTS
 from core.questions.removal import removed, spelled_out
 from core.questions.retrieval import evaluate
 from core.run import Run
+from core.threads import at_once
 
 TOP_SHARE = 0.01
 ENERGY = 0.99
@@ -76,11 +77,13 @@ def _row(run: Run, dictionary: Alternate, measure: Measure) -> pd.DataFrame:
 
 def _rows(run: Run, question: str, measure: Measure) -> pd.DataFrame:
     """One cached answer per dictionary, so that a further one costs only itself."""
-    frames = []
-    for name in names(run):
+
+    def row(name: str) -> pd.DataFrame:
         dictionary = alternate(run, name)
         arguments = {"dictionary": dict(dictionary.identity), **spelled_out(run, (TOP_SHARE,), "none")}
-        frames.append(cached_table(run, question, arguments, partial(_row, run, dictionary, measure)))
+        return cached_table(run, question, arguments, partial(_row, run, dictionary, measure))
+
+    frames = at_once(row, names(run), ranking_bytes(run))
     notes = [_note(frame["dictionary"][0], note) for frame in frames for note in frame.attrs["notes"]]
     for frame in frames:
         frame.attrs = {}

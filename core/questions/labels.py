@@ -28,6 +28,8 @@ LIFT = 1.4
 """An attribute names a concept only if it is at least this much more frequent where the concept fires than overall."""
 EVERYWHERE = 0.8
 """Share of all items from which on a concept without a name is said to fire on nearly everything."""
+AGREEMENTS = 2**22
+"""Pairs of a concept and an attribute at a time: 32 MiB for each of their measures."""
 RULE = 4
 """Version of the rule above, part of the cached answer."""
 
@@ -80,11 +82,7 @@ def label_all(run: Run) -> Labels:
     """
     choosing, scoring, source = _choosing_and_scoring(run)
     known = science.attribute_table(choosing.sets, LEAST_ITEMS, 1.0 if has_truth(run) else MOST_SHARE)
-    match = science.agreement(choosing.codes, known)
-    prevalence = np.asarray(known.table.mean(axis=0)).reshape(1, -1)
-    best, f1 = science.best_attribute(
-        replace(match, f1=np.where((match.precision >= LIFT * prevalence) & (match.f1 >= LEAST), match.f1, 0.0))
-    )
+    best, f1 = _best(choosing.codes, known)
     chosen = np.where(f1 > 0, best, -1)
     scored = science.held_out(scoring.codes, science.with_names(scoring.sets, known.names), chosen)
     share = np.asarray((test_codes(run) > 0).mean(axis=0)).ravel()
@@ -92,6 +90,20 @@ def label_all(run: Run) -> Labels:
     labels = [_label(*one) for one in zip(names, scored.f1.tolist(), share.tolist(), strict=True)]
     columns = {"label": labels, "label_f1": scored.f1, "label_chance": scored.chance, "label_n": scored.fires}
     return Labels(pd.DataFrame(columns), source)
+
+
+def _best(codes: sp.csr_array, known: science.Attributes) -> tuple[np.ndarray, np.ndarray]:
+    """Per concept the attribute that may name it with the best F1, and that F1; some concepts at a time, for concepts x
+    words of a large corpus are many."""
+    by_concept = sp.csc_array(codes)
+    prevalence = np.asarray(known.table.mean(axis=0)).reshape(1, -1)
+    step, found = max(1, AGREEMENTS // max(1, len(known.names))), []
+    for start in range(0, codes.shape[1], step):
+        match = science.agreement(sp.csr_array(by_concept[:, start : start + step]), known)
+        may = (match.precision >= LIFT * prevalence) & (match.f1 >= LEAST)
+        found.append(science.best_attribute(replace(match, f1=np.where(may, match.f1, 0.0))))
+    best, f1 = (np.concatenate([values[i] for values in found]) for i in range(2))
+    return best, f1
 
 
 def _label(name: str, f1: float, share: float) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.explanations.contributions import SideState
+from core.analysis.retrieval import one_query
 from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
 from core.captions import CAPTION_REQUEST
@@ -235,7 +236,7 @@ def similarities(run: Run, row: np.ndarray, variant: str | VariantSpec, modality
     side = side_of(fitted(run, spec), "queries").of(modality)
     codes = encoded(run, row).codes if side.edits else None
     query = transform(row[None], side, codes, run.need_sae().dictionary if side.edits else None)[0]
-    return (transformed(run, spec, "candidates") @ query.astype(np.float64)).astype(np.float32)
+    return one_query.similarities(query, transformed(run, spec, "candidates"))
 
 
 # -- concepts --------------------------------------------------------------------------------------------------------

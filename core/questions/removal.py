@@ -18,8 +18,9 @@ import pandas as pd
 from core.analysis.retrieval import Ranked, per_query
 from core.analysis.variants import FitData, VariantSpec, parse_variant
 from core.questions.answers import cached_table, explicit, fit_data, variant_of
-from core.questions.comparisons import RECALLS, by_metric, rank_under, tidy
+from core.questions.comparisons import RECALLS, by_metric, rank_under, ranking_bytes, tidy
 from core.run import Run
+from core.threads import at_once
 
 Kind = Literal["top attribution", "top energy", "random concepts", "random directions", "top principal directions"]
 KINDS: tuple[Kind, ...] = (
@@ -87,7 +88,7 @@ def removed(
     count = max(1, round(share * width))
     texts = _texts(kind, share, count, seeds, truncate, equal_rank)
     after = variant_of(run, then)
-    done = [rank_under(run, parse_variant(text).then(after), data) for text in texts]
+    done = at_once(lambda text: rank_under(run, parse_variant(text).then(after), data), texts, ranking_bytes(run))
     ranks = [0 if fitted.query.removed_basis is None else len(fitted.query.removed_basis) for _, fitted in done]
     return Removal(kind, share, count, tuple(ranked for ranked, _ in done), tuple(ranks), tuple(done[0][1].notes))
 
@@ -132,12 +133,19 @@ def removal_curve(run: Run, then: str | VariantSpec = "none") -> pd.DataFrame:
 
     def compute() -> pd.DataFrame:
         rows = _per_draw(no_removal(run, spec), "top attribution")
-        for share in CURVE:
-            for kind in ("top attribution", "random concepts"):
-                rows += _per_draw(removed(run, kind, share, spec), kind)
+        kinds: tuple[Kind, ...] = ("top attribution", "random concepts")
+        points = [(kind, share) for share in CURVE for kind in kinds]
+        for (kind, _), result in zip(points, _at_once(run, spec, points), strict=True):
+            rows += _per_draw(result, kind)
         return tidy(rows, fitted_on=fit_data(run).pair_codes().source, queries=len(fit_data(run).queries))
 
     return cached_table(run, "removal", spelled_out(run, CURVE, spec), compute)
+
+
+def _at_once(run: Run, then: VariantSpec, points: Sequence[tuple[Kind, float]]) -> list[Removal]:
+    """The removals of these kinds and shares."""
+    fit_data(run)  # shared by all of them
+    return at_once(lambda point: removed(run, point[0], point[1], then), points, ranking_bytes(run))
 
 
 def _per_draw(result: Removal, kind: str) -> list[dict[str, Any]]:
@@ -173,16 +181,22 @@ def _controls(run: Run, then: VariantSpec, seeds: tuple[int, ...]) -> pd.DataFra
     rows = _mean_over_draws("none", baseline, baseline, None)
     points: list[tuple[str, float, int | None]] = [("share", share, None) for share in SHARES]
     points += [("rank", RANK_SHARE, rank) for rank in RANKS]
-    for curve, share, truncate in points:
+
+    def rows_of(point: tuple[str, float, int | None]) -> list[dict[str, Any]]:
+        curve, share, truncate = point
         top = removed(run, "top attribution", share, then, truncate=truncate)
         # Controls of directions take as many as the removal they stand beside has.
         every = {
             kind: removed(run, kind, share, then, seeds=seeds, truncate=truncate, equal_rank=top.ranks[0])
             for kind in KINDS
         }
-        random = every["random concepts"]
+        random, rows = every["random concepts"], []
         for kind, result in every.items():
             rows += _mean_over_draws(curve, result, baseline, None if kind == "random concepts" else random)
+        return rows
+
+    for more in at_once(rows_of, points, ranking_bytes(run)):
+        rows += more
     fitted_on = fit_data(run).pair_codes().source
     return tidy(rows, fitted_on=fitted_on, queries=len(baseline.ranked[0].first), then=str(then))
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import retrieval as science
+from core.analysis.retrieval.one_query import similarities
 from core.analysis.variants import VariantSpec, make_step
 from core.analysis.variants import gain_split as gain_split_variants
 from core.errors import UserError
@@ -33,6 +34,8 @@ from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft
 
+SIMILARITIES = 16
+"""Queries whose similarities stay in memory, per run."""
 BETAS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
 Kind = Literal["all", "failing", "fixed", "broken"]
 
@@ -262,7 +265,10 @@ def candidate_list(
     similarity = similarities_of(run, variant, query_row)
     ranks, relevant = ranks_of(similarity), set(run.qrels("test").relevant(query_row).tolist())
     words = search.lower()
-    matching = [int(r) for r in np.argsort(ranks) if not words or words in _candidate_haystacks(run)[int(r)]]
+    matching = np.argsort(ranks)
+    if words:
+        texts = _candidate_haystacks(run)
+        matching = np.array([r for r in matching if words in texts[r]], dtype=np.int64)
     frame = item_frame(run, "candidates", matching[:limit])
     at = frame["row"].to_numpy()
     frame = frame.assign(
@@ -293,10 +299,14 @@ def _check_row(run: Run, part: Part, row: int) -> None:
 
 
 def similarities_of(run: Run, variant: str | VariantSpec, query_row: int) -> np.ndarray:
-    """(n_candidates,) cosines of one query under a variant, summed in float64, as float32."""
+    """(n_candidates,) cosines of one query under a variant, summed in float64, as float32; the last few are kept."""
     spec = variant_of(run, variant)
-    query = transformed(run, spec, "queries")[query_row].astype(np.float64)
-    return (transformed(run, spec, "candidates") @ query).astype(np.float32)
+
+    def compute() -> np.ndarray:
+        return similarities(transformed(run, spec, "queries")[query_row], transformed(run, spec, "candidates"))
+
+    # A page asks several questions of one query: its rankings, who stands first, where one candidate stands.
+    return run.memo(("similarities", spec, query_row), compute, limit=SIMILARITIES)
 
 
 def payload(run: Run, variant: str | VariantSpec) -> dict[str, Any]:

@@ -22,9 +22,10 @@ from core.analysis.variants import VariantSpec, gain_split
 from core.analysis.variants.fitdata import support_sample
 from core.analysis.variants.statistics import PER_MODALITY
 from core.questions.answers import cached_table, explicit, fit_data, fitted, variant_of
-from core.questions.comparisons import compared, rank_under, statistics_words, tidy
+from core.questions.comparisons import compared, rank_under, ranking_bytes, statistics_words, tidy
 from core.questions.retrieval import evaluate
 from core.run import Run
+from core.threads import at_once
 
 SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 DRAWS = (0, 1, 2)
@@ -128,9 +129,11 @@ def support_size(
 
 def _support_curve(run: Run, variants: Sequence[VariantSpec], sizes: Sequence[int], available: int) -> pd.DataFrame:
     raw = evaluate(run).evaluation.ranked
+    points = [(variant, size) for variant in variants for size in sizes]
+    every = at_once(lambda point: _support_point(run, *point, available, raw), points, ranking_bytes(run))
     rows, safe = [], {}
-    for variant in variants:
-        mine = [_support_point(run, variant, size, available, raw) for size in sizes]
+    for i, variant in enumerate(variants):
+        mine = every[i * len(sizes) : (i + 1) * len(sizes)]
         safe[str(variant)] = safe_from([row["size"] for row in mine], [row["gain_worst"] for row in mine])
         rows += mine
     return tidy(rows, safe_from=safe, support=available)

@@ -34,17 +34,31 @@ def modality_histogram(histogram: pd.DataFrame, weighted: bool, top: float | Non
     return base.finish(figure, 260)
 
 
+MOST_POINTS = 4000
+"""Concepts drawn as points: half of them the strongest, the others every so many-th of the rest by energy."""
+
+
+def drawn_rows(n: int) -> np.ndarray:
+    """Which of n rows, the strongest first, are drawn: all of them up to `MOST_POINTS`."""
+    half = MOST_POINTS // 2
+    if n <= MOST_POINTS:
+        return np.arange(n)
+    return np.concatenate([np.arange(half), np.linspace(half, n - 1, MOST_POINTS - half).round().astype(int)])
+
+
 def energy_by_modality(table: pd.DataFrame) -> go.Figure:
-    """Each concept a point: [concept, label, energy, modality_score], energy on a log axis."""
+    """Each concept a point: [concept, label, energy, modality_score], the strongest first, energy on a log axis; of
+    very many those of `drawn_rows`."""
     table = table[(table["energy"] > 0) & table["modality_score"].notna()]
     figure = go.Figure()
     kinds = np.array([base.modality_colour(s) for s in table["modality_score"]])
+    drawn = np.isin(np.arange(len(table)), drawn_rows(len(table)))
     for colour, name in ((base.IMAGE, "image concept"), (base.BOTH, "both"), (base.TEXT, "text concept")):
-        part = table[kinds == colour]
+        part, every = table[(kinds == colour) & drawn], int((kinds == colour).sum())
         figure.add_scatter(
             x=part["modality_score"],
             y=part["energy"],
-            name=f"{name} ({len(part):,})",
+            name=f"{name} ({every:,})",
             mode="markers",
             marker={"color": colour, "size": 6, "opacity": 0.55},
             customdata=base.texts(part[["concept", "label"]]),

@@ -46,7 +46,7 @@ def claims(keys: tuple[str, ...], metric: str) -> Judged:
         return study_claims.claims(opened, metric, curves="cached")
 
     def judged() -> Judged:
-        claims = take(("claims", where, keys, metric), lambda make: _claims(where, keys, metric, make), judge)
+        claims = take(("claims", where, keys, metric), lambda make: _claims(where, keys, metric, make), judge, "claims")
         return Judged(claims, any(_is_open(EXHIBITS[claim.exhibit], claim) for claim in claims))
 
     first = judged()
@@ -121,11 +121,11 @@ def exhibit(name: str, keys: tuple[str, ...], options: tuple[tuple[str, Value], 
         return show_exhibit(name, opened, curves="cached", **dict(options))
 
     known_as = ("exhibit", where, name, keys, options)
-    result = take(known_as, lambda make: _exhibit(where, name, keys, options, make), show)
+    result = take(known_as, lambda make: _exhibit(where, name, keys, options, make), show, EXHIBITS[name].title)
     if not is_pending(result) or not _are_computed([name], keys):
         return result
     _exhibit.clear(where, name, keys, options)  # its verdicts are others now that the curves are there
-    return take(known_as, lambda make: _exhibit(where, name, keys, options, make), show)
+    return take(known_as, lambda make: _exhibit(where, name, keys, options, make), show, EXHIBITS[name].title)
 
 
 @st.cache_resource(max_entries=MOST, show_spinner=False)

@@ -19,7 +19,7 @@ from core.run import Run
 from core.waiting import NotCached, cached_only
 from dashboard.data.live import LiveQuery, live_picture
 from dashboard.data.runs import root, run
-from dashboard.data.turns import Job, take, turns, waiting_note
+from dashboard.data.turns import Job, take, turns, wait
 
 Rest = ParamSpec("Rest")
 """What a question takes after the run."""
@@ -91,8 +91,7 @@ def in_turn(
 ) -> Answer:
     """Like `fresh`, for long questions: computed in their turn."""
     opened = run(key)
-    with waiting_note() as look:
-        return turns().wait((root(), key, _name(question)), lambda: question(opened, *arguments, **named), look)
+    return wait((root(), key, _name(question)), lambda: question(opened, *arguments, **named), question.__name__)
 
 
 def ask_later(question: Callable[[Run], Answer], key: str) -> Answer | None:
@@ -128,7 +127,10 @@ def _asked(
     runs = [run(key) for key in keys]
     known_as = (root(), keys, _name(question), given_as, arguments, tuple(sorted(named.items())))
     return take(
-        repr(known_as), lambda make: _answer(known_as, make), lambda: question(*runs, *given(), *arguments, **named)
+        repr(known_as),
+        lambda make: _answer(known_as, make),
+        lambda: question(*runs, *given(), *arguments, **named),
+        question.__name__,
     )
 
 

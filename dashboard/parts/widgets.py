@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -155,13 +155,18 @@ def figure(
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-{key}"):
         st.markdown(f"**{words.plain(title)}**", help=help)
         st.download_button(
-            "CSV", table.to_csv(index=False), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-{key}",
+            "CSV", csv(table), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-{key}",
             icon=":material/download:", type="tertiary", on_click="ignore", help="Download the data of this figure",
         )  # fmt: skip
     result = st.plotly_chart(chart, key=f"chart-{key}", config=config, alt=title, **more)
     if note:
         html(f'<p class="lens-note">{escape(note)}</p>')
     return result
+
+
+def csv(table: pd.DataFrame) -> Callable[[], str]:
+    """A table as CSV, written when it is downloaded: writing 32,768 rows with each view took half a second."""
+    return partial(table.to_csv, index=False)
 
 
 def reproduce(command: str | None = None, python: str | None = None) -> None:

@@ -7,21 +7,26 @@ from dashboard.state.choices import (
     Selection,
     address,
     begin,
+    cancel,
     current,
     end,
+    fresh_key,
     get,
+    is_cancelled,
     keep,
     link,
     menu,
     notice,
     notices,
     put,
+    resume,
     touch,
     visitor,
 )
 from dashboard.state.widgets import clicked, number, pick, table, tabs, text, toggle, within
 
 __all__ = [
-    "Selection", "address", "begin", "clicked", "current", "end", "get", "keep", "link", "menu", "notice",
-    "notices", "number", "pick", "put", "table", "tabs", "text", "toggle", "touch", "visitor", "within",
+    "Selection", "address", "begin", "cancel", "clicked", "current", "end", "fresh_key", "get", "is_cancelled", "keep",
+    "link", "menu", "notice", "notices", "number", "pick", "put", "resume",
+    "table", "tabs", "text", "toggle", "touch", "visitor", "within",
 ]  # fmt: skip

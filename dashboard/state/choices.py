@@ -52,6 +52,9 @@ PAGE = "lens_page"
 NOTICES = "lens_notices"
 RUNNING = "lens_running"
 VISITOR = "lens_visitor"
+CANCELLED = "lens_cancelled"
+"""What this visitor has cancelled on this page."""
+KEYS = "lens_keys"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ def begin(page: str) -> bool:
         notes = [LEFT_OUT.format(name=name, value=incoming[name][:80]) for name in incoming if _is_own(name)]
         session[BARE] = None if incoming else {}
     changed = session.get(PAGE, page) != page
+    if changed:
+        session[CANCELLED] = set()
     session[PAGE], session[VISIBLE], session[NOTICES], session[RUNNING] = page, set(FRAME), notes, True
     return changed
 
@@ -123,6 +128,27 @@ def touch() -> None:
 def visitor() -> str:
     """A name for this visitor, the same as long as the tab is open."""
     return str(st.session_state.setdefault(VISITOR, secrets.token_hex(8)))
+
+
+def cancel(name: str) -> None:
+    """This visitor does not wait for that computation any more."""
+    st.session_state.setdefault(CANCELLED, set()).add(name)
+
+
+def resume(name: str) -> None:
+    """This visitor wants it after all."""
+    st.session_state.setdefault(CANCELLED, set()).discard(name)
+
+
+def is_cancelled(name: str) -> bool:
+    """Whether this visitor has cancelled that computation, and is on the same page since."""
+    return name in st.session_state.get(CANCELLED, ())
+
+
+def fresh_key(name: str) -> str:
+    """A widget's key that was not used yet in this session: for buttons that may come several times in a script run."""
+    st.session_state[KEYS] = st.session_state.get(KEYS, 0) + 1
+    return f"{name}-{st.session_state[KEYS]}"
 
 
 # -- reading and changing --------------------------------------------------------------------------------------------

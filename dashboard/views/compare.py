@@ -151,7 +151,7 @@ def browser(sides: Sides, k: int) -> None:
         )
         st.download_button(
             "CSV",
-            frame.to_csv(index=False),
+            widgets.csv(frame),
             "retrieval-lens-compare.csv",
             "text/csv",
             icon=":material/download:",
@@ -231,7 +231,7 @@ def figures(table: pd.DataFrame, sides: Sides) -> None:
         st.caption("; ".join(sizes) + ". Unit rows under each side's variant.")
         st.download_button(
             "CSV",
-            table.to_csv(index=False),
+            widgets.csv(table),
             "retrieval-lens-geometry.csv",
             "text/csv",
             icon=":material/download:",

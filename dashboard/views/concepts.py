@@ -65,7 +65,7 @@ def chooser(run: str, facts: data.RunFacts) -> int:
         cut = f"; the first {count(len(listed))} are listed" if len(listed) < len(matches) else ""
         st.caption(f"{count(len(matches))} of {count(len(table))} concepts{cut}. Choose a row; click a header to sort.")
         st.download_button(
-            "CSV", table.to_csv(index=False), "retrieval-lens-concepts.csv", "text/csv",
+            "CSV", widgets.csv(table), "retrieval-lens-concepts.csv", "text/csv",
             icon=":material/download:", type="tertiary", on_click="ignore", help="All concepts as a table",
         )  # fmt: skip
     return chosen

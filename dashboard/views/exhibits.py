@@ -159,7 +159,7 @@ def listed(table: pd.DataFrame, readable: Readable, title: str, help: str, key: 
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key=f"lens-head-table-{key}"):
         st.markdown(f"**{prose.plain(title)}**", help=help)
         st.download_button(
-            "CSV", table.to_csv(index=False), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-table-{key}",
+            "CSV", widgets.csv(table), f"retrieval-lens-{key}.csv", "text/csv", key=f"csv-table-{key}",
             icon=":material/download:", type="tertiary", on_click="ignore", help="Every column, every digit",
         )  # fmt: skip
     widgets.html("".join(f'<p class="lens-facts">{line}</p>' for line in shared_facts(readable)))

@@ -82,8 +82,10 @@ def scatter(runs: Mapping[str, str]) -> None:
         select: dict[str, Any] = {"on_select": state.clicked(picked, f"energy-{name}"), "selection_mode": "points"}
         with grid.cell():
             help = words.explain("energy", len(table), "concepts")
+            shown = len(charts_modality.drawn_rows(len(table)))
+            note = words.THINNED.format(shown=count(shown), all=count(len(table))) if shown < len(table) else ""
             widgets.figure(
-                title, charts_modality.energy_by_modality(table), f"energy-{name}", table, help=help, **select
+                title, charts_modality.energy_by_modality(table), f"energy-{name}", table, note, help=help, **select
             )
             if point := state.get(picked):
                 number, _, label = str(point).partition(":")

@@ -59,7 +59,7 @@ def rankings(run: str, choice: Choice, after: str) -> Rankings:
             listings.rank_list(run, ranking, moved)
     table = pd.concat([lists.before.assign(variant="none"), lists.after.assign(variant=after)])
     st.download_button(
-        "Both rankings as CSV", table.to_csv(index=False), "retrieval-lens-live.csv", "text/csv",
+        "Both rankings as CSV", widgets.csv(table), "retrieval-lens-live.csv", "text/csv",
         icon=":material/download:", type="tertiary", on_click="ignore",
     )  # fmt: skip
     return lists

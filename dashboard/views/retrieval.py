@@ -96,6 +96,7 @@ def shrinkage(run: str, raw: float) -> None:
             edits.use_variant(expression)
 
 
+@widgets.fragment
 def browser(run: str, result: retrieval.Comparison, before: str, after: str) -> None:
     """Queries to choose from, and both rankings of the chosen one."""
     widgets.section("Query by query", "Choose a query: both rankings stand side by side, relevant candidates outlined.")

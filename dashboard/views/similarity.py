@@ -80,6 +80,7 @@ def space(variant: str) -> tuple[str, str]:
         return view, variant if under == "variant" else "none"
 
 
+@widgets.fragment
 def explain(run: str, chosen: Trio, variant: str) -> None:
     """The waterfall that adds up to the score, and the concepts in it."""
     view, under = space(variant)
@@ -93,7 +94,8 @@ def explain(run: str, chosen: Trio, variant: str) -> None:
         explanation = data.ask(similarity.pair, run, chosen.query, candidate, under, 12)
     total = "margin" if view == "margin" else "similarity"
     st.subheader(explanations.sentence(explanation, view), anchor=False)
-    edits.effect(run, variant, query=chosen.query)
+    # What the variant does to all queries may take long: it is filled in once this pair is on screen.
+    over_all = st.container()
     left, right = st.columns([6, 5], gap="large")
     with left:
         labels, values, table = explanations.parts_of(explanation)
@@ -103,6 +105,8 @@ def explain(run: str, chosen: Trio, variant: str) -> None:
         explanations.reconciled(explanation, total)
     with right:
         concept_beside(run, chosen, explanation, view, variant)
+    with over_all:
+        edits.effect(run, variant, query=chosen.query)
 
 
 def concept_beside(run: str, chosen: Trio, explanation: similarity.Explanation, view: str, variant: str) -> None:
@@ -179,6 +183,7 @@ def page() -> None:
     chosen = trio(run, facts)
     items(run, chosen, selection.variant)
     with widgets.guard():
+        data.run(run).need_sae()  # said once, for all that follows
         explain(run, chosen, selection.variant)
         left, right = st.columns(2, gap="large")
         with left:

@@ -7,6 +7,10 @@ from dashboard.words.numbers import count, duration, interval, percent, points, 
 from dashboard.words.pages import (
     AFTER_HELP,
     ASK_NOTE,
+    CANCEL,
+    CANCEL_HELP,
+    CANCELLED,
+    CANCELLED_TODO,
     CENTRED_HELP,
     CHECKS_HELP,
     CONCEPT_HELP,
@@ -35,6 +39,7 @@ from dashboard.words.pages import (
     RECOMMEND_HELP,
     REMOVE_HELP,
     REQUEST_HELP,
+    RESUME,
     SIDE_A_HELP,
     SIDE_B_HELP,
     SORT_HELP,
@@ -43,11 +48,13 @@ from dashboard.words.pages import (
     STUDY_OVERLAPS,
     TASKS,
     THEN_HELP,
+    THINNED,
     TRIED_NOTE,
     VARIANT_HELP,
     VARIANTS,
     WHITENING_LINES,
     variant_name,
+    waiting,
 )
 from dashboard.words.terms import GEOMETRY, WORDS, Word, explain, word
 
@@ -57,7 +64,8 @@ __all__ = [
     "ASK_NOTE", "KINDS_TWO_HELP", "KIND_HELP", "LABEL_HELP", "LIVE_PICTURE_HELP", "LIVE_TEXT_HELP", "MODALITY",
     "LABELS_HELP", "NOTES_HELP", "RECOMMEND_HELP",
     "OFF_HELP", "PAGES", "PAIRS_HELP", "PARTS", "PLACES", "POOLINGS", "RANK_OTHER_NOTE", "REMOVE_HELP", "REQUEST_HELP",
-    "SIDE_A_HELP", "SIDE_B_HELP", "SORT_HELP", "SPEAKS_HELP", "STATISTICS_HELP", "STUDY_OVERLAPS", "TASKS",
+    "SIDE_A_HELP", "SIDE_B_HELP", "SORT_HELP", "SPEAKS_HELP", "STATISTICS_HELP", "STUDY_OVERLAPS", "TASKS", "THINNED",
+    "CANCEL", "CANCELLED", "CANCELLED_TODO", "CANCEL_HELP", "RESUME", "waiting",
     "THEN_HELP", "VARIANTS", "VARIANT_HELP", "WHITENING_LINES", "WORDS", "Word", "count", "duration", "explain",
     "interval", "percent", "plain", "points", "prose", "sample", "shell", "size", "variant_name", "word",
 ]  # fmt: skip

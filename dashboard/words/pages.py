@@ -169,3 +169,45 @@ POOLINGS = {"mean": "their mean", "last": "the last of them", "max": "their maxi
 def variant_name(expression: str) -> str:
     """The preset's name, or the expression itself."""
     return VARIANTS.get(expression, expression)
+
+
+THINNED = (
+    "Drawn: {shown} of {all} concepts, the strongest half of these and an even sample of the others. The CSV holds all."
+)
+
+CANCEL = "Cancel"
+CANCEL_HELP = "Stop waiting. What nobody waits for is not computed to the end."
+CANCELLED = "not computed: you cancelled it"
+CANCELLED_TODO = "press “Compute it after all”, or go on to another page"
+RESUME = "Compute it after all"
+COMPUTED: dict[str, str] = {
+    "beta_sweep": "recall over shrinkage",
+    "candidate_list": "the ranking of this query",
+    "claims": "the study's claims",
+    "compare": "both rankings of all queries",
+    "concept": "what this concept fires on",
+    "contest": "the ranking of this query",
+    "evaluate": "the ranking of all queries",
+    "fidelity": "how well the SAE stands for the embeddings",
+    "gain_split": "where whitening's gain comes from",
+    "query_list": "the ranking of all queries",
+    "rankings": "both rankings of this query",
+    "recommend": "what every remedy does",
+    "removal_curve": "recall after removals",
+    "table": "the measures of all concepts",
+}
+"""What a page waits for, by the question it asks; exhibits go by their titles."""
+
+
+def waiting(kind: str, seconds: float, left: float | None, took: float | None, begun: bool) -> str:
+    """What is computed, for how long, and how much longer. `left`: seconds, from what is done; `took`: seconds the
+    last time."""
+    what = COMPUTED.get(kind, kind if " " in kind else "")
+    so_far = f"{round(seconds)} s so far"
+    if not begun:
+        return f"Another computation comes first, {so_far}."
+    if left is not None:
+        rest = f"about {max(1, round(left))} s left, at the rate so far"
+    else:
+        rest = "" if took is None else f"about {max(1, round(took))} s the last time"
+    return f"Computing{f': {what}' if what else ''}, {', '.join(filter(None, (so_far, rest)))}. The answer is kept."

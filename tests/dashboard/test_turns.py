@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.errors import UserError
 from core.questions import retrieval
 from core.run import Run
-from core.waiting import NobodyWaits, NotCached, about_to_compute, cached_only, checkpoint, pause, watched
+from core.waiting import NobodyWaits, NotCached, about_to_compute, cached_only, checkpoint, pause, reached, watched
+from dashboard import words
 from dashboard.data.turns import Turns
 
 
@@ -163,3 +165,62 @@ def test_asked_for_what_is_cached_a_question_never_computes(run: Run) -> None:
     computed = retrieval.evaluate(run, variant)
     with cached_only():
         assert retrieval.evaluate(run, variant) is computed
+
+
+def test_a_job_says_how_long_the_rest_will_take() -> None:
+    turns, go_on, left, began = Turns(), threading.Event(), [], []
+
+    def work() -> str:
+        time.sleep(0.6)
+        reached(3, 4)
+        go_on.wait(20)
+        return "done"
+
+    def look(seconds: float) -> None:
+        job = turns.job("key")
+        assert job is not None
+        began.append(job.began)
+        if (rest := job.seconds_left()) is not None:
+            left.append(rest)
+            go_on.set()
+
+    assert turns.wait("key", work, look) == "done"
+    assert all(moment is not None for moment in began)
+    assert 0.15 < left[0] < 2  # a quarter is left of what took 0.6 s and some more
+    assert turns.job("key") is None
+
+
+def test_the_line_says_what_and_how_long() -> None:
+    assert words.waiting("evaluate", 3.2, 12.4, None, True) == (
+        "Computing: the ranking of all queries, 3 s so far, about 12 s left, at the rate so far. The answer is kept."
+    )
+    assert words.waiting("Table 1", 3, None, 40.0, True).startswith(
+        "Computing: Table 1, 3 s so far, about 40 s the last"
+    )
+    assert words.waiting("some_question", 3, None, None, True) == "Computing, 3 s so far. The answer is kept."
+    assert words.waiting("evaluate", 3, None, None, False) == "Another computation comes first, 3 s so far."
+
+
+def test_what_a_visitor_cancelled_is_computed_only_when_wanted_again() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from core.errors import NotAvailable
+        from dashboard import state
+        from dashboard.data.turns import wait
+
+        state.begin("overview")
+        if st.session_state.setdefault("first", True):
+            st.session_state["first"] = False
+            state.cancel(repr("a long one"))
+        try:
+            st.text(wait("a long one", lambda: "the answer"))
+        except NotAvailable as error:
+            st.info(error.what)
+
+    app = AppTest.from_function(page, default_timeout=60).run()
+    assert [note.value for note in app.info] == [words.CANCELLED]
+    assert not app.text
+    app.button[0].click().run()
+    assert [line.value for line in app.text] == ["the answer"]
+    assert not app.info

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from core import pipeline
 from core.analysis.concepts import labels as science
 from core.config import parse_spec
+from core.questions import labels as labels_module
 from core.questions.concepts import table
 from core.questions.labels import label_all
 from core.run import Run, open_run
@@ -98,3 +99,27 @@ def test_without_a_support_split_one_half_chooses_and_the_other_scores(tmp_path:
     assert (labels.table["label_n"] <= fired).all() and labels.table["label_n"].sum() == pytest.approx(
         fired.sum() / 2, rel=0.1
     )
+
+
+@pytest.mark.parametrize("agreements", [1, 12, 10**6])
+def test_names_do_not_depend_on_how_many_concepts_are_looked_at_together(
+    agreements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The definition, concept by concept and attribute by attribute."""
+    rng = np.random.default_rng(4)
+    codes, holds = rng.random((80, 7)) * (rng.random((80, 7)) < 0.3), rng.random((80, 4)) < 0.3
+    codes[:, 2] = holds[:, 1]
+    codes[:, 5] = 0
+    known = science.with_names([{f"a{j}" for j in np.flatnonzero(row)} for row in holds], [f"a{j}" for j in range(4)])
+    monkeypatch.setattr(labels_module, "AGREEMENTS", agreements)
+    best, f1 = labels_module._best(sp.csr_array(codes), known)
+    for k in range(7):
+        fires, expected = codes[:, k] > 0, []
+        for j in range(4):
+            both = (fires & holds[:, j]).sum()
+            value = 2 * both / (fires.sum() + holds[:, j].sum())
+            lifted = fires.any() and both / fires.sum() >= labels_module.LIFT * holds[:, j].mean()
+            expected.append(value if lifted and value >= labels_module.LEAST else 0.0)
+        assert f1[k] == pytest.approx(max(expected))
+        assert max(expected) == 0 or best[k] == int(np.argmax(expected))
+    assert best[2] == 1 and f1[2] == 1

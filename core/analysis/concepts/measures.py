@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import csc_array, csr_array, vstack
+from scipy.sparse import csc_array, csr_array, issparse, vstack
 
 from core.analysis.arrays import Codes, row_blocks
 from core.errors import UserError
@@ -167,17 +167,31 @@ class CoFiring:
     """Items with both over items with either, 0-1."""
 
 
-def co_firing(codes: Codes, concept: int, top: int = 10) -> CoFiring:
-    """The `top` concepts that fire most often together with `concept`; ties by index. Empty where it never fires."""
-    z = csr_array(codes)
-    fires = csr_array((z.data > 0, z.indices, z.indptr), shape=z.shape)
-    with_k = np.flatnonzero(fires[:, [concept]].toarray()[:, 0])
-    counts, both = _column_sums(fires), _column_sums(fires[with_k])
+def co_firing(codes: Codes | Sequence[Codes], concept: int, top: int = 10) -> CoFiring:
+    """The `top` concepts that fire most often together with `concept`; ties by index. Empty where it never fires.
+
+    Several parts count as one; none of them is copied.
+    """
+    parts: list[Codes] = [codes] if issparse(codes) else list(codes)
+    n_with_k, counts, both = 0, np.zeros(parts[0].shape[1]), np.zeros(parts[0].shape[1])
+    for part in parts:
+        z = csr_array(part)
+        rows, values = column(z, concept)
+        with_k = z[rows[values > 0]]
+        n_with_k += with_k.shape[0]
+        counts += np.bincount(z.indices, weights=z.data > 0, minlength=z.shape[1])
+        both += np.bincount(with_k.indices, weights=with_k.data > 0, minlength=z.shape[1])
     both[concept] = 0
     best = np.argsort(-both, kind="stable")[:top]
     best = best[both[best] > 0]
     together = both[best].astype(np.int64)
-    return CoFiring(best, together, together / max(1, len(with_k)), together / (counts[best] + len(with_k) - together))
+    return CoFiring(best, together, together / max(1, n_with_k), together / (counts[best] + n_with_k - together))
+
+
+def column(codes: Codes, concept: int) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Rows and values of one concept's stored codes, by row; one pass over the column numbers, and no copy."""
+    at = np.flatnonzero(codes.indices == concept)
+    return np.searchsorted(codes.indptr, at, side="right") - 1, np.asarray(codes.data[at])
 
 
 def concept_table(

@@ -12,7 +12,8 @@ code z'_k, the offset u (with m), the error e:
 
 Their sum is the cosine. Centred codes: where the variant centres and the fit saw codes, a z' is replaced by a z' minus
 its mean over the statistics set, and that mean moves into the offset: o = (a u P - m + mean(a z') D P) W. Sums just as
-exactly, and the offset is small. Cost: D @ vector once per side, O(c d); without centred codes only active concepts are
+exactly, and the offset is small. Cost: D read once for the query and all its
+candidates, O(c d); without centred codes only active concepts are
 touched. All sums in float64. Knows nothing of rankings. Removal is in `core/analysis/subspaces.py` (re-exported here).
 """
 
@@ -23,7 +24,7 @@ from jaxtyping import Float, Int
 
 from core.analysis.arrays import row_blocks
 from core.analysis.subspaces import project_out, random_concepts, random_directions, removal_basis
-from core.analysis.variants.transform import SideTransform, affine
+from core.analysis.variants.transform import SideTransform, affine, decoded_mean
 from core.errors import ShapeMismatch, UserError
 
 __all__ = [
@@ -93,39 +94,12 @@ def contributions(
 ) -> Contributions:
     """Decompose the cosine of `query` and `candidate`. `centred`: None = centred codes where both sides have a code
     mean."""
-    has_means = query.transform.code_mean is not None and candidate.transform.code_mean is not None
-    centred = has_means if centred is None else centred
-    if centred and not has_means:
-        raise UserError(
-            "no mean code to centre with",
-            got="a variant without centring, or fitted without codes",
-            allowed="centred=False",
-        )
-    q, c = _terms(query, dictionary, centred), _terms(candidate, dictionary, centred)
-    concepts = np.arange(len(dictionary)) if centred else np.union1d(q.concepts, c.concepts)
-    norm = float(np.linalg.norm(q.y) * np.linalg.norm(c.y))
-    if norm == 0:
-        return Contributions(concepts, np.zeros(len(concepts)), 0.0, 0.0, 0.0, 0.0, 0.0, centred)
-    values = np.zeros(len(concepts))
-    for side, other in ((q, c), (c, q)):
-        towards = side.back(other.g)
-        values[np.searchsorted(concepts, side.concepts)] += side.codes * _dots(dictionary, side.concepts, towards)
-    q_hat, c_hat = q.y - q.error, c.y - c.error
-    return Contributions(
-        concepts=concepts,
-        values=values / (2 * norm),
-        offset=float(q.offset @ c_hat + c.offset @ q_hat - q.offset @ c.offset) / norm,
-        query_error=float(q.error @ (c.y + c_hat)) / (2 * norm),
-        candidate_error=float(c.error @ (q.y + q_hat)) / (2 * norm),
-        similarity=float(q.y @ c.y) / norm,
-        norm=norm,
-        centred_codes=centred,
-    )
+    return _decomposed(query, [candidate], dictionary, centred)[0]
 
 
 def margin(query: SideState, first: SideState, second: SideState, dictionary: Float[np.ndarray, "c d"]) -> Margin:
     """Why `first` is nearer to `query` than `second` (or not): the difference of the two decompositions."""
-    a, b = contributions(query, first, dictionary), contributions(query, second, dictionary)
+    a, b = _decomposed(query, [first, second], dictionary, None)
     concepts = np.union1d(a.concepts, b.concepts)
     values = np.zeros(len(concepts))
     values[np.searchsorted(concepts, a.concepts)] += a.values
@@ -139,6 +113,60 @@ def margin(query: SideState, first: SideState, second: SideState, dictionary: Fl
         margin=a.similarity - b.similarity,
         first=a,
         second=b,
+    )
+
+
+def _decomposed(
+    query: SideState, candidates: list[SideState], dictionary: np.ndarray, centred: bool | None
+) -> list[Contributions]:
+    """The cosine of `query` and each candidate. A large dictionary is read once for all of them."""
+    if len({_is_centred(query, candidate, centred) for candidate in candidates}) > 1:
+        return [_decomposed(query, [candidate], dictionary, centred)[0] for candidate in candidates]
+    centred = _is_centred(query, candidates[0], centred)
+    q, others = _terms(query, dictionary, centred), [_terms(candidate, dictionary, centred) for candidate in candidates]
+    pairs = [(side, side.back(other.g)) for c in others for side, other in ((q, c), (c, q))]
+    if centred:
+        products = list(_dots(dictionary, np.arange(len(dictionary)), np.stack([v for _, v in pairs], axis=1)).T)
+    else:
+        products = [_dots(dictionary, side.concepts, v) for side, v in pairs]
+    return [_summed(q, c, products[2 * i : 2 * i + 2], dictionary, centred) for i, c in enumerate(others)]
+
+
+def _is_centred(query: SideState, candidate: SideState, centred: bool | None) -> bool:
+    """Whether codes are centred; None: where both sides have a code mean."""
+    has_means = query.transform.code_mean is not None and candidate.transform.code_mean is not None
+    centred = has_means if centred is None else centred
+    if centred and not has_means:
+        raise UserError(
+            "no mean code to centre with",
+            got="a variant without centring, or fitted without codes",
+            allowed="centred=False",
+        )
+    return centred
+
+
+def _summed(
+    q: "_Terms", c: "_Terms", products: list[np.ndarray], dictionary: np.ndarray, centred: bool
+) -> Contributions:
+    """The parts of one cosine. `products`: D_k . back(g of the other side) of the query's and the candidate's
+    concepts."""
+    concepts = np.arange(len(dictionary)) if centred else np.union1d(q.concepts, c.concepts)
+    norm = float(np.linalg.norm(q.y) * np.linalg.norm(c.y))
+    if norm == 0:
+        return Contributions(concepts, np.zeros(len(concepts)), 0.0, 0.0, 0.0, 0.0, 0.0, centred)
+    values = np.zeros(len(concepts))
+    for side, product in zip((q, c), products, strict=True):
+        values[np.searchsorted(concepts, side.concepts)] += side.codes * product
+    q_hat, c_hat = q.y - q.error, c.y - c.error
+    return Contributions(
+        concepts=concepts,
+        values=values / (2 * norm),
+        offset=float(q.offset @ c_hat + c.offset @ q_hat - q.offset @ c.offset) / norm,
+        query_error=float(q.error @ (c.y + c_hat)) / (2 * norm),
+        candidate_error=float(c.error @ (q.y + q_hat)) / (2 * norm),
+        similarity=float(q.y @ c.y) / norm,
+        norm=norm,
+        centred_codes=centred,
     )
 
 
@@ -179,15 +207,25 @@ def _terms(state: SideState, dictionary: np.ndarray, centred: bool) -> _Terms:
         return _Terms(state.concepts[:0], z[:0], zero, zero, zero, zero, side)
     scale = 1 / np.linalg.norm(h) if side.normalises else 1.0
     concepts, codes = state.concepts, scale * edited
+    decoded = _weighted_rows(dictionary, concepts, codes)
     if centred:
         assert side.code_mean is not None  # the callers refuse `centred` without it
         # z' - mean z' is dense: concepts that do not fire here still differ from their mean.
         dense = -side.code_mean
         dense[state.concepts] += codes
         concepts, codes = np.arange(len(dictionary)), dense
-    g = _linear(_weighted_rows(dictionary, concepts, codes), side)
+        decoded = decoded - _mean_row(side, dictionary)
+    g = _linear(decoded, side)
     error = _linear(scale * error, side)
     return _Terms(concepts, codes, y, g, y - g - error, error, side)
+
+
+def _mean_row(side: SideTransform, dictionary: np.ndarray) -> np.ndarray:
+    """mean(a z') D, from the fit where that has it."""
+    assert side.code_mean is not None
+    if side.code_mean_row is not None:
+        return side.code_mean_row
+    return decoded_mean(side.code_mean, dictionary)
 
 
 def _projected(v: np.ndarray, side: SideTransform) -> np.ndarray:
@@ -209,8 +247,9 @@ def _weighted_rows(dictionary: np.ndarray, concepts: np.ndarray, weights: np.nda
 
 
 def _dots(dictionary: np.ndarray, concepts: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """D_k . v for the given concepts, float64, in blocks."""
-    out = np.empty(len(concepts))
+    """D_k . v for the given concepts, float64, in blocks; v may be several vectors (d, m)."""
+    out = np.empty((len(concepts), *v.shape[1:]))
+    every = len(concepts) == len(dictionary)  # then they stand in order, and need no copy
     for block in row_blocks(len(concepts), dictionary.shape[1]):
-        out[block] = np.asarray(dictionary[concepts[block]], dtype=np.float64) @ v
+        out[block] = np.asarray(dictionary[block if every else concepts[block]], dtype=np.float64) @ v
     return out

@@ -25,7 +25,7 @@ from core.analysis.retrieval.products import Given, Products, Rows
 from core.analysis.retrieval.resampling import shared_answers
 from core.analysis.retrieval.rows import RowSource, row_source
 from core.errors import ShapeMismatch, UserError
-from core.waiting import checkpoint
+from core.waiting import checkpoint, reached
 
 QUERY_BLOCK = 1024
 """Queries of a block."""
@@ -158,6 +158,7 @@ def _product_blocks(queries: Given, source: RowSource, block: int | None) -> Ite
     left = [(slice(i, min(i + step, n)), Rows.of(queries[i : i + step], place)) for i in range(0, n, step)]
     with full_precision():
         for start, given in source.blocks(block or _candidate_block(place, width), place):
+            reached(start, m)
             right = Rows.of(given, place)
             for rows, one in left:
                 checkpoint()

@@ -71,7 +71,7 @@ def _recalls(queries: Side, candidates: Side, pairs: Int[np.ndarray, "p 2"]) -> 
     def recalls(mine: np.ndarray, theirs: np.ndarray) -> list[float]:
         if not n:
             return [float("nan")] * len(RECALLS)
-        units = [unit_rows(np.asarray(rows, dtype=np.float64)) for rows in (mine, theirs)]
+        units = [_units(rows) for rows in (mine, theirs)]
         ranked = rank_relevant(units[0], units[1], pairs)
         return [float(per_query(ranked, metric).mean()) for metric in RECALLS]
 
@@ -81,6 +81,14 @@ def _recalls(queries: Side, candidates: Side, pairs: Int[np.ndarray, "p 2"]) -> 
         values[f"{metric} of the embedding"] = before, n
         values[kept_of(metric)] = after / before if before > 0 else float("nan"), n
     return values
+
+
+def _units(rows: np.ndarray) -> np.ndarray:
+    """(n, d) float64 unit rows; of a large matrix there is one copy, not two."""
+    units = np.empty(rows.shape)
+    for block in row_blocks(*rows.shape):
+        units[block] = unit_rows(np.asarray(rows[block], dtype=np.float64))
+    return units
 
 
 def _explained(*sides: Side) -> tuple[float, int]:

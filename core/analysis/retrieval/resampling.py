@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.signal import fftconvolve
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import binom, binomtest, norm
@@ -122,8 +121,12 @@ def exact_sign_flip(differences: Float[np.ndarray, " n"], clusters: Clusters = N
         one = np.zeros(magnitude * count + 1)
         one[::magnitude] = binom.pmf(np.arange(count + 1), count, 0.5)
         # Direct where affordable: it keeps the far tails, which the Fourier transform loses in rounding.
-        small = len(chances) * len(one) <= 1 << 28
-        chances = np.convolve(chances, one) if small else np.clip(fftconvolve(chances, one), 0, None)
+        if len(chances) * len(one) <= 1 << 28:
+            chances = np.convolve(chances, one)
+        else:
+            from scipy.signal import fftconvolve  # a second to import, and rarely needed
+
+            chances = np.clip(fftconvolve(chances, one), 0, None)
     total, observed = int(np.abs(sums).sum()), abs(int(sums.sum()))
     far = np.abs(2 * np.arange(total + 1) - total) >= observed
     return float(min(1.0, chances[far].sum()))

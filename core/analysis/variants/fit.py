@@ -31,7 +31,7 @@ from core.analysis.variants.statistics import (
     modality_moments,
     side_moments,
 )
-from core.analysis.variants.transform import SideTransform, compose, transform
+from core.analysis.variants.transform import SideTransform, compose, decoded_mean, transform
 from core.analysis.variants.whiten import AffineRecord
 from core.errors import VariantError
 from core.records import MODALITIES
@@ -182,21 +182,25 @@ def _with_code_means(
         if any(data.rows(which)[1] is None for which in data.modality_sets()):
             return query, candidate
         means = modality_mean_codes(before, data, query, candidate)
-        return _with_means(query, means), _with_means(candidate, means)
+        return _with_means(query, means, data.dictionary), _with_means(candidate, means, data.dictionary)
     if statistics == "support" and data.support_query_codes is None:
         return query, candidate
     of_query, of_candidate = mean_codes(statistics, before, data, query, candidate)
-    return _with_means(query, dict.fromkeys(MODALITIES, of_query)), _with_means(
-        candidate, dict.fromkeys(MODALITIES, of_candidate)
+    return _with_means(query, dict.fromkeys(MODALITIES, of_query), data.dictionary), _with_means(
+        candidate, dict.fromkeys(MODALITIES, of_candidate), data.dictionary
     )
 
 
-def _with_means(side: SideTransform, means: Mapping[str, np.ndarray]) -> SideTransform:
+def _with_means(side: SideTransform, means: Mapping[str, np.ndarray], dictionary: np.ndarray) -> SideTransform:
     """The side with the mean code of its statistics, per modality where it has a map per modality."""
     if side.by_modality:
-        parts = tuple((modality, replace(part, code_mean=means[modality])) for modality, part in side.by_modality)
+        parts = tuple(
+            (modality, replace(part, code_mean=(mean := means[modality]), code_mean_row=decoded_mean(mean, dictionary)))
+            for modality, part in side.by_modality
+        )
         return replace(side, by_modality=parts)
-    return replace(side, code_mean=next(iter(means.values())))
+    mean = next(iter(means.values()))
+    return replace(side, code_mean=mean, code_mean_row=decoded_mean(mean, dictionary))
 
 
 def _notes(steps: tuple[Step, ...], query: SideTransform, candidate: SideTransform, data: FitData) -> tuple[str, ...]:

@@ -53,6 +53,8 @@ class SideTransform:
     code_mean: Float[np.ndarray, " c"] | None = None
     """Mean of a z over the statistics set (after edits), to decompose centred similarities; None where nothing is
     centred."""
+    code_mean_row: Float[np.ndarray, " d"] | None = None
+    """code_mean @ D, kept because D is large; None: compute it."""
     by_modality: tuple[tuple[str, "SideTransform"], ...] = ()
     """(modality, what happens to its rows), every modality once; empty where all rows are treated alike. Otherwise
     mean, matrix, n_samples, records and code_mean stand in the parts alone; edits and removal, alike in all of them,
@@ -202,6 +204,14 @@ def edited_codes(codes: Codes, edits: tuple[tuple[int, float], ...]) -> csr_arra
     scaled = csr_array(codes)
     values = np.asarray(scaled.data, dtype=np.float64) * factors[scaled.indices]
     return csr_array((values, scaled.indices, scaled.indptr), shape=scaled.shape)
+
+
+def decoded_mean(code_mean: Float[np.ndarray, " c"], dictionary: Float[np.ndarray, "c d"]) -> Float[np.ndarray, " d"]:
+    """mean(a z') D in float64, block by block."""
+    total = np.zeros(dictionary.shape[1])
+    for block in row_blocks(*dictionary.shape):
+        total += code_mean[block] @ np.asarray(dictionary[block], dtype=np.float64)
+    return total
 
 
 def compose(records: tuple[AffineRecord, ...]) -> tuple[np.ndarray | None, np.ndarray | None]:
