@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from dashboard import warming
 from dashboard.addresses import is_loopback
+from dashboard.data.served import ROUTES
 from dashboard.guard import Guard, link
 
 FRAME = Path(__file__).with_name("frame.py")
@@ -36,4 +37,4 @@ def served() -> Middleware:
 
 
 warming.begin()
-app = st.App(FRAME, middleware=[served()])
+app = st.App(FRAME, routes=ROUTES, middleware=[served()])

@@ -17,7 +17,7 @@ warming.wait()  # before the imports that follow
 from core.errors import UserError  # noqa: E402
 from dashboard import data, state, words  # noqa: E402
 from dashboard.collector import imports  # noqa: E402
-from dashboard.parts import belonging, new_run, widgets  # noqa: E402
+from dashboard.parts import belonging, new_run, selection, widgets  # noqa: E402
 
 ICON = Path(__file__).parent / "assets" / "icon.png"
 NO_OTHER = "none"
@@ -99,6 +99,8 @@ def sidebar() -> bool:
             help="A second run, shown beside the first where a page can.",
         )
         choose_variant()
+        with widgets.guard():
+            selection.in_menu(by_name[name].key)
         footer()
     state.put(run_key=by_name[name].key, other_key=by_name[other].key if other != NO_OTHER else None)
     return True

@@ -83,7 +83,8 @@ def bench(
     """Time batched encoding beside a plain loop of batch size 1 and print the ratio; or another benchmark."""
     chosen = {
         "--corpus": corpus is not None, "--profile": profile, "--shape": shape is not None, "--sae": sae,
-        "--search": search, "--measures": measures, "--store": store, "--dashboard": dashboard, "--map": map_points is not None,
+        "--search": search, "--measures": measures, "--store": store, "--dashboard": dashboard,
+        "--map": map_points is not None,
     }  # fmt: skip
     named = [name for name, given in chosen.items() if given]
     if len(named) > 1:

@@ -82,9 +82,14 @@ def cached_table(
 
 def cached_table_if_there(run: Run, question: str, arguments: Mapping[str, Any]) -> pd.DataFrame | None:
     """A table answer that was computed before; None where there is none yet."""
-    key = stage_key("answer", {"question": question, "arguments": dict(arguments)}, (run.key,))
-    folder = run.store.find("answer", key, origins_of((run.folder,)))
+    folder = answer_if_there(run, question, arguments)
     return None if folder is None else _read_table(folder)
+
+
+def answer_if_there(run: Run, question: str, arguments: Mapping[str, Any]) -> Folder | None:
+    """The cached answer; None where there is none yet."""
+    key = stage_key("answer", {"question": question, "arguments": dict(arguments)}, (run.key,))
+    return run.store.find("answer", key, origins_of((run.folder,)))
 
 
 def _read_table(folder: Folder) -> pd.DataFrame:

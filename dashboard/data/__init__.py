@@ -34,10 +34,12 @@ from dashboard.data.rows import (
     FolderRow,
     GainStep,
     MapPoint,
+    Overfiring,
     Pairing,
     PoolSetting,
     RemovalPoint,
     RunRow,
+    Slow,
     Strong,
     SweepPoint,
     row,
@@ -61,8 +63,8 @@ from dashboard.data.variants import canonical, direction, variant_error
 
 __all__ = [
     "Candidate", "Carrier", "Change", "Concept", "Contribution", "Fellow", "Firing", "FolderRow", "GainStep",
-    "ItemView", "Judged", "LiveQuery", "MapPoint", "Pairing", "PoolSetting", "RemovalPoint", "RunChoice",
-    "RunFacts", "RunRow", "Strong", "SweepPoint", "ask", "ask_item", "ask_later", "ask_live", "ask_two",
+    "ItemView", "Judged", "LiveQuery", "MapPoint", "Overfiring", "Pairing", "PoolSetting", "RemovalPoint", "RunChoice",
+    "RunFacts", "RunRow", "Slow", "Strong", "SweepPoint", "ask", "ask_item", "ask_later", "ask_live", "ask_two",
     "broken_runs", "canonical", "claim_questions", "claim_settings", "claims", "counterpart", "data_uri",
     "direction", "examples", "exhibit", "exhibit_file", "exhibits", "facts", "forget_list", "fresh", "has_upload",
     "in_turn", "is_pending", "item", "item_place", "items", "keep_upload", "live_picture", "name", "named",

@@ -190,6 +190,28 @@ class MapPoint:
 
 
 @dataclass(frozen=True)
+class Slow:
+    """A query whose first candidate is irrelevant, and the rank of its first relevant one."""
+
+    row: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Overfiring:
+    """A concept that fires on more of some items than expected; shares 0-1."""
+
+    concept: int
+    label: str
+    fires: int
+    share: float
+    expected: float
+    times: float
+    """share / expected"""
+    p_corrected: float
+
+
+@dataclass(frozen=True)
 class RunRow:
     """A run of the cache, as the list of all shows it."""
 

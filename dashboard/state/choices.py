@@ -30,13 +30,13 @@ import streamlit as st
 
 from dashboard import words
 
-FRAME = ("run", "other", "variant")
+FRAME = ("run", "other", "variant", "selected")
 """Choices of the frame: they stand in the URL of every page."""
 
 DEFAULTS = {("variant", "none")}
 """Defaults of the frame, left out of the URL; the runs always stand in it."""
 
-OWN = re.compile(r"paired|run_key|other_key|uploads|make-map-\d+|.*-(drawn|listed)")
+OWN = re.compile(r"paired|run_key|other_key|uploads|make-map|.*-(drawn|listed)")
 """Choices that count within a session (which widget is drawn now); no link can set them."""
 LEFT_OUT = "The link says “{name}={value}”, which no link can say; it is left out."
 

@@ -89,6 +89,17 @@ def clicked(name: str, chart: str) -> Callable[[], None]:
     return take
 
 
+def sent(widget: str, field: str, take: Callable[[Any], dict[str, Any]]) -> Callable[[], None]:
+    """A callback for a component of ours: what it sent as `field` becomes the choices that `take` makes of it."""
+
+    def took() -> None:
+        value = getattr(st.session_state.get(widget), field, None)
+        if value is not None:
+            put(**take(value))
+
+    return took
+
+
 def table(
     name: str,
     frame: Any,

@@ -8,7 +8,6 @@ import pytest
 
 from dashboard.charts import base as charts
 from dashboard.charts import concepts as charts_concepts
-from dashboard.charts import item_map as charts_item_map
 from dashboard.charts import modality as charts_modality
 from dashboard.charts import retrieval as charts_retrieval
 from dashboard.charts import similarity as charts_similarity
@@ -79,41 +78,8 @@ def test_energy_scatter_leaves_out_what_never_fires() -> None:
     assert sum(len(trace.x) for trace in figure.data) == 2
 
 
-def test_map_colours_modalities_as_everywhere_and_marks_points() -> None:
-    points = pd.DataFrame(
-        {
-            "x": [0.0, 1.0],
-            "y": [0.0, 1.0],
-            "part": ["queries", "candidates"],
-            "row": [3, 4],
-            "text": ["", "fox"],
-            "modality": ["image", "text"],
-        }
-    )
-    figure = charts_item_map.item_map(points, "modality")
-    colours = {trace.name: trace.marker.color for trace in figure.data}
-    assert colours == {"image": charts.IMAGE, "text": charts.TEXT}
-    assert [list(t.customdata[0]) for t in figure.data if t.name == "text"] == [["candidates", "4"]]
-    assert len(charts_item_map.mark(figure, points.iloc[:1]).data) == 3
-
-
-def test_map_shows_rare_kinds_together_in_grey() -> None:
-    kinds = [f"kind{i}" for i in range(15) for _ in range(20 - i)]
-    points = pd.DataFrame({"x": 0.0, "y": 0.0, "part": "queries", "row": range(len(kinds)), "text": "", "group": kinds})
-    traces = {trace.name: trace for trace in charts_item_map.item_map(points, "group").data}
-    assert len(traces) == charts_item_map.MAP_COLOURS + 1
-    assert traces["other"].marker.color == charts.CONTROL
-    assert sum(len(t.x) for t in traces.values()) == len(kinds)
-    assert len({t.marker.color for t in traces.values()}) == len(traces)
-
-
 def test_activations_of_a_dead_concept_are_empty() -> None:
     assert len(charts_concepts.activations(pd.DataFrame(columns=["left", "right", "modality", "count"])).data) == 0
-
-
-def test_no_figure_needs_a_graphics_card() -> None:
-    points = pd.DataFrame({"x": [0.0], "y": [0.0], "part": ["queries"], "row": [0], "text": [""], "modality": ["text"]})
-    assert all(trace.type == "scatter" for trace in charts_item_map.item_map(points, "modality").data)
 
 
 def test_backgrounds_let_the_theme_through() -> None:

@@ -32,7 +32,7 @@ LINKS = {
     "retrieval": ("before", "kind", "search", "statistics"),
     "playground": ("start", "picture", "typed", "fires"),
     "compare": ("against", "second", "top-k"),
-    "map": ("point", "colour"),
+    "map": ("point", "colour", "selected"),
     "exhibits": ("exhibit", "shelf", "which"),
     "check": ("check",),
     "runs": ("run", "other", "variant"),

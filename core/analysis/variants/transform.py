@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from core.analysis.arrays import Codes, read_blocks, unit
+from core.analysis.arrays import Codes, read_blocks, row_blocks, unit
 from core.analysis.engine import NUMPY, Array, Engine, engine, engine_of, namespace, row_squares, to_numpy
 from core.analysis.subspaces import project_out
 from core.analysis.variants.fitdata import Modalities
