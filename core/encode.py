@@ -15,34 +15,29 @@ interrupted run goes on with the next one; (5) the facts say how many tokens are
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core import disk
 from core.batches import Batch, Items, ahead, batch_limit, prepared_batches
 from core.config import EmbeddingSpec, Place
-from core.fingerprint import canonical, hash_bytes
-from core.models.answer import LARGEST, WORD, WORD_VIEWS
+from core.models.answer import LARGEST, WORD, WORD_VIEWS, is_words
 from core.models.base import Adapter, ModelFacts, Prepares
 from core.models.memory import embed_halving
-from core.models.outliers import NO_OUTLIERS, OUTLIER_RATIO, measured
+from core.models.outliers import MEASURE, NO_OUTLIERS, OUTLIER_RATIO, measured
 from core.models.stopwatch import Stopwatch
-from core.progress import Progress, Task
+from core.progress import NoProgress, Progress, Task
 from core.records import EmbeddingView, StatePlace
 from core.store import Draft, Folder, Store
+from core.windows import JOURNAL, Journal, encoding_facts, outlier_note, places_of, sum_of
 
 WINDOW = 1024
 """Rows between two points an interrupted run can go on from."""
-
-_JOURNAL = ".windows.json"
-"""Hidden: it helps an interrupted run to go on and is no part of the result."""
 
 
 def encode_part(
@@ -70,16 +65,10 @@ def encode_part(
         limit = batch_limit(batch_tokens, facts, len({view.place for view in views}), progress)
         spoken = tuple(WORD_VIEWS[place] for place in words)
         _Encoding(table, model, tuple(views), draft, progress, limit, spoken).run()
-        draft.facts |= {
-            "model": facts.name,
-            "compute": facts.dtype,
-            "preset": facts.preset,
-            "hidden_size": facts.hidden_size,
-        }
+        draft.facts |= model_facts(facts)
 
     spec = encoding_spec(table.content, facts.key, views, words)
-    values = sum(map(facts.width, views)) * np.dtype(np.float32).itemsize + len(words) * LARGEST * WORD.itemsize
-    return store.build("encode", facts.name, spec, (), write, needs=len(table) * (values + 8))
+    return store.build("encode", facts.name, spec, (), write, needs=bytes_needed(len(table), facts, views, words))
 
 
 def encoding_spec(
@@ -97,47 +86,6 @@ def encoding_spec(
 
 
 @dataclass
-class _Journal:
-    """What an interrupted run has finished."""
-
-    windows: dict[str, str] = field(default_factory=dict)
-    """First row of a finished window -> checksum of its rows in all arrays."""
-    seconds: float = 0.0
-    tokens: int = 0
-    padded: int = 0
-    outliers: dict[str, list[float]] = field(default_factory=dict)
-    """Per place (`str(StatePlace)`): items with outliers, outlier tokens, largest norm ratio."""
-
-    def note_outliers(self, place: StatePlace, figures: np.ndarray) -> None:
-        """Add a batch; `figures` (b, 2): largest norm ratio and number of outliers of each item."""
-        items, tokens, largest = self.outliers.get(str(place), [0, 0, 0.0])
-        counts = figures[:, 1]
-        self.outliers[str(place)] = [
-            items + int((counts > 0).sum()),
-            tokens + int(counts.sum()),
-            max(largest, float(figures[:, 0].max())),
-        ]
-
-    @classmethod
-    def read(cls, path: Path) -> _Journal:
-        """The journal of an interrupted run; an empty one where there is none that can be read."""
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**content["journal"]) if content["sum"] == _sum_of_journal(content["journal"]) else cls()
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            return cls()
-
-    def write(self, path: Path) -> None:
-        # One rename: a process killed while writing leaves the old journal, never half of one.
-        content = json.loads(json.dumps(asdict(self)))
-        disk.write_text(path, json.dumps({"journal": content, "sum": _sum_of_journal(content)}))
-
-
-def _sum_of_journal(content: dict[str, Any]) -> str:
-    return hash_bytes(canonical(content).encode())
-
-
-@dataclass
 class _Encoding:
     table: Items
     adapter: Adapter
@@ -150,64 +98,53 @@ class _Encoding:
 
     def run(self) -> None:
         """All windows that are not finished yet; then the facts."""
-        path, rows = self.draft.path / _JOURNAL, len(self.table)
+        path, rows = self.draft.path / JOURNAL, len(self.table)
         (self.draft.path / "windows.json").unlink(missing_ok=True)  # the journal of earlier releases
         journal, arrays, counts = self._resumed(path, rows)
-        windows = [range(start, min(start + WINDOW, rows)) for start in range(0, rows, WINDOW)]
-        left = [window for window in windows if str(window.start) not in journal.windows]
-        # Token norms are views like any other here, so that one forward pass gives embeddings and norms.
-        views = (*self.views, *self.spoken, *(measured(place) for place in self.places))
-        made = prepared_batches(self.table, self.adapter, left, self.batch_tokens, views, self._watch)
+        journal.vocabulary = self.adapter.vocabulary if self.spoken else 0
+        left = [window for start, window in windows_of(rows).items() if start not in journal.windows]
         with (
             self.progress.task(f"encode with {self.adapter.facts.name}", rows) as bar,
-            closing(ahead(made)) as prepared,
+            closing(self.batches(left)) as prepared,
         ):
             bar.advance(rows - sum(map(len, left)))
             for window in left:
-                self._window(window, prepared, views, arrays, counts, journal, bar)
+                self.window(window, prepared, arrays, counts, journal, bar)
                 # Rows first, journal second: a window that the journal calls finished is on disk.
                 for array in (*arrays.values(), counts):
                     array.flush()
-                journal.windows[str(window.start)] = _sum_of(window, (*arrays.values(), counts))
+                journal.windows[str(window.start)] = sum_of(window, (*arrays.values(), counts))
                 journal.write(path)
-        self.draft.facts |= _facts(rows, self.views, journal)
-        if note := _outlier_note(journal):
+        self.draft.facts |= encoding_facts(rows, self.views, journal)
+        if note := outlier_note(journal):
             self.progress.say(note)
 
-    def _resumed(self, path: Path, rows: int) -> tuple[_Journal, dict[str, np.memmap], np.memmap]:
+    def _resumed(self, path: Path, rows: int) -> tuple[Journal, dict[str, np.memmap], np.memmap]:
         """The journal and the arrays of an interrupted run as far as they can be believed, else new ones.
 
         Figures of the journal (tokens, outliers) are of all its windows, so that it is believed whole or not at all.
         """
-        shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {
-            str(view): ((rows, self._width(view)), np.dtype(np.float32)) for view in self.views
-        }
-        shapes |= {"norm_ratio": ((rows,), np.dtype(np.float32))} if self.places else {}
-        for view in self.spoken:
-            shapes[str(view)] = ((rows, min(LARGEST, self.adapter.vocabulary)), WORD)
+        shapes = self.shapes(rows)
+        if self.spoken:
             self.draft.facts["vocabulary"] = self.adapter.vocabulary
-        shapes["n_tokens"] = ((rows,), np.dtype(np.int32))
         opened = {name: self._open(name, *form) for name, form in shapes.items()}
         arrays = {name: array for name, (array, _) in opened.items()}
-        journal = _Journal.read(path)
-        windows = {str(start): range(start, min(start + WINDOW, rows)) for start in range(0, rows, WINDOW)}
-        intact = all(there for _, there in opened.values()) and all(
-            start in windows and _sum_of(windows[start], tuple(arrays.values())) == checksum
-            for start, checksum in journal.windows.items()
-        )
-        counts = arrays.pop("n_tokens")
-        return journal if intact else _Journal(), arrays, counts
+        there = all(found for _, found in opened.values())
+        journal = Journal.believed(path, windows_of(rows), tuple(arrays.values())) if there else Journal()
+        return journal, arrays, arrays.pop("n_tokens")
+
+    def shapes(self, rows: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Name -> shape and type of every array of so many rows, in the order in which checksums take them."""
+        shapes = {str(view): row_form(self.adapter, view, rows) for view in self.views}
+        shapes |= {"norm_ratio": ((rows,), np.dtype(np.float32))} if self.places else {}
+        shapes |= {str(view): row_form(self.adapter, view, rows) for view in self.spoken}
+        return shapes | {"n_tokens": ((rows,), np.dtype(np.int32))}
 
     @property
     def places(self) -> list[StatePlace]:
         """Places to measure, that of the first view first; none for a dual encoder and for final vectors, which pool no
         token states."""
-        return [] if self.adapter.facts.kind == "dual" else _places(self.views)
-
-    def _width(self, view: EmbeddingView) -> int:
-        """Columns of a view's rows."""
-        facts = self.adapter.facts
-        return self.adapter.hidden_size if view.pooling == "projected" else facts.state_size or self.adapter.hidden_size
+        return places_of(self.adapter.facts, self.views)
 
     def _open(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> tuple[np.memmap, bool]:
         """The array of an interrupted run, or a new one; and whether it was there."""
@@ -222,14 +159,23 @@ class _Encoding:
         """The adapter's own, so that whoever has the adapter can read what the steps took."""
         return self.adapter.watch if isinstance(self.adapter, Prepares) else Stopwatch()
 
-    def _window(
+    @property
+    def computed(self) -> tuple[EmbeddingView, ...]:
+        """Views, next words, and token norms, views like any other here: one forward pass gives them all."""
+        return (*self.views, *self.spoken, *(measured(place) for place in self.places))
+
+    def batches(self, windows: Sequence[range]) -> Generator[Batch, None, None]:
+        """The batches of some windows, one after another, made ahead."""
+        made = prepared_batches(self.table, self.adapter, windows, self.batch_tokens, self.computed, self._watch)
+        return ahead(made)
+
+    def window(
         self,
         window: range,
         prepared: Iterator[Batch],
-        views: tuple[EmbeddingView, ...],
-        arrays: dict[str, np.memmap],
-        counts: np.memmap,
-        journal: _Journal,
+        arrays: Mapping[str, np.ndarray],
+        counts: np.ndarray,
+        journal: Journal,
         bar: Task,
     ) -> None:
         """Take the batches of one window, which come one after another, and write their rows."""
@@ -239,7 +185,7 @@ class _Encoding:
             started = time.perf_counter()
             with self._watch.step("waiting"):
                 batch = next(prepared)
-            embedded = embed_halving(self.adapter, batch.items, views, self.progress, batch.embed)
+            embedded = embed_halving(self.adapter, batch.items, self.computed, self.progress, batch.embed)
             for view, values in embedded.items():
                 if view in measures:
                     journal.note_outliers(measures[view], values)
@@ -256,45 +202,61 @@ class _Encoding:
             left -= len(batch.rows)
 
 
-def _sum_of(window: range, arrays: tuple[np.ndarray, ...]) -> str:
-    """Checksum of the rows of a window in all arrays."""
-    return hash_bytes(*(np.ascontiguousarray(array[window.start : window.stop]).tobytes() for array in arrays))
-
-
-def _outlier_note(journal: _Journal) -> str:
-    layers_with_some = {layer: figures for layer, figures in journal.outliers.items() if figures[1]}
-    where = "; ".join(
-        f"layer {layer}: {tokens} in {items} items, up to {most:,.0f} times"
-        for layer, (items, tokens, most) in layers_with_some.items()
-    )
-    sentence = f"tokens with more than {OUTLIER_RATIO:.0f} times the median norm of their item ({where})"
-    return f'{sentence}; masks = ["{NO_OUTLIERS}"] leaves them out' if layers_with_some else ""
-
-
-def _places(views: Sequence[EmbeddingView]) -> list[StatePlace]:
-    """Where the views that pool token states read, each once."""
-    return list(dict.fromkeys(view.place for view in views if view.pooling != "projected"))
-
-
-def _facts(rows: int, views: Sequence[EmbeddingView], journal: _Journal) -> dict[str, object]:
+def model_facts(facts: ModelFacts) -> dict[str, Any]:
+    """Facts of a part's folder that say which model made it."""
     return {
-        "items": rows,
-        "views": [str(view) for view in views],
-        "tokens": journal.tokens,
-        "padded_tokens": journal.padded,
-        "seconds": round(journal.seconds, 3),
-        "items_per_second": round(rows / journal.seconds, 2) if journal.seconds else 0.0,
-        "outlier_threshold": OUTLIER_RATIO,
-        "outliers": [
-            {
-                "layer": place.layer,
-                "outlier_items": int(figures[0]),
-                "outlier_tokens": int(figures[1]),
-                "largest_norm_ratio": round(figures[2], 2),
-            }
-            # `layer` alone names the place where there was no choice of one.
-            | ({} if place == StatePlace(place.layer) else {"place": str(place)})
-            for place in _places(views)
-            if (figures := journal.outliers.get(str(place)))
-        ],
+        "model": facts.name,
+        "compute": facts.dtype,
+        "preset": facts.preset,
+        "hidden_size": facts.hidden_size,
     }
+
+
+def windows_of(rows: int) -> dict[str, range]:
+    """First row, as a journal writes it -> rows of every window of a table."""
+    return {str(start): range(start, min(start + WINDOW, rows)) for start in range(0, rows, WINDOW)}
+
+
+def row_form(adapter: Adapter, view: EmbeddingView, rows: int) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of so many rows of a view: an embedding, next words, or the two figures of outliers."""
+    if is_words(view):
+        return (rows, min(LARGEST, adapter.vocabulary)), WORD
+    if view.pooling == MEASURE:
+        return (rows, 2), np.dtype(np.float32)
+    pooled = adapter.facts.state_size or adapter.hidden_size
+    return (rows, adapter.hidden_size if view.pooling == "projected" else pooled), np.dtype(np.float32)
+
+
+def array_names(facts: ModelFacts, views: Sequence[EmbeddingView], words: Sequence[Place]) -> list[str]:
+    """Names of the arrays of a part, in the order in which checksums take them; known without the model."""
+    ratio = ["norm_ratio"] if places_of(facts, views) else []
+    return [*map(str, views), *ratio, *(str(WORD_VIEWS[place]) for place in words), "n_tokens"]
+
+
+def bytes_needed(rows: int, facts: ModelFacts, views: Sequence[EmbeddingView], words: Sequence[Place]) -> int:
+    """Bytes of all arrays of a part."""
+    values = sum(map(facts.width, views)) * np.dtype(np.float32).itemsize + len(words) * LARGEST * WORD.itemsize
+    return rows * (values + 8)
+
+
+def encode_rows(
+    table: Items,
+    adapter: Adapter,
+    views: Sequence[EmbeddingView],
+    batch_tokens: int,
+    progress: Progress,
+    words: Sequence[Place] = (),
+) -> tuple[dict[str, np.ndarray], Journal]:
+    """Every array of a table of one window, in memory, from the batches that `encode_part` makes of such a window.
+
+    Args:
+        batch_tokens: as `batch_limit` allows.
+    """
+    spoken = tuple(WORD_VIEWS[place] for place in words)
+    encoding = _Encoding(table, adapter, tuple(views), Draft(Path(), {}), progress, batch_tokens, spoken)
+    arrays = {name: np.zeros(*form) for name, form in encoding.shapes(len(table)).items()}
+    journal = Journal()
+    window = range(len(table))
+    with NoProgress().task("") as bar, closing(encoding.batches([window])) as prepared:
+        encoding.window(window, prepared, arrays, arrays["n_tokens"], journal, bar)
+    return arrays, journal

@@ -12,6 +12,7 @@ RetrievalLensError
     ├── RunNotFound      no run (or more than one) of that name or key
     ├── NotAvailable     an ingredient the run does not have, and the command that adds it
     ├── CacheCorrupt     a folder of the cache that is not what its manifest says
+    ├── EngineError      workers that cannot be started or reached, or that fail all the time
     ├── CacheReadOnly    a cache in which nothing can be written
     └── DiskFull         not enough space for what is to be written
 
@@ -90,6 +91,10 @@ class NotAvailable(UserError):
 
 class CacheCorrupt(UserError):
     """A folder of the cache that is not what its manifest says."""
+
+
+class EngineError(UserError):
+    """Workers of `--engine ray` that cannot be started or reached, or that fail all the time."""
 
 
 class CacheReadOnly(UserError):

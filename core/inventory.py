@@ -154,7 +154,7 @@ def card(run: Run) -> RunCard:
         holds: tuple[Holds, ...] = ("pictures", "model")
         along = [what for what in holds if run.carried(what)]
         settings.append({"setting": "came in an archive", "value": f"with {' and '.join(along) or 'thumbnails only'}"})
-    return RunCard(pd.DataFrame([*settings, *outliers(run), *sae_settings(run)]), pd.DataFrame(folders))
+    return RunCard(pd.DataFrame([*settings, *outliers(run), *made_by(run), *sae_settings(run)]), pd.DataFrame(folders))
 
 
 def outliers(run: Run) -> list[dict[str, str]]:
@@ -177,6 +177,26 @@ def outliers(run: Run) -> list[dict[str, str]]:
             )
             place = one.get("place", one["layer"])
             rows.append({"setting": f"outlier tokens, {part}, layer {place}", "value": value})
+    return rows
+
+
+def made_by(run: Run) -> list[dict[str, str]]:
+    """Rows for `RunCard.settings`: who encoded each part where workers did (`core/engine`), and items that could not be
+    encoded, whose rows are zeros. Empty for a run of one process."""
+    rows = []
+    for part in run.parts:
+        facts = run.encode_folder(part).facts
+        if engine := facts.get("engine"):
+            shards = engine["shards"]
+            windows, by = sum(map(len, shards.values())), f"{engine['name']} {engine['version']}"
+            rows.append(
+                {"setting": f"encoded by, {part}", "value": f"{windows:,} windows, {len(shards)} workers, {by}"}
+            )
+        if bad := facts.get("bad"):
+            examples = "; ".join(f"{one['id']}: {one['reason']}" for one in bad[:3])
+            more = "" if facts["bad_items"] <= 3 else f"; and {facts['bad_items'] - 3:,} more"
+            value = f"{facts['bad_items']:,} of {facts['items']:,}, rows of zeros ({examples}{more})"
+            rows.append({"setting": f"not encoded, {part}", "value": value})
     return rows
 
 

@@ -40,7 +40,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 """What every manifest holds, with the types of JSON."""
 UNLIKE = {"device", "seconds", "created", "versions", "serial", DIGEST, SEAL}
 """Differ between two builds of the same numbers."""
-FACTS_UNLIKE = {"seconds", "items_per_second", "family", "steps_left_out", "steps_from"}
+FACTS_UNLIKE = {"seconds", "items_per_second", "family", "steps_left_out", "steps_from", "engine"}
 """Facts that do, or that say how a number was asked for: they may be stated afterwards and change none."""
 LARGEST = 64 * 2**20
 """Bytes of a manifest that are read; the largest written so far has under 100 KB."""

@@ -6,7 +6,9 @@ finds everything and an interrupted one goes on where it stopped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +24,17 @@ from core.store import Draft, Folder, Store
 
 if TYPE_CHECKING:
     from core.corpus import Corpus
+    from core.engine import Session
     from core.models import Adapter, ModelFacts
+    from core.sae.codes import SaeEncoder
 
 
-def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
+def run(spec: RunSpec, store: Store, progress: Progress | None = None, session: Session | None = None) -> Run:
     """Compute whatever of the run is not cached and open it.
+
+    Args:
+        session: workers that encode, code and make token states (`core/engine`); None: this process does. The run is
+            the same.
 
     Raises:
         UserError: the corpus, model or SAE cannot be used; nothing already computed is lost.
@@ -42,9 +50,11 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     _check_family(spec)
     for chain in spec.variants.values():
         parse_variant(chain)
+    asked, spec = spec, spec if session is None else replace(spec, model=session.settled(spec.model))
     # What could refuse the run is asked first: reading a large corpus takes long.
     if spec.model.name != OWN_MODEL:
-        _check_model(spec, store)
+        if session is None or session.is_local:  # elsewhere, the workers' machines have what this one may lack
+            _check_model(spec, store)
         facts = describe(spec.model)
         read = facts_of_view(facts, resolve_views(spec.embedding, facts)[0])
         check_source(spec.sae, read)
@@ -55,13 +65,26 @@ def run(spec: RunSpec, store: Store, progress: Progress | None = None) -> Run:
     own = corpus.own_embeddings("queries")
     facts = describe(spec.model) if own is None else own_facts(corpus, own.shape[1])
     model = _LazyModel(spec)
-    encoded = _encode(spec, corpus, facts, model, store, progress) if own is None else _keep(corpus, store)
-    saes = _saes(spec, corpus, facts, model, encoded, store, progress)
+    encoded = _encode(spec, corpus, facts, model, store, progress, session) if own is None else _keep(corpus, store)
+    saes = _saes(spec, corpus, facts, model, encoded, store, progress, session)
     codes: dict[Part, Folder] = {}
     if saes:  # the first view is the one that every page and every variant works on
-        view = next(iter(encoded.values())).facts["views"][0]
-        codes = {part: encode_codes(saes[0], folder, view, store, progress) for part, folder in encoded.items()}
-    return Run(_write_run(spec, corpus, facts, encoded, saes, codes, store), store)
+        view, encoder = next(iter(encoded.values())).facts["views"][0], _encoder(session)
+        codes = {
+            part: encode_codes(saes[0], folder, view, store, progress, encoder) for part, folder in encoded.items()
+        }
+    return Run(_write_run(asked, corpus, facts, encoded, saes, codes, store, session), store)
+
+
+def _encoder(session: Session | None) -> Callable[[Path, str], SaeEncoder]:
+    """Who computes codes with an SAE: this process, or the workers."""
+    if session is None:
+        from core.sae.codes import SaeEncoder
+
+        return SaeEncoder
+    from core.engine.codes import Coders
+
+    return Coders(session)
 
 
 def finished(spec: RunSpec, store: Store) -> list[Folder]:
@@ -156,9 +179,23 @@ class _LazyModel:
             self._adapter = load_model(self._spec.model)
         return self._adapter
 
+    @property
+    def load(self) -> Callable[[], Adapter]:
+        """Loads it in another process."""
+        from core.engine.worker import LoadModel
+        from core.models.options import trusted
+
+        return LoadModel(self._spec.model, trusted())
+
 
 def _encode(
-    spec: RunSpec, corpus: Corpus, facts: ModelFacts, model: _LazyModel, store: Store, progress: Progress
+    spec: RunSpec,
+    corpus: Corpus,
+    facts: ModelFacts,
+    model: _LazyModel,
+    store: Store,
+    progress: Progress,
+    session: Session | None,
 ) -> dict[Part, Folder]:
     from core.encode import encode_part
     from core.models.views import check_masks, resolve_views
@@ -166,6 +203,12 @@ def _encode(
     embedding, words = spec.embedding, spec.embedding.words
     views = resolve_views(embedding, facts)
     check_masks([corpus.items(part) for part in PARTS if corpus.has(part)], views)
+    if session is not None:
+        from core.engine.encoding import EncodeJob
+
+        share = spec.corpus.max_bad_share
+        job = EncodeJob(facts, model.load, views, words, embedding.batch_tokens, share)
+        return job.folders(session, corpus, [part for part in PARTS if corpus.has(part)], store, progress)
     return {
         part: encode_part(corpus.items(part), facts, model, views, store, progress, embedding.batch_tokens, words)
         for part in PARTS
@@ -181,6 +224,7 @@ def _saes(
     encoded: dict[Part, Folder],
     store: Store,
     progress: Progress,
+    session: Session | None,
 ) -> tuple[Folder, ...]:
     """The run's own SAE, then those trained beside it."""
     if spec.sae.source == "none":
@@ -188,8 +232,14 @@ def _saes(
     from core.models.views import resolve_views
     from core.sae import obtain
 
-    view = resolve_views(spec.embedding, facts)[0]
-    return obtain(spec.sae, corpus, facts_of_view(facts, view), model, encoded, view, store, progress)
+    view, makers = resolve_views(spec.embedding, facts)[0], None
+    if session is not None and corpus.own_embeddings(next(iter(encoded))) is None:
+        from core.engine.shipping import CorpusOf
+        from core.engine.states import StateWorkers
+
+        sizes = {part: len(corpus.items(part)) for part in encoded}
+        makers = StateWorkers(session, CorpusOf(store.root, corpus.key), sizes, corpus.task, model.load, view)
+    return obtain(spec.sae, corpus, facts_of_view(facts, view), model, encoded, view, store, progress, makers)
 
 
 def _write_run(
@@ -200,6 +250,7 @@ def _write_run(
     saes: tuple[Folder, ...],
     codes: dict[Part, Folder],
     store: Store,
+    session: Session | None,
 ) -> Folder:
     from core.models.views import resolve_views
 
@@ -216,7 +267,7 @@ def _write_run(
             "sae": saes[0].key if saes else None,
             "saes": [sae.key for sae in saes],
             "codes": {part: folder.key for part, folder in codes.items()},
-        }
+        } | ({} if session is None else {"engine": session.facts()})
 
     parents = (corpus.folder, *encoded.values(), *saes, *codes.values())
     keys = tuple(parent.key for parent in parents)

@@ -38,8 +38,10 @@ FLOW = (
     "models",
     "sae",
     "batches",
+    "windows",
     "encode",
     "captions",
+    "engine",
     "run",
     "pipeline",
     "verification",
@@ -53,7 +55,7 @@ FLOW = (
     "__main__",
 )
 """Stages in order; a module imports from its own stage and from those before it."""
-HEAVY = {"torch", "transformers", "sae_lens", "umap", "streamlit"}
+HEAVY = {"torch", "transformers", "sae_lens", "umap", "streamlit", "ray"}
 """Seconds each; they are imported where they are used."""
 QUESTIONS = ("core.questions", "core.exhibits", "core.inventory")
 """What pages may name: they pass questions to the bridge and annotate answers, and never compute."""

@@ -41,7 +41,23 @@ def run(
     spec: Annotated[
         Path, typer.Argument(metavar="SPEC.toml", help="The spec file; README shows one. Or a run, to make it again.")
     ],
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="Where stages are computed.")] = "local",
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Who computes: this process, or workers by Ray; the run is the same."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="auto|HOST:PORT", help="Ray cluster to use. Default: workers on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="At most so many. Default: one per GPU, or one per four processors.")
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(help="May be a fraction. Default: 1 where there are GPUs, else 0.")
+    ] = None,
+    shared: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that all workers see, and write their shards into.")
+    ] = None,
     trust_remote_code: Annotated[
         str | None,
         typer.Option(metavar="OWNER/NAME", help="Run the code that comes with this model; name its hub id or folder."),
@@ -49,22 +65,27 @@ def run(
     json_: Json = False,
 ) -> None:
     """Compute the whole pipeline for one spec; resumes; safe to repeat."""
+    from contextlib import nullcontext
+
     from core import pipeline
     from core.config import load_spec
+    from core.engine import Cluster, connected
     from core.models.options import trusted_source, trusting
     from core.progress import RichProgress
     from core.run import spec_of
     from core.store import Store
 
-    if engine == "ray":
-        raise UserError("the ray engine is not part of this version", got="--engine ray", allowed="--engine local")
+    options = {"--address": address, "--workers": workers, "--gpus-per-worker": gpus_per_worker, "--shared": shared}
+    if engine == "local" and (given := [name for name, value in options.items() if value is not None]):
+        raise UserError("there are no workers without the engine", got=", ".join(given), todo="add --engine ray")
     # A run's name stands for the spec it was made with: what `verify` says when a run has to be repeated.
     settings, trusted = spec_of(str(spec), Store.default()) or load_spec(spec), None
     if trust_remote_code is not None:
         trusted = trusted_source(settings.model, trust_remote_code)
         say(f"warning: code of {trusted} will run with your rights", err=True)
-    with trusting(trusted):
-        made = pipeline.run(settings, Store.default(), RichProgress())
+    cluster = Cluster(address, workers, gpus_per_worker, shared)
+    with trusting(trusted), connected(cluster) if engine == "ray" else nullcontext() as session:
+        made = pipeline.run(settings, Store.default(), RichProgress(), session)
     facts = {
         "run": made.name,
         "key": made.key,

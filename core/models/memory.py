@@ -176,8 +176,6 @@ def in_pieces(adapter: Adapter, items: list[Item], call: Callable[[list[Item]], 
     Raises:
         ModelError: one item alone does not fit.
     """
-    from accelerate.utils.memory import clear_device_cache
-
     try:
         return [call(items)]
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
@@ -190,6 +188,8 @@ def in_pieces(adapter: Adapter, items: list[Item], call: Callable[[list[Item]], 
                 got=f"{adapter.lengths(items)[0]} tokens",
                 todo=todo,
             ) from error
+    from accelerate.utils.memory import clear_device_cache
+
     # Outside the handler: while `error` lives, its traceback holds the tensors that did not fit.
     clear_device_cache()
     middle = len(items) // 2

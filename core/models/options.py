@@ -127,6 +127,11 @@ def is_trusted(source: str) -> bool:
     return named is not None and named in {source, str(Path(source))}
 
 
+def trusted() -> str | None:
+    """The hub id or folder whose code may run, to be handed to another process; None for none."""
+    return _TRUSTED.get()
+
+
 def trusted_source(spec: ModelSpec, name: str) -> str:
     """`name`, if it is the hub id or the folder of the spec's model.
 

@@ -12,7 +12,7 @@ decoder bias in these units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,8 +144,18 @@ class SaeEncoder:
         )
 
 
-def encode_codes(sae: Folder, encoded: Folder, view: str, store: Store, progress: Progress) -> Folder:
+def encode_codes(
+    sae: Folder,
+    encoded: Folder,
+    view: str,
+    store: Store,
+    progress: Progress,
+    encoder: Callable[[Path, str], SaeEncoder] = SaeEncoder,
+) -> Folder:
     """Stage "codes": CSR arrays `data`, `indices`, `indptr` and `offset` of one part's embeddings in one view.
+
+    Args:
+        encoder: makes the SAE of a folder; one whose blocks are computed by others gives the same codes.
 
     Raises:
         ShapeMismatch: the dictionary's width is not the embedding's.
@@ -157,7 +167,7 @@ def encode_codes(sae: Folder, encoded: Folder, view: str, store: Store, progress
         )
 
     def write(draft: Draft) -> None:
-        _write_codes(draft, SaeEncoder(sae.checked(), sae.facts["input"]), rows, progress)
+        _write_codes(draft, encoder(sae.checked(), sae.facts["input"]), rows, progress)
         draft.facts |= {"shape": [len(rows), width], "view": view}
 
     values = (sae.facts["k"] or width) * (np.dtype(np.float32).itemsize + np.dtype(np.int32).itemsize)

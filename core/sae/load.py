@@ -18,6 +18,7 @@ from core.records import EmbeddingView, Part
 from core.sae.files import finish
 from core.sae.located import Located
 from core.sae.sources import check_width, locate
+from core.sae.states import Makers
 from core.sae.trained import Training
 from core.store import Draft, Folder, Store
 
@@ -34,15 +35,19 @@ def obtain(
     view: EmbeddingView,
     store: Store,
     progress: Progress,
+    makers: Makers | None = None,
 ) -> tuple[Folder, ...]:
     """The SAEs of a run, its own first: found in the cache, loaded, or trained on the run's own items.
+
+    Args:
+        makers: of the token states that a training needs; None: the model in this process.
 
     Raises:
         SaeError: unknown source, unreadable file, hub not reached. ShapeMismatch: it was made for another width of
             embedding. TooLarge: training would not fit into memory.
     """
     if spec.source == "train":
-        return Training(spec, corpus, facts, model, encoded, view, store, progress).folders()
+        return Training(spec, corpus, facts, model, encoded, view, store, progress, makers).folders()
     located = locate(spec.source, facts.name)
     check_width(located.width(), facts)
     identity = located.identity(spec.k) | {"input": spec.input}

@@ -8,9 +8,10 @@ the number, estimated from a sample: its states are made as they are needed (`st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -31,6 +32,16 @@ Items = Callable[[np.ndarray], Sequence[Item]]
 """Gives the items of some row numbers."""
 
 
+class Makers(Protocol):
+    """Others who make token states, several calls at a time (`core/engine`); in the order of the calls all the same."""
+
+    def states(self, calls: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """`Source.states` of the row numbers of each call."""
+
+    def rows(self, order: Order) -> Rows:
+        """`stream.token_rows`."""
+
+
 @dataclass(frozen=True)
 class Source:
     """What the states are made from: `items(rows)` for row numbers below `count`, and the model that reads them."""
@@ -43,6 +54,12 @@ class Source:
     """d."""
     view: EmbeddingView
     """Its place and its mask count."""
+    makers: Makers | None = None
+    """None: this process."""
+
+    def made(self, calls: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """`states` of each call, in order."""
+        return map(self.states, calls) if self.makers is None else self.makers.states(calls)
 
     def states(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """States (t, d) of some items one after another, and how many each has (n,)."""
@@ -101,10 +118,11 @@ def _keep(source: Source, draft: Draft, progress: Progress) -> int | None:
     total = sum(int(np.load(path, allow_pickle=False).sum()) for path in whole)
     with progress.task("token states", source.count) as bar:
         bar.advance(sum(len(rows) for shard in shards[: len(whole)] for rows in shard))
+        arriving = source.made([rows for shard in shards[len(whole) :] for rows in shard])
         for n, shard in list(enumerate(shards))[len(whole) :]:
             made = []
             for rows in shard:
-                made.append(source.states(rows))
+                made.append(next(arriving))
                 total += len(made[-1][0])
                 if total > most:  # the sample was small: rather none than more than was promised
                     _forget(draft.path)
@@ -119,7 +137,7 @@ def _keep(source: Source, draft: Draft, progress: Progress) -> int | None:
 def _estimate(source: Source) -> int:
     """The number of states of all items, from an even sample of them."""
     rows = np.sort(Order(source.count, 0).take(min(SAMPLE, source.count)))
-    return round(source.count * len(source.states(rows)[0]) / len(rows))
+    return round(source.count * len(next(iter(source.made([rows])))[0]) / len(rows))
 
 
 def _forget(folder: Path) -> None:

@@ -83,6 +83,8 @@ class Training:
     view: EmbeddingView
     store: Store
     progress: Progress
+    makers: states.Makers | None = None
+    """Who makes token states; None: the model in this process."""
 
     def folders(self) -> tuple[Folder, ...]:
         """The SAEs of the spec, found or trained, the run's own first."""
@@ -129,7 +131,8 @@ class Training:
         """The folder of token states, or of their number; found without the model."""
         if folder := states.find(self.view, self._parents, self.store):
             return folder
-        source = states.Source(self._items, int(self._ends[-1]), self.model, self.facts.hidden_size, self.view)
+        size = self.facts.hidden_size
+        source = states.Source(self._items, int(self._ends[-1]), self.model, size, self.view, self.makers)
         slug = f"{self.facts.name}-{self.corpus.name}"
         return states.obtain(source, slug, self._parents, self.store, self.progress)
 
@@ -200,6 +203,8 @@ class Training:
         def tokens() -> Any:
             if (folder := self._states()).facts["kept"]:
                 return states.stored_rows(folder, by_item)
+            if self.makers is not None:
+                return self.makers.rows(by_item)
             return token_rows(self.model(), self._items, by_item, self.view)
 
         def pooled() -> Any:

@@ -3,7 +3,7 @@
 `python -m docs.generate`           write every part; findings are measured on the demo's runs, made if missing
 `python -m docs.generate --static`  only the parts that need no run
 `python -m docs.generate --check`   change nothing; exit 1 and name the parts that are out of date
-`python -m docs.generate --speed`   also measure docs/speed.md again on this machine (minutes; run nothing else beside)
+`python -m docs.generate --speed`   also measure docs/speed.md and scale.md again (minutes; run nothing else beside)
 `python -m docs.generate --speed-trial`   only print a speed page of small sizes, to see that the measurement works
 """
 
@@ -14,7 +14,7 @@ import json
 import sys
 
 from core.config.schema import FILE, spec_schema
-from docs.generate.parts import PARTS, SPEED, agree
+from docs.generate.parts import PARTS, SCALE, SPEED, agree
 from docs.generate.speed import measured
 
 
@@ -23,14 +23,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m docs.generate", description="Write the generated parts of docs/.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a part is out of date")
     parser.add_argument("--static", action="store_true", help="only the parts that need no run")
-    parser.add_argument("--speed", action="store_true", help="also measure docs/speed.md again (minutes)")
+    parser.add_argument(
+        "--speed", action="store_true", help="also measure docs/speed.md and docs/scale.md again (minutes)"
+    )
     parser.add_argument("--speed-trial", action="store_true", help="only print a speed page of small sizes")
     chosen = parser.parse_args()
     if chosen.speed_trial:
         sys.stdout.write(f"{measured(items=24, corpus_items=600, demo=False)}\n")
         return 0
     stale = 0
-    for part in (*PARTS, *((SPEED,) if chosen.speed else ())):
+    for part in (*PARTS, *((SPEED, SCALE) if chosen.speed else ())):
         if chosen.static and part.needs_runs:
             continue
         new = part.make()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.generate import files, findings, reference, speed
+from docs.generate import files, findings, reference, scale, speed
 
 ROOT = Path(__file__).parents[2]
 NUMBER = re.compile(r"(?<![\w.-])[+−-]?\d[\d,]*(?:\.\d+)?")
@@ -65,6 +65,7 @@ PARTS = (
     Part("docs/running.md", "models", reference.models),
 )
 SPEED = Part("docs/speed.md", "speed", speed.measured)
+SCALE = Part("docs/scale.md", "scale", scale.measured)
 """Seconds differ from machine to machine and from minute to minute, so no check compares them."""
 
 
