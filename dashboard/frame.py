@@ -17,11 +17,13 @@ warming.wait()  # before the imports that follow
 from core.errors import UserError  # noqa: E402
 from dashboard import data, state, words  # noqa: E402
 from dashboard.collector import imports  # noqa: E402
-from dashboard.parts import belonging, new_run, selection, widgets  # noqa: E402
+from dashboard.parts import belonging, changed_model, new_run, selection, widgets  # noqa: E402
 
 ICON = Path(__file__).parent / "assets" / "icon.png"
 NO_OTHER = "none"
 FRONT = next(iter(words.PAGES))
+FOLLOWING = ("similarity", "retrieval", "map", "compare")
+"""Pages that show nothing without the rows of the variant."""
 
 
 def main() -> None:
@@ -139,6 +141,11 @@ def footer() -> None:
 def run_page(page: st.Page) -> None:
     """Run it; a user's error takes the place of what it prevented."""
     with widgets.guard():
+        chosen = state.current()
+        if page.url_path in FOLLOWING and not changed_model.ready(
+            chosen.run, chosen.variant, "The rows of this variant"
+        ):
+            return
         page.run()
 
 

@@ -46,10 +46,13 @@ def evaluate(
 ) -> None:
     """Retrieval of a run under one variant: recall, MRR, nDCG, 95% intervals; or as a leaderboard prints it."""
     from core.commands.options import expression
-    from core.questions import retrieval
+    from core.progress import RichProgress
+    from core.questions import inside, retrieval
+    from core.questions.answers import variant_of
 
     opened = named_run(run_)
     chosen = expression(opened.spec.whitening, transform, beta, eps, statistics, remove_top, rank, variant)
+    inside.make(opened, variant_of(opened, chosen), RichProgress())
     if measures == "mteb":
         _leaderboard(opened, chosen, json_)
         return

@@ -8,6 +8,7 @@ from core.exhibits import (
     beyond_failures,
     beyond_fidelity,
     beyond_geometry,
+    beyond_inside,
     beyond_mediation,
     beyond_mixed_pools,
     beyond_modality_bias,
@@ -15,6 +16,7 @@ from core.exhibits import (
     beyond_removal_controls,
     beyond_support_size,
     beyond_whitening_sources,
+    beyond_word_causes,
     figure_1_models,
     figure_2_modality,
     figure_3_energy,
@@ -59,6 +61,8 @@ MODULES = (
     beyond_answer,
     beyond_mixed_pools,
     beyond_modality_bias,
+    beyond_inside,
+    beyond_word_causes,
 )
 """One module per exhibit: the study's in the order of the paper, then what it leaves out."""
 

@@ -18,7 +18,8 @@ from core.analysis.retrieval import shared_answers
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant, parse_variant
 from core.analysis.variants.transform import SideTransform, transform
 from core.artefact import origins_of
-from core.fingerprint import stage_key
+from core.fingerprint import canonical, stage_key
+from core.questions.inside import identities, inside_of, under
 from core.records import SIDE_OF_PART, Part
 from core.run import Run
 from core.store import Draft, Folder
@@ -46,7 +47,7 @@ def answer(
     Raises:
         NotCached: it would have to be computed, and only what is cached was asked for.
     """
-    spec = {"question": question, "arguments": dict(arguments)}
+    spec = _spec(run, question, arguments)
     parents, origins = (run.key, *made_from), origins_of((run.folder,))
     folder = run.store.find("answer", stage_key("answer", spec, parents), origins)
     if folder is not None:
@@ -88,8 +89,15 @@ def cached_table_if_there(run: Run, question: str, arguments: Mapping[str, Any])
 
 def answer_if_there(run: Run, question: str, arguments: Mapping[str, Any]) -> Folder | None:
     """The cached answer; None where there is none yet."""
-    key = stage_key("answer", {"question": question, "arguments": dict(arguments)}, (run.key,))
+    key = stage_key("answer", _spec(run, question, arguments), (run.key,))
     return run.store.find("answer", key, origins_of((run.folder,)))
+
+
+def _spec(run: Run, question: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer hangs on; under a variant that changes the model, the dictionaries of its layers too, for the
+    run's key knows of one alone."""
+    spec = {"question": question, "arguments": dict(arguments)}
+    return spec | ({"dictionaries": identities(run)} if "inside(" in canonical(spec) else {})
 
 
 def _read_table(folder: Folder) -> pd.DataFrame:
@@ -127,6 +135,7 @@ def fit_data(run: Run) -> FitData:
             candidate_modality=modality("candidates"),
             support_query_modality=modality("support_queries"),
             support_candidate_modality=modality("support_candidates"),
+            inside=inside_of(run),
         )
 
     return run.memo(("fit_data",), collect)
@@ -162,8 +171,9 @@ def fitted(run: Run, variant: str | VariantSpec) -> FittedVariant:
     def fit() -> FittedVariant:
         if run.embeddings("queries").shape[1] > QUICK_WIDTH:
             about_to_compute()
+        data = fit_data(under(run, spec))
         with computing_for(run):
-            return fit_variant(spec, fit_data(run))
+            return fit_variant(spec, data)
 
     return run.memo(("fitted", spec), fit, limit=LEAN_FITS)
 
@@ -178,12 +188,13 @@ def transformed(run: Run, variant: str | VariantSpec, part: Part) -> np.ndarray:
     spec = variant_of(run, variant)
 
     def compute() -> np.ndarray:
-        side = side_of(fitted(run, spec), part)
+        side, rows = side_of(fitted(run, spec), part), under(run, spec)
         # Only edits change a row through its codes; a run without an SAE has none to give.
-        codes, dictionary = (run.codes(part), run.need_sae().dictionary) if side.edits else (None, None)
+        codes, dictionary = (rows.codes(part), run.need_sae().dictionary) if side.edits else (None, None)
         modality = run.corpus.items(part).modality if side.by_modality else None
+        embeddings = rows.embeddings(part)
         with computing_for(run):
-            return transform(run.embeddings(part), side, codes, dictionary, modality=modality)
+            return transform(embeddings, side, codes, dictionary, modality=modality)
 
     return run.memo(("transformed", spec, part), compute, limit=_kept(run))
 

@@ -20,6 +20,7 @@ from core.analysis.retrieval.resampling import bootstrap_means, exact_sign_flip,
 from core.analysis.variants import FitData, FittedVariant, VariantSpec, fit_variant
 from core.analysis.variants.options import STATISTICS
 from core.questions.answers import fit_data, variant_of
+from core.questions.inside import under
 from core.run import Run
 from core.waiting import checkpoint
 
@@ -34,8 +35,9 @@ def rank_under(
 ) -> tuple[science.Ranked, FittedVariant]:
     """The test queries ranked under a variant fitted now, on the run's own data or on `data`; nothing is kept."""
     checkpoint()
-    data = fit_data(run) if data is None else data
-    fitted = fit_variant(variant_of(run, variant), data)
+    spec = variant_of(run, variant)
+    data = fit_data(under(run, spec)) if data is None else data
+    fitted = fit_variant(spec, data)
     return science.rank_variant(fitted, data, run.qrels("test").pairs), fitted
 
 

@@ -27,6 +27,7 @@ from core.errors import NotAvailable
 from core.questions.answers import cached_table, fit_data, item_frame, side_of, variant_of
 from core.questions.comparisons import compared, rank_under, tidy
 from core.questions.concepts import check_concept, table
+from core.questions.inside import under
 from core.records import Part, Split
 from core.run import Run
 
@@ -107,9 +108,11 @@ def switched_off(run: Run, variant: str | VariantSpec = "none", counts: Sequence
 def failures(run: Run, variant: str | VariantSpec = "none", split: Split = "test") -> Failures:
     """Find the failures of a split and decompose their margins; not kept."""
     _need_split(run, split)
-    fitted = fit_variant(variant_of(run, variant), fit_data(run))
+    spec = variant_of(run, variant)
+    rows_of = under(run, spec)
+    fitted = fit_variant(spec, fit_data(rows_of))
     queries, candidates = PARTS[split]
-    of_query, of_candidate = (side_rows(run, part, side_of(fitted, part)) for part in (queries, candidates))
+    of_query, of_candidate = (side_rows(rows_of, part, side_of(fitted, part)) for part in (queries, candidates))
     dictionary = run.need_sae().dictionary
     rows = [
         transform(side.rows, side.transform, side.codes, dictionary, modality=side.modality)

@@ -23,6 +23,7 @@ from core.captions import CAPTION_REQUEST
 from core.errors import NotAvailable, ShapeMismatch, UserError
 from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed, variant_of
 from core.questions.concepts import Heat, heat_of, table
+from core.questions.inside import model_under
 from core.questions.labels import has_truth
 from core.questions.ranked import Rankings, side_by_side
 from core.questions.similarity import Explanation, explained
@@ -118,18 +119,20 @@ def find(run: Run, part: Part, search: str = "", limit: int = 50) -> pd.DataFram
 # -- what the model makes of it --------------------------------------------------------------------------------------
 
 
-def embed(run: Run, item: Item) -> np.ndarray:
-    """(d,) float32: the raw pooled embedding of one item in the run's first view, by the run's own model and prompts.
+def embed(run: Run, item: Item, variant: str | VariantSpec = "none") -> np.ndarray:
+    """(d,) float32: the raw pooled embedding of one item in the run's first view, by the run's own model and prompts;
+    by the model with the changes inside it that a variant makes, where it makes any.
 
     Raises:
         NotAvailable: own embeddings without a model, or a mask that leaves no token of this item.
     """
     about_to_compute()
-    return run.adapter().embed([item], [run.view])[run.view][0]
+    return model_under(run, variant_of(run, variant)).embed([item], [run.view])[run.view][0]
 
 
-def say(run: Run, item: Item, request: str = "") -> str:
-    """What the model itself says of the item: its greedy answer to a request (by default, to describe it).
+def say(run: Run, item: Item, request: str = "", variant: str | VariantSpec = "none") -> str:
+    """What the model itself says of the item: its greedy answer to a request (by default, to describe it). Under a
+    variant that changes concepts inside the model, what it says then.
 
     Raises:
         NotAvailable: the model does not generate.
@@ -140,6 +143,7 @@ def say(run: Run, item: Item, request: str = "") -> str:
         raise NotAvailable(
             f"{run.model_name} compares and does not speak", todo="choose a run of a model that generates"
         )
+    adapter = model_under(run, variant_of(run, variant))
     question = request.strip() or (CAPTION_REQUEST if item.image is not None else SUMMARY_REQUEST)
     return adapter.generate(item, question, ANSWER_TOKENS)
 
@@ -222,8 +226,23 @@ def rankings(
     return side_by_side(run, first, second, set(relevant), top)
 
 
+def rankings_of(
+    run: Run,
+    item: Item,
+    before: str | VariantSpec = "none",
+    after: str | VariantSpec = "realign",
+    top: int = 10,
+    relevant: Collection[int] = (),
+) -> Rankings:
+    """`rankings` of an item, each variant with the embedding that its own model gives: of variants that change concepts
+    inside the model an embedding made beforehand knows nothing."""
+    first, second = (similarities(run, embed(run, item, v), v, item.modality) for v in (before, after))
+    return side_by_side(run, first, second, set(relevant), top)
+
+
 def similarities(run: Run, row: np.ndarray, variant: str | VariantSpec, modality: Modality | None = None) -> np.ndarray:
-    """(n_candidates,) float32 cosines of one embedding (d,) with every candidate; the variant as fitted on the run.
+    """(n_candidates,) float32 cosines of one embedding (d,) with every candidate; the variant as fitted on the run. The
+    embedding is one of `embed` with the same variant.
 
     Raises:
         ShapeMismatch: not one embedding of the run's width. VariantError: the variant has statistics per modality, and

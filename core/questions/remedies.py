@@ -30,6 +30,7 @@ from core.captions import Request
 from core.config import Place
 from core.questions.answers import cached_table, explicit, fit_data, fitted, transformed, variant_of
 from core.questions.comparisons import compared, holm, statistics_words, tidy
+from core.questions.inside import under
 from core.questions.own_words import OwnWords, all_cached_captions, evaluate_captions, own_words_apply
 from core.questions.retrieval import evaluate
 from core.questions.view_choices import PLACES, VIEW_KINDS, VIEW_SETTINGS, called, differs_in
@@ -152,7 +153,7 @@ def query_bank(run: Run, variant: str | VariantSpec) -> np.ndarray:
     spec = variant_of(run, variant)
     if "support_queries" not in run.parts:
         return transformed(run, spec, "queries")
-    data, side = fit_data(run), fitted(run, spec).query
+    data, side = fit_data(under(run, spec)), fitted(run, spec).query
     rows, codes = data.rows("support")
     return transform(rows, side, codes, data.dictionary, modality=data.support_query_modality)
 

@@ -19,6 +19,7 @@ from core.analysis.retrieval import Ranked, per_query
 from core.analysis.variants import FitData, VariantSpec, parse_variant
 from core.questions.answers import cached_table, explicit, fit_data, variant_of
 from core.questions.comparisons import RECALLS, by_metric, rank_under, ranking_bytes, tidy
+from core.questions.inside import under
 from core.run import Run
 from core.threads import at_once
 
@@ -83,7 +84,7 @@ def removed(
     `truncate`: only the first so many singular directions of the concepts' span. `data`: another dictionary than the
     run's own. A share x means max(1, round(x c)) of all c concepts.
     """
-    data = fit_data(run) if data is None else data
+    data = fit_data(under(run, variant_of(run, then))) if data is None else data
     width = len(run.need_sae().dictionary if data.dictionary is None else data.dictionary)
     count = max(1, round(share * width))
     texts = _texts(kind, share, count, seeds, truncate, equal_rank)

@@ -18,6 +18,7 @@ from core.analysis.retrieval.one_query import similarities
 from core.analysis.variants import VariantSpec, make_step
 from core.analysis.variants import gain_split as gain_split_variants
 from core.errors import UserError
+from core.questions import inside
 from core.questions.answers import (
     answer,
     cached_table,
@@ -80,7 +81,7 @@ def evaluate(run: Run, variant: str | VariantSpec = "none") -> Evaluated:
 
     def read() -> Evaluated:
         # Ranks are on disk, metrics are not: reading them back is cheap, ranking a large pool is not.
-        folder = answer(run, "evaluate", {"variant": spec.explicit()}, write)
+        folder = answer(run, "evaluate", {"variant": spec.explicit()}, write, inside.keys(run, spec))
         ranked, facts = science.Ranked.from_arrays(folder.array, query_clusters(run)), folder.facts
         return Evaluated(str(spec), science.evaluate(ranked), ranked.first, tuple(facts["notes"]), facts["seconds"])
 

@@ -13,6 +13,7 @@ from core.analysis.explanations import contributions as science
 from core.analysis.variants import VariantSpec
 from core.questions.answers import fitted, side_of, variant_of
 from core.questions.concepts import table
+from core.questions.inside import under
 from core.records import Part
 from core.run import Run
 
@@ -83,10 +84,11 @@ def margin(
 
 def stored_state(run: Run, part: Part, row: int, variant: VariantSpec) -> science.SideState:
     """One item of the run as one side of a comparison."""
-    codes = sp.csr_array(run.codes(part))[[row]]
-    offset = run.offset(part)
+    rows = under(run, variant)
+    codes = sp.csr_array(rows.codes(part))[[row]]
+    offset = rows.offset(part)
     return science.SideState(
-        h=np.asarray(run.embeddings(part)[row], dtype=np.float64),
+        h=np.asarray(rows.embeddings(part)[row], dtype=np.float64),
         concepts=codes.indices.astype(np.int64),
         activations=codes.data.astype(np.float64),
         transform=side_of(fitted(run, variant), part).of(str(run.corpus.items(part).modality[row])),

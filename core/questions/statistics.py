@@ -23,6 +23,7 @@ from core.analysis.variants.fitdata import support_sample
 from core.analysis.variants.statistics import PER_MODALITY
 from core.questions.answers import cached_table, explicit, fit_data, fitted, variant_of
 from core.questions.comparisons import compared, rank_under, ranking_bytes, statistics_words, tidy
+from core.questions.inside import under
 from core.questions.retrieval import evaluate
 from core.run import Run
 from core.threads import at_once
@@ -141,9 +142,9 @@ def _support_curve(run: Run, variants: Sequence[VariantSpec], sizes: Sequence[in
 
 def _support_point(run: Run, variant: VariantSpec, size: int, available: int, raw: Ranked) -> dict[str, Any]:
     seeds = DRAWS if size < available else DRAWS[:1]
-    draws = [
-        rank_under(run, with_support(run, variant), support_sample(fit_data(run), size, seed))[0] for seed in seeds
-    ]
+    spec = with_support(run, variant)
+    data = fit_data(under(run, spec))
+    draws = [rank_under(run, spec, support_sample(data, size, seed))[0] for seed in seeds]
     gains = np.column_stack([per_query(ranked, "recall@1") - per_query(raw, "recall@1") for ranked in draws])
     worst = float(bootstrap_means(gains, clusters=raw.clusters)[0].min())
     return (
@@ -165,4 +166,4 @@ def with_support(run: Run, variant: str | VariantSpec) -> VariantSpec:
         else step
         for step in spec.of_stage("affine")
     ]
-    return replace(spec, steps=(*spec.of_stage("edit"), *spec.of_stage("removal"), *steps))
+    return replace(spec, steps=(*spec.of_stage("inside"), *spec.of_stage("edit"), *spec.of_stage("removal"), *steps))

@@ -21,7 +21,7 @@ from dashboard.data.exhibits import (
     verdicts,
 )
 from dashboard.data.items import ItemView, data_uri, item, item_place, items, partners, size, thumbnail
-from dashboard.data.live import LiveQuery, examples, has_upload, keep_upload, live_picture, named
+from dashboard.data.live import LiveQuery, examples, has_upload, keep_upload, live_picture, named, under
 from dashboard.data.questions import ask, ask_item, ask_later, ask_live, ask_two, fresh, in_turn, recent
 from dashboard.data.rows import (
     Candidate,
@@ -69,5 +69,5 @@ __all__ = [
     "direction", "examples", "exhibit", "exhibit_file", "exhibits", "facts", "forget_list", "fresh", "has_upload",
     "in_turn", "is_pending", "item", "item_place", "items", "keep_upload", "live_picture", "name", "named",
     "partners", "readable", "recent", "root", "row", "rows", "run", "run_table", "runs", "sheets", "siblings",
-    "size", "thumbnail", "variant_error", "verdicts",
+    "size", "thumbnail", "under", "variant_error", "verdicts",
 ]  # fmt: skip

@@ -6,11 +6,12 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.analysis.variants import parse_variant
 from core.errors import UserError
 from core.questions import compare, live
 from core.records import Modality
@@ -35,11 +36,18 @@ class LiveQuery:
 
     text: str
     picture: str = ""
+    inside: str = "none"
+    """The variant whose changes inside the model it is embedded with."""
 
     @property
     def modality(self) -> Modality:
         """What it holds, as the run's own items say it."""
         return "text" if not self.picture else "image,text" if self.text.strip() else "image"
+
+
+def under(query: LiveQuery, variant: str) -> LiveQuery:
+    """The query as the model of a variant embeds it: with its changes inside the model, if it makes any."""
+    return replace(query, inside=str(parse_variant(variant).inside))
 
 
 def live_picture(key: str, query: LiveQuery) -> Image | None:

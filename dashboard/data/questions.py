@@ -54,7 +54,7 @@ def ask_live(
     **named: Rest.kwargs,
 ) -> Answer:
     """The answer of `question(run, embedding, ...)` about a live query, which the run's own model embeds once."""
-    embedding = ask_item(live.embed, key, query)
+    embedding = ask_item(live.embed, key, query, query.inside)
     return cast("Answer", _asked(question, (key,), lambda: (embedding,), ("embedded", query), arguments, named))
 
 

@@ -1,8 +1,9 @@
 """The live query of the Playground: picked among the run's items, typed, dropped, or a mixture; every form is a link.
 
 Choices: `start` ("queries:12", "candidates:3" or "none"; default: the query of all pages), `typed` (its text where it
-differs from the start's) and `picture` (as in `data.LiveQuery`, or "none"). An uploaded picture stays in this process:
-a link to it works here only.
+differs from the start's) and `picture` (as in `data.LiveQuery`, or "none"). A text typed beside the picture that the
+page began with is a text alone: only a picture that was chosen or dropped stays with it. An uploaded picture stays in
+this process: a link to it works here only.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NOTHING = "none"
+BESIDE = "beside"
+"""Choice: the picture that a typed text was parted from, for the button that puts it back."""
 LARGEST_UPLOAD = 20
 """MB of an uploaded picture."""
 
@@ -57,6 +60,11 @@ def choose(run: str, facts: data.RunFacts) -> Choice:
     )
     if own.text and not text.strip():  # emptied: the link cannot say so, so it starts from the picture alone
         state.put(start=NOTHING, typed=None, picture=picture or None)
+        st.rerun()
+    chosen = state.get("start") or state.get("picture")
+    if not own.text and text.strip() and picture and not chosen:
+        # Typed beside a picture that nobody chose. From here on the link says so: a text, and no picture.
+        state.put(start=NOTHING, picture=None, **{BESIDE: picture})
         st.rerun()
     upload(picture)
     query = LiveQuery(text.strip(), picture)
@@ -121,6 +129,12 @@ def actions(run: str, choice: Choice) -> None:
     """Another item, without the picture, or from nothing."""
     with st.container(horizontal=True, gap="small"):
         picker(run)
+        left = str(state.get(BESIDE) or "")
+        if left and not choice.query.picture and choice.query.text.strip() and data.item_place(run, left):
+            state.keep(BESIDE)
+            if st.button("Ask with the picture too", icon=":material/add_photo_alternate:"):
+                state.put(picture=left, **{BESIDE: None})
+                st.rerun()
         if (
             choice.query.picture
             and choice.query.text
@@ -129,7 +143,7 @@ def actions(run: str, choice: Choice) -> None:
             state.put(picture=NOTHING)
             st.rerun()
         if not choice.empty and st.button("Start empty", icon=":material/backspace:", type="tertiary"):
-            state.put(start=NOTHING, typed=None, picture=None)
+            state.put(start=NOTHING, typed=None, picture=None, **{BESIDE: None})
             st.rerun()
 
 

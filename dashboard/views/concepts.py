@@ -7,7 +7,7 @@ import streamlit as st
 from core.questions import concepts
 from dashboard import data, state, words
 from dashboard.charts import concepts as charts_concepts
-from dashboard.parts import edits, fidelity, listings, widgets
+from dashboard.parts import changed_model, edits, fidelity, listings, widgets
 from dashboard.words import count
 
 SORTS = ("energy", "modality_score", "bridge", "attribution", "frequency")
@@ -82,7 +82,8 @@ def headline(card: concepts.ConceptCard, variant: str, run: str) -> None:
         )
         widgets.html(listings.modality_badge(card.figures["modality_score"]))
     edits.edit_buttons(card.concept, variant, concept=card.concept)
-    edits.effect(run, variant)
+    if changed_model.ready(run, variant, "What this variant does"):
+        edits.effect(run, variant)
 
 
 def figures(card: concepts.ConceptCard) -> None:
@@ -182,6 +183,9 @@ def page() -> None:
             "It never fires here",
             "No query or candidate of this run activates this concept; it is dead on this corpus.",
         )
+    if card.n_firing:
+        with widgets.guard():
+            changed_model.beside(run, card.concept, selection.variant)
     left, right = st.columns([3, 2], gap="large")
     with left:
         inside(run, card)

@@ -169,6 +169,30 @@ LABELS: dict[str, str] = {
     "carrier": "Carried by",
     "of_margin": "Of the margin",
     "term": "Mean term",
+    "chosen": "Concepts",
+    "gain_pooled": "Pooled row, points",
+    "gain_pooled_p": "p, pooled row",
+    "gain_inside": "Inside, points",
+    "gain_inside_p": "p, inside",
+    "shift_pooled": "Pooled row, shift",
+    "shift_inside": "Inside, shift",
+    "size_pooled": "Pooled row, mean size",
+    "size_inside": "Inside, mean size",
+    "of": "Change of",
+    "edit": "Edit",
+    "correlation": "Rank correlation",
+    "thing": "Thing",
+    "control": "Switched off",
+    "switched": "Switched off",
+    "pictures": "Pictures",
+    "raw_probability": "Word, as it is",
+    "off_probability": "Word, without the concept",
+    "share_lowered": "Lowered",
+    "share_halved": "Halved",
+    "share_any_fall": "Any fall",
+    "share_fall": "Falls by",
+    "cases": "Cases",
+    "things": "Things",
 }
 """Column -> heading; others are shown with spaces for underscores."""
 
@@ -297,6 +321,10 @@ SHEETS = {
     "modality bias": "Bias of the queries",
     "carried by": "Parts of the preference for an unwanted modality",
     "concepts that carry it": "Concepts that carry it",
+    "concept off": "With one concept switched off",
+    "agreement of the edits": "Agreement of the two edits",
+    "share of cases": "Share of cases in which the word is lowered",
+    "thing by thing": "Thing by thing",
 }
 ALONG = {"share": "% of the concepts", "rank": "directions"}
 FIGURES = {

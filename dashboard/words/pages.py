@@ -70,7 +70,7 @@ VARIANTS: dict[str, str] = {
 
 VARIANT_HELP = (
     "What is done to the embeddings before they are compared; Similarity, Retrieval and Map follow it. A variant is a chain of steps joined by “+”: "
-    "`center`, `realign(beta=0.1)`, `zca`, `remove-top(share=0.01)`, `set(12=0)` (switch concept 12 off), `none`."
+    "`center`, `realign(beta=0.1)`, `zca`, `remove-top(share=0.01)`, `set(12=0)` (switch concept 12 off), `inside(layer=3,12=0)` (the same inside the model, at layer 3), `none`."
 )
 
 STUDY_OVERLAPS: dict[str, list[float]] = {
@@ -109,6 +109,11 @@ REQUEST_HELP = "A question or a request; empty: describe it."
 
 OFF_HELP = (
     "Its activation is set to 0 on every item; what is left of the embedding stays. A step of the variant: `set(k=0)`."
+)
+INSIDE_HELP = (
+    "On the pooled row: the embedding loses what the concept adds to it. Inside the model: every token's state loses it at "
+    "the layer the SAE reads, the rest of each state stays, and the pass goes on; what the model says changes too. "
+    "A step of the variant: `inside(layer=-1,k=0)`."
 )
 REMOVE_HELP = "Its direction is projected out of every embedding (Eq 10 for one concept), also where the SAE did not fire. A step: `remove(k)`."
 CONCEPT_HELP = "Number of the SAE latent: its row in the dictionary, from 0."

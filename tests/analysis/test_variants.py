@@ -80,7 +80,93 @@ def test_text_round_trips(text):
     assert str(spec) == text
 
 
+INSIDE = [
+    "inside(layer=3,12=0)",
+    "inside(layer=-1,12=0)",
+    "inside(layer=3,tokens=image,12=0,40=2.5)",
+    "inside(layer=3,7=0.5,12=@0.8)+set(3=0)+center",
+    "inside(layer=-1,12=@-1)+inside(layer=3,tokens=text,12=0)+realign",
+]
+
+
+@pytest.mark.parametrize("text", INSIDE)
+def test_steps_within_the_model_round_trip(text):
+    spec = parse_variant(text)
+    assert parse_variant(str(spec)) == spec == parse_variant(spec.explicit())
+    assert parse_variant(str(spec).replace("+", " ")) == spec
+    assert str(spec) == text
+    assert spec.inside.then(spec.outside) == spec and not spec.outside.of_stage("inside")
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("inside(12=0)", "inside(layer=-1,12=0)"),
+        ("inside(12=0,layer=3)", "inside(layer=3,12=0)"),
+        ("center+inside(layer=3,12=0)", "inside(layer=3,12=0)+center"),
+        ("inside(layer=3,12=0)+inside(layer=3,4=2)", "inside(layer=3,4=2,12=0)"),
+        ("inside(layer=3,12=0)+inside(layer=3,tokens=text,4=2)", None),
+        ("inside(layer=3,12=1)", "none"),
+        ("inside(layer=3,12=1,4=0)", "inside(layer=3,4=0)"),
+        ("inside(layer=3,12=@1)", "inside(layer=3,12=@1)"),
+    ],
+)
+def test_steps_within_the_model_have_one_form(text, canonical):
+    assert str(parse_variant(text)) == (canonical or text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("inside", "inside(layer=3,12=0"),
+        ("inside(layer=3)", "inside(layer=3,12=0"),
+        ("inside(layer=3,12)", "inside(layer=3,12=0"),
+        ("inside(layer=3,12=@)", "inside(layer=3,12=0"),
+        ("inside(layer=3,12=@@1)", "inside(layer=3,12=0"),
+        ("inside(layer=x,12=0)", "a whole number"),
+        ("inside(layer=3,tokens=picture,12=0)", "'image'"),
+        ("inside(layer=3,12=0,12=@1)", "each concept once in inside"),
+        ("inside(layer=3,12=0)+inside(layer=3,12=2)", "each concept once in inside"),
+        ("inside(layer=3,12=@1e9)", "-1e+06 to 1e+06"),
+        ("set(12=@1)", "set(12=0"),
+        ("remove(12=@1)", "remove(12,55)"),
+    ],
+)
+def test_a_step_within_the_model_that_cannot_be_read_says_why(text, says):
+    with pytest.raises(VariantError) as caught:
+        parse_variant(text)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_concept_is_switched_within_the_model_and_back():
+    spec = parse_variant("inside(layer=3,5=0)+center")
+    assert str(spec.with_inside(7, 0.0, 3)) == "inside(layer=3,5=0,7=0)+center"
+    assert str(spec.with_inside(7, 2.0)) == "inside(layer=-1,7=2)+inside(layer=3,5=0)+center"
+    assert str(spec.with_inside(5, 1.0, 3)) == "center"
+    assert str(parse_variant("inside(layer=3,5=@2)").with_inside(5, 0.0, 3)) == "inside(layer=3,5=0)"
+
+
+def test_rows_that_another_model_made_are_not_fitted(world):
+    with pytest.raises(VariantError, match="not made by that one"):
+        fit_variant("inside(layer=3,5=0)+center", world)
+    changed = replace(world, inside="inside(layer=3,5=0)")
+    with pytest.raises(VariantError, match="not made by that one"):
+        fit_variant("center", changed)
+    fitted, plain = fit_variant("inside(layer=3,5=0)+center", changed), fit_variant("center", world)
+    np.testing.assert_array_equal(fitted.query.mean, plain.query.mean)
+
+
 words = st.one_of(
+    st.tuples(
+        st.just("inside"),
+        st.fixed_dictionaries(
+            {
+                "concepts": st.tuples(st.tuples(st.integers(0, 9), st.floats(0, 4))),
+                "layer": st.integers(-3, 9),
+                "tokens": st.sampled_from(["all", "image", "text", "prompt"]),
+            }
+        ),
+    ),
     st.tuples(st.just("realign"), st.fixed_dictionaries({"beta": st.floats(0, 1), "eps": st.floats(0, 1e3)})),
     st.tuples(st.just("remove-random"), st.fixed_dictionaries({"seed": st.integers(0, 9)})),
     st.tuples(
@@ -98,7 +184,7 @@ def test_any_chain_round_trips_and_is_canonical(chain):
     spec = VariantSpec(tuple(make_step(name, **arguments) for name, arguments in chain))
     assert parse_variant(str(spec)) == spec == parse_variant(spec.explicit())
     stages = [step.kind.stage for step in spec.steps]
-    assert stages == sorted(stages, key=["edit", "removal", "affine"].index)
+    assert stages == sorted(stages, key=["inside", "edit", "removal", "affine"].index)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,40 @@ def test_switch_of_a_concept_becomes_a_step_of_the_variant_and_changes_the_ranki
     assert app.selectbox(key="w-variant").value == "center"
 
 
+def test_a_text_typed_beside_the_preset_picture_is_a_text_alone(run: Run) -> None:
+    app = show("playground", run="small")
+    app.text_input(key="w-typed").set_value("two foxes in the snow").run()
+    healthy(app, "playground")
+    alone = live.embed(run, live.item(run, "two foxes in the snow"))
+    assert f"{live.rank(run, alone, 'realign')['similarity'].iloc[0]:.3f}" in texts(app)
+    asked = compare.teaching_query(run, None, "realign")
+    picture = live.stored_item(run, "queries", asked).image
+    next(b for b in app.button if b.label == "Ask with the picture too").click().run()
+    both = live.embed(run, live.item(run, "two foxes in the snow", picture))
+    row = live.rank(run, both, "realign", modality="image,text")
+    assert f"{row['similarity'].iloc[0]:.3f}" in texts(app)
+
+
+def test_a_switch_inside_the_model_changes_what_it_says_and_what_it_finds(run: Run) -> None:
+    where = {"edit-where": "inside"}
+    app = show("playground", run="small", query="5", variant="center", speaks="true", **where)
+    item = live.stored_item(run, "queries", 5)
+    concept = int(live.concepts(run, live.embed(run, item), 1)["concept"].iloc[0])
+    app.toggle(key=f"on-{concept}-center-inside").set_value(False).run()
+    healthy(app, "playground")
+    variant = f"inside(layer=-1,{concept}=0)+center"
+    assert app.selectbox(key="w-variant").value == variant
+    assert "are not computed yet" in texts(app) and "go through the changed model" in texts(app)
+    assert live.say(run, item) in texts(app) and live.say(run, item, "", variant) in texts(app)
+    app.button(key=f"compute-{variant}").click().run()
+    healthy(app, "playground")
+    found = retrieval.candidate_list(run, 5, variant, limit=1)
+    assert f"{found['similarity'].iloc[0]:.3f}" in texts(app)
+    assert "Raw" in texts(app) and "Variant" in texts(app)
+    app.toggle(key=f"on-{concept}-{variant}-inside").set_value(True).run()
+    assert app.selectbox(key="w-variant").value == "center"
+
+
 def test_switch_leaves_the_query_alone(run: Run) -> None:
     app = show("playground", run="small")
     asked = compare.teaching_query(run, None, "realign")

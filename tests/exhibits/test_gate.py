@@ -26,6 +26,7 @@ ON_CONCEPTS = {
     "removal-controls",
     "mediation",
     "modality-bias",
+    "inside",
 }
 
 

@@ -178,6 +178,9 @@ LEFT_OUT = {
     "recommend.remedy_of": "the transform behind an answer of `recommend`",
     "recommend.stored": "`recommend`, if it is in the cache",
     "view_choices.differs_in": "about a view, not a run",
+    "inside.*": "needs a model",
+    "inside_agreement.*": "needs a model",
+    "word_causes.*": "needs a model",
     "mixed_pools.*": "needs candidates of several modalities; this run's are texts",
 }
 """Public functions on a run that are not asked, and why."""

@@ -1,8 +1,10 @@
 """The text form of a variant: `remove(12,55)+realign(beta=0.5)`. Parse, bring into canonical order, print.
 
 Grammar: `none`, or steps joined by `+` (a space is read as `+`, which is what a URL makes of it). A step is a name with
-options in brackets. Canonical: edits first, then removals, then affine steps in the order given; one `set` and one
-`remove` at most, concepts ascending; options in the order of the registry, defaults left out.
+options in brackets. Canonical: steps inside the model first, then edits, then removals, then affine steps in the order
+given; one `inside` per layer and kind of token, one `set` and one `remove` at most, concepts ascending; options in the
+order of the registry, defaults left out. `inside(layer=3,12=0,40=@0.8)`: at layer 3 concept 12 off, concept 40 set to
+0.8; its layer is always written, and `12=1` changes nothing and is left out.
 `str(parse_variant(text))` is canonical and parses to the same spec. Knows nothing of data: whether concept 12 exists is
 checked when the variant is fitted.
 """
@@ -14,7 +16,7 @@ from core.analysis.variants.options import Value, named_values, number_text, opt
 from core.analysis.variants.steps import STEPS, StepKind
 from core.errors import VariantError, nearest
 
-_STAGES = ("edit", "removal", "affine")
+_STAGES = ("inside", "edit", "removal", "affine")
 _STEP = re.compile(r"([a-z][a-z-]*)(?:\(([^()]*)\))?")
 NONE = "none"
 MOST_STEPS = 16
@@ -32,6 +34,8 @@ class Step:
     """(name, value) in the order of the registry, defaults included."""
     concepts: tuple[tuple[int, float], ...] = ()
     """(concept, factor), ascending; the factor of a removed concept is 0."""
+    clamped: tuple[tuple[int, float], ...] = ()
+    """(concept, activation it is set to, in embedding units), ascending; of a step inside the model alone."""
 
     @property
     def kind(self) -> StepKind:
@@ -43,9 +47,15 @@ class Step:
 
     def text(self, defaults: bool) -> str:
         """The text form, with or without options that have their default value."""
-        factors = self.kind.concepts == "factors"
+        factors = self.kind.concepts in ("factors", "changes")
         words = [f"{k}={number_text(s)}" if factors else str(k) for k, s in self.concepts]
-        words += option_words(self.kind.options, dict(self.options), defaults)
+        words += [f"{k}=@{number_text(value)}" for k, value in self.clamped]
+        named = option_words(self.kind.options, dict(self.options), defaults)
+        if self.kind.stage == "inside":
+            layer = option_words([self.kind.option("layer")], dict(self.options), defaults=True)
+            words = [*layer, *(word for word in named if word not in layer), *words]
+        else:
+            words += named
         return f"{self.name}({','.join(words)})" if words else self.name
 
 
@@ -68,8 +78,18 @@ class VariantSpec:
         return "+".join(step.text(defaults=True) for step in self.steps) or NONE
 
     def of_stage(self, stage: str) -> tuple[Step, ...]:
-        """The steps of one stage: edit, removal or affine."""
+        """The steps of one stage: inside, edit, removal or affine."""
         return tuple(step for step in self.steps if step.kind.stage == stage)
+
+    @property
+    def inside(self) -> "VariantSpec":
+        """What it changes within the model: the chain of these steps alone, empty where the rows are the run's own."""
+        return VariantSpec(self.of_stage("inside"))
+
+    @property
+    def outside(self) -> "VariantSpec":
+        """The same chain without the steps within the model: what is done to the rows it brings."""
+        return VariantSpec(tuple(step for step in self.steps if step.kind.stage != "inside"))
 
     @property
     def edits(self) -> tuple[tuple[int, float], ...]:
@@ -105,6 +125,16 @@ class VariantSpec:
         edits = dict(self.edits) | {concept: factor}
         rest = tuple(step for step in self.steps if step.name != "set")
         return VariantSpec((Step("set", concepts=tuple(edits.items())), *rest))
+
+    def with_inside(self, concept: int, factor: float, layer: int = -1, tokens: str = "all") -> "VariantSpec":
+        """The same chain with `concept` scaled by `factor` within the model, at that layer and those tokens (1 undoes
+        it)."""
+        place = (("layer", layer), ("tokens", tokens))
+        old = next((step for step in self.of_stage("inside") if step.options == place), Step("inside", place))
+        factors = dict(old.concepts) | {concept: factor}
+        kept = tuple(edit for edit in old.clamped if edit[0] != concept)
+        rest = tuple(step for step in self.steps if step != old)
+        return VariantSpec((replace(old, concepts=tuple(factors.items()), clamped=kept), *rest))
 
     def toggle_removed(self, concept: int) -> "VariantSpec":
         """The same chain with `concept` added to `remove(...)`, or taken out if it was there."""
@@ -143,15 +173,24 @@ def _parse_step(word: str) -> Step:
     arguments = [argument for argument in (match[2] or "").split(",") if argument]
     ids = [a for a in arguments if a.split("=")[0].isdigit()]
     given = named_values(name, [a for a in arguments if a not in ids])
-    return Step(name, read_options(name, STEPS[name].options, given), _parse_concepts(STEPS[name], ids))
+    kind = STEPS[name]
+    options, values = read_options(name, kind.options, given), [a for a in ids if a.partition("=")[2].startswith("@")]
+    takes = kind.concepts == "changes"
+    factors = [a for a in ids if not (takes and a in values)]
+    concepts = () if takes and values and not factors else _parse_concepts(kind, factors)
+    clamped = _parse_concepts(kind, [a.replace("=@", "=", 1) for a in values]) if takes and values else ()
+    return Step(name, options, concepts, clamped)
 
 
 def _parse_concepts(kind: StepKind, words: list[str]) -> tuple[tuple[int, float], ...]:
     """Concept ids, or ids with factors, as the kind of step takes them."""
-    form = {"none": "no concepts", "ids": "concept ids as in remove(12,55)", "factors": "factors as in set(12=0,40=2)"}[
-        kind.concepts
-    ]
-    pattern = {"none": r"(?!)", "ids": r"\d+", "factors": r"\d+=-?[\d.]+(e-?\d+)?"}[kind.concepts]
+    factor = r"\d+=-?[\d.]+(e-?\d+)?"
+    form, pattern = {
+        "none": ("no concepts", r"(?!)"),
+        "ids": ("concept ids as in remove(12,55)", r"\d+"),
+        "factors": ("factors as in set(12=0,40=2)", factor),
+        "changes": ("factors and values as in inside(layer=3,12=0,40=@0.8)", factor),
+    }[kind.concepts]
     bad = [word for word in words if not re.fullmatch(pattern, word)]
     if bad or (kind.concepts != "none" and not words):
         raise VariantError(
@@ -175,6 +214,9 @@ def _canonical(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     merged = [step for step in steps if step.kind.concepts == "none"]
     for name in ("set", "remove"):
         merged += _merged([step for step in steps if step.name == name])
+    within = [step for step in steps if step.kind.stage == "inside"]
+    for options in dict.fromkeys(step.options for step in within):
+        merged += _merged([step for step in within if step.options == options])
     return tuple(
         sorted(merged, key=lambda step: (_STAGES.index(step.kind.stage), step.kind.stage != "affine" and str(step)))
     )
@@ -185,13 +227,19 @@ def _merged(steps: list[Step]) -> list[Step]:
     if not steps:
         return []
     concepts = [edit for step in steps for edit in step.concepts]
+    clamped = [edit for step in steps for edit in step.clamped]
     if len({step.options for step in steps}) > 1:
         raise VariantError(
             "two removals of concepts with different options", got="+".join(map(str, steps)), allowed="one remove(...)"
         )
-    if len(dict(concepts)) != len(set(concepts)):
+    named = [k for k, _ in (*set(concepts), *set(clamped))]
+    if len(named) != len(set(named)):
         raise VariantError(
-            "a concept has two factors", got="+".join(map(str, steps)), allowed="each concept once in set(...)"
+            "a concept has two factors",
+            got="+".join(map(str, steps)),
+            allowed=f"each concept once in {steps[0].name}(...)",
         )
-    edits = tuple(sorted({edit for edit in concepts if (steps[0].name, edit[1]) != ("set", 1.0)}))
-    return [replace(steps[0], concepts=edits)] if edits else []
+    scales = steps[0].kind.concepts in ("factors", "changes")
+    edits = tuple(sorted({edit for edit in concepts if not (scales and edit[1] == 1.0)}))
+    values = tuple(sorted(set(clamped)))
+    return [replace(steps[0], concepts=edits, clamped=values)] if edits or values else []

@@ -6,8 +6,10 @@
    affine steps before it.
 3. `transform(x, fitted.query, codes, dictionary)` -> unit rows, whose dot products are the variant's similarities.
 
-Where the statistics of a step come from is in statistics.py. Fits that many variants share (moments, scores) are cached
-in `data.memo`. Knows nothing of runs, files or screens; `steps.py` holds what each step does.
+A step within the model (`inside`) is no transform of rows: the rows of `data` were made by the changed model, and say
+so (`FitData.inside`). Where the statistics of a step come from is in statistics.py. Fits that many variants share
+(moments, scores) are cached in `data.memo`. Knows nothing of runs, files or screens; `steps.py` holds what each step
+does.
 """
 
 from collections.abc import Mapping
@@ -63,6 +65,7 @@ class Transformed:
 def fit_variant(spec: VariantSpec | str, data: FitData) -> FittedVariant:
     """Fit every step of `spec` on `data`. Raises VariantError / NotAvailable where the data lack what a step needs."""
     spec = parse_variant(spec) if isinstance(spec, str) else spec
+    _check_rows(spec, data)
     _check_concepts(spec, data)
     removal = _fit_removal(spec, data)
     start = SideTransform(edits=spec.edits, removed_basis=removal.basis if len(removal.basis) else None)
@@ -110,6 +113,17 @@ def gain_split(beta: float = 0.1, eps: float = 1e-5, statistics: str = "per-side
         "+ rotation (full whitening)": VariantSpec((make_step("zca", **both),)),
         "+ shrinkage (ReAlign)": VariantSpec((make_step("realign", beta=beta, **both),)),
     }
+
+
+def _check_rows(spec: VariantSpec, data: FitData) -> None:
+    """Refuse rows that another model made: a step within the model changes the rows before anything is fitted."""
+    if str(spec.inside) != data.inside:
+        raise VariantError(
+            "this variant changes the model, and these rows were not made by that one",
+            got=f"rows of {data.inside!r}",
+            allowed=f"rows of {str(spec.inside)!r}",
+            todo="ask for it where rows are made: evaluate, compare, the pages of one query",
+        )
 
 
 def _check_concepts(spec: VariantSpec, data: FitData) -> None:

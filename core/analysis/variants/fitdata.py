@@ -59,6 +59,9 @@ class FitData:
     candidate_modality: Modalities | None = None
     support_query_modality: Modalities | None = None
     support_candidate_modality: Modalities | None = None
+    inside: str = "none"
+    """What was changed within the model when these rows were made: the `VariantSpec.inside` of the variants that may be
+    fitted on them, as text."""
     memo: Memo = field(default_factory=_shared_fits, repr=False)
 
     def __post_init__(self) -> None:

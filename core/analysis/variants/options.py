@@ -110,5 +110,9 @@ RANK = StepOption("rank", "auto", choices=("auto",), low=1, integer=True)
 ONE_RANK = StepOption("rank", 1, low=1, integer=True)
 SEED = StepOption("seed", 0, low=0, integer=True)
 ANY_SIDE = statistics_option(*STATISTICS)
+LAYER = StepOption("layer", -1, low=-1000, high=1000, integer=True)
+"""Index into the model's `hidden_states`; -1 is the last."""
+TOKENS = StepOption("tokens", "all", choices=("all", "image", "text", "prompt"))
+"""Whose states are changed: of every token, or of those of one role (`records.TokenRole`)."""
 OWN_SIDE = statistics_option("per-side", "support")
 """For steps that compare the two sides: with the same rows for both there is nothing to compare."""

@@ -1,8 +1,10 @@
 """The registry of steps a variant may chain: name, stage, options, fit. A new step is one entry of `STEPS`.
 
-Stages, in the order they apply: `edit` (scale concepts), `removal` (project a subspace out), [L2 norm], `affine`
-(centre, whiten). An affine fit sees the moments of its own and of the other side; a removal fit sees the FitData. Both
-return frozen records. Knows nothing of the text form nor of how steps are chained.
+Stages, in the order they apply: `inside` (change concepts within the model: the rows themselves are others), `edit`
+(scale concepts), `removal` (project a subspace out), [L2 norm], `affine` (centre, whiten). Nothing is fitted of an
+`inside` step: whoever brings the rows has them computed through the model (`core/questions/inside.py`). An affine fit
+sees the moments of its own and of the other side; a removal fit sees the FitData. Both return frozen records. Knows
+nothing of the text form nor of how steps are chained.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,11 +17,13 @@ from core.analysis.variants.options import (
     ANY_SIDE,
     BETA,
     EPS,
+    LAYER,
     ONE_RANK,
     OWN_SIDE,
     RANK,
     SEED,
     SHARE,
+    TOKENS,
     StepOption,
     Value,
     find_option,
@@ -29,7 +33,7 @@ from core.analysis.variants.removal_fits import Edits, Removal
 from core.analysis.variants.statistics import SideMoments
 from core.analysis.variants.whiten import AffineRecord, AutoMethod
 
-Stage = Literal["edit", "removal", "affine"]
+Stage = Literal["inside", "edit", "removal", "affine"]
 AffineFit = Callable[[SideMoments, Mapping[str, Value]], AffineRecord]
 RemovalFit = Callable[[FitData, Edits, tuple[int, ...], Mapping[str, Value]], Removal]
 
@@ -46,8 +50,9 @@ class StepKind:
     """Of every step of stage "affine", and of no other."""
     removal: RemovalFit | None = None
     """Of every step of stage "removal", and of no other."""
-    concepts: Literal["none", "ids", "factors"] = "none"
-    """Whether its arguments are concept ids, `12,55`, or ids with factors, `12=0,40=2`."""
+    concepts: Literal["none", "ids", "factors", "changes"] = "none"
+    """Whether its arguments are concept ids, `12,55`; ids with factors, `12=0,40=2`; or factors and values,
+    `12=0,40=@0.8` (factor 0, value 0.8)."""
     needs_dictionary: bool = False
     centres: bool = False
     """Whether it subtracts the mean of its statistics: contributions are then computed from centred codes."""
@@ -74,6 +79,13 @@ def _components(options: Mapping[str, Value]) -> int | None:
 
 
 _KINDS = (
+    StepKind(
+        "inside",
+        "inside",
+        "change concepts within the model, at a layer with an SAE: 12=0 off, 12=2 twice, 12=@0.8 set to 0.8",
+        (LAYER, TOKENS),
+        concepts="changes",
+    ),
     StepKind("set", "edit", "scale single concepts: 0 switches one off", concepts="factors", needs_dictionary=True),
     StepKind(
         "remove",
