@@ -8,7 +8,7 @@ the cache).
 from __future__ import annotations
 
 # Each module registers its commands; `--help` lists them in this order.
-from core.commands import compute, results, starting  # noqa: F401
+from core.commands import compute, explain, results, starting  # noqa: F401
 
 # isort: split
 from core.commands import bench, check, transport, upkeep  # noqa: F401

@@ -179,6 +179,18 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return corrected
 
 
+def benjamini_hochberg(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The false discovery rate at which each of m tests would be named: the i-th smallest p times m / i, never above
+    a larger one's (Benjamini & Hochberg 1995). NaN (no test) stays NaN and does not count."""
+    given = np.asarray(p_values, dtype=np.float64)
+    tested = np.flatnonzero(~np.isnan(given))
+    order = tested[np.argsort(given[tested], kind="stable")]
+    rates = given[order] * len(order) / np.arange(1, len(order) + 1)
+    corrected = np.full(len(given), np.nan)
+    corrected[order] = np.minimum(1.0, np.minimum.accumulate(rates[::-1])[::-1])
+    return corrected
+
+
 def tidy(rows: Sequence[Mapping[str, Any]], **attrs: Any) -> pd.DataFrame:
     """A table of rows with attributes that are kept in the cache."""
     table = pd.DataFrame(list(rows))

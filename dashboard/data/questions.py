@@ -94,23 +94,30 @@ def in_turn(
     return wait((root(), key, _name(question)), lambda: question(opened, *arguments, **named), question.__name__)
 
 
-def ask_later(question: Callable[[Run], Answer], key: str) -> Answer | None:
-    """The answer of `question(run)` where it is cached or quick; else None, and it is computed in the background.
+def ask_later(
+    question: Callable[Concatenate[Run, Rest], Answer], key: str, /, *arguments: Rest.args, **named: Rest.kwargs
+) -> Answer | None:
+    """The answer of `question(run, ...)` where it is cached or quick; else None, and it is computed in the background.
 
-    For what every page shows: none of them waits for it.
+    For what a page shows beside something else: the page does not wait for it.
     """
-    opened, known_as = run(key), (root(), key, _name(question))
+    opened = run(key)
+    known_as = (root(), key, _name(question), arguments, tuple(sorted(named.items())))
+
+    def make() -> Answer:
+        return question(opened, *arguments, **named)
+
     try:
         with cached_only():
-            return cast("Answer", _answer(known_as, lambda: question(opened)))
+            return cast("Answer", _answer(known_as, make))
     except NotCached:
-        job = _in_background(*known_as, lambda: question(opened))
+        job = _in_background(root(), key, repr(known_as[2:]), make)
         return cast("Answer", job.outcome()) if job.done.is_set() else None
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _in_background(root: str, key: str, name: str, _make: Callable[[], object]) -> Job:
-    """Once per question and run, however many sessions ask."""
+    """Once per question, its arguments and run, however many sessions ask."""
     return turns().in_background(_make)
 
 

@@ -226,11 +226,14 @@ def comparison(table: pd.DataFrame, names: tuple[str, str]) -> None:
     st.dataframe(frame, column_config=settings, hide_index=True, row_height=40)
 
 
-def query_filter(run: str, result: retrieval.Comparison, before: str, after: str) -> tuple[pd.DataFrame, str]:
-    """Which queries to list: (the first hundred of them, what to say where there is none)."""
+def query_filter(run: str, result: retrieval.Comparison, variant: str) -> tuple[pd.DataFrame, str]:
+    """Which queries to list: (the first hundred of them, what to say where there is none). `variant`: under which a
+    query counts as failing, one of the two that are compared."""
+    before, after = result.before.variant, result.after.variant
+    mine = result.before if variant == before else result.after
     counts = {
-        "all": len(result.after.ranks),
-        "failing": int((result.after.ranks != 1).sum()),
+        "all": len(mine.ranks),
+        "failing": int((mine.ranks != 1).sum()),
         "fixed": len(result.fixed),
         "broken": len(result.broken),
     }
@@ -240,7 +243,15 @@ def query_filter(run: str, result: retrieval.Comparison, before: str, after: str
             st.segmented_control, "kind", "Queries", list(counts), format_func=named.get, help=words.KIND_HELP
         )
         search = state.text("search", "Search", placeholder="fox, snow, test-17 …", help=words.FIND_HELP)
-    frame = data.ask(retrieval.query_list, run, before, after, kind, search, 100)
+    if kind == "failing":
+        st.caption(f"Failing under {words.plain(words.variant_name(mine.variant))}, the variant of the sidebar.")
+    swap = kind == "failing" and mine is result.before
+    pair = (after, before) if swap else (before, after)
+    frame = data.ask(retrieval.query_list, run, *pair, kind, search, 100)
+    if swap:
+        attrs = frame.attrs
+        frame = frame.rename(columns={"rank_before": "rank_after", "rank_after": "rank_before"})
+        frame.attrs = attrs
     return frame, f"No query of the kind “{kind}” fits{f' “{search}”' if search else ''}."
 
 

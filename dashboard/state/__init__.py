@@ -23,10 +23,10 @@ from dashboard.state.choices import (
     touch,
     visitor,
 )
-from dashboard.state.widgets import clicked, number, pick, sent, table, tabs, text, toggle, within
+from dashboard.state.widgets import clicked, number, pick, sent, several, table, tabs, text, toggle, within
 
 __all__ = [
     "Selection", "address", "begin", "cancel", "clicked", "current", "end", "fresh_key", "get", "is_cancelled", "keep",
-    "link", "menu", "notice", "notices", "number", "pick", "put", "resume", "sent",
+    "link", "menu", "notice", "notices", "number", "pick", "put", "resume", "sent", "several",
     "table", "tabs", "text", "toggle", "touch", "visitor", "within",
 ]  # fmt: skip

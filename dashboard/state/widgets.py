@@ -140,6 +140,20 @@ def table(
     )
 
 
+def several(name: str, frame: Any, rows: Sequence[int], key: str, **more: Any) -> list[int]:
+    """A table of which several rows may be chosen; the chosen `rows`, in the link joined by points."""
+    known = {str(row): i for i, row in enumerate(rows)}
+    lines = [known[word] for word in str(get(name, "")).split(".") if word in known]
+    marked: DataframeStateInput = {"selection": {"rows": lines, "columns": [], "cells": []}}
+    event = st.dataframe(
+        frame, key=f"several-{name}-{key}", on_select="rerun", selection_mode="multi-row",
+        selection_default=marked, hide_index=True, **more,
+    )  # fmt: skip
+    chosen = [int(rows[i]) for i in event.selection.rows if i < len(rows)]
+    settle(name, ".".join(map(str, chosen)), "")
+    return chosen
+
+
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from core.questions import compare
 from dashboard import data, state, words
 from dashboard.charts import compare as charts_compare
 from dashboard.charts import retrieval as charts_retrieval
-from dashboard.parts import listings, widgets
+from dashboard.parts import edits, listings, widgets
 from dashboard.parts.sides import Sides, choose
 from dashboard.words import count, percent, points
 
@@ -63,6 +63,9 @@ def metrics(result: compare.Sides, sides: Sides) -> None:
             listings.comparison(as_steps, sides.short)
         first = data.rows(data.Pairing, table)[0]
         n = [f"A: {count(first.first_n)} queries", f"B: {count(first.second_n)} queries"]
+        if sides.first == sides.second:  # an edit on either side has controls
+            edits.control(sides.first, sides.variant, sides.other_variant)
+            edits.control(sides.first, sides.other_variant, sides.variant)
         sizes = [f"{count(side.evaluation.candidates)} candidates" for side in (result.first, result.second)]
         st.caption(
             words.plain(

@@ -7,28 +7,22 @@ import streamlit as st
 from core.questions import retrieval
 from dashboard import data, state, words
 from dashboard.charts import retrieval as charts_retrieval
-from dashboard.parts import edits, leaderboard, listings, recommendation, widgets
+from dashboard.parts import edits, failures, leaderboard, listings, recommendation, widgets
 from dashboard.words import count, percent, points, variant_name
 
 STATISTICS = {"per-side": "each side's own", "support": "support split", "shared": "both sides together"}
 
 
 def sides(variant: str) -> tuple[str, str]:
-    """The two variants to compare: `after` is the sidebar's, or ReAlign where that is the raw one."""
-    after = "realign" if variant == "none" else variant
-    options = [*words.VARIANTS, *([] if after in words.VARIANTS else [after])]
-    befores, afters = [o for o in options if o != after], [o for o in options if o != "none"]
-    left, right = st.columns(2)
-    with left:
-        before = state.pick(
-            st.selectbox, "before", "Before", befores, format_func=variant_name, help=words.VARIANT_HELP
-        )
-    with right:
-        at, key = afters.index(after), f"after-{after}"
-        chosen = st.selectbox("After", afters, at, format_func=variant_name, key=key, help=words.AFTER_HELP)
-    if chosen != after:
-        edits.use_variant(chosen)
-    return before, after
+    """The two variants to compare, before and after: the sidebar's, and one chosen here. Raw stands before."""
+    raw = variant == "none"
+    others = [o for o in words.VARIANTS if o != variant]
+    name, default = ("against", "realign") if raw else ("before", "none")
+    other = state.pick(
+        st.selectbox, name, "Compared with", others, default, format_func=variant_name, help=words.BEFORE_HELP,
+        width=320,
+    )  # fmt: skip
+    return (variant, other) if raw else (other, variant)
 
 
 def verdict(result: retrieval.Comparison, before: str, after: str) -> None:
@@ -39,8 +33,6 @@ def verdict(result: retrieval.Comparison, before: str, after: str) -> None:
     widgets.html(
         f'<p class="lens-story">{first}, {escape(variant_name(before).lower())} for {count(hits[0])}: {then}.</p>'
     )
-    if missing := result.after.evaluation.queries_without_relevant:
-        st.caption(f"{count(missing)} queries have no relevant candidate in the pool; they count as misses.")
     names = variant_name(before), variant_name(after)
     left, right = st.columns([4, 7], gap="medium")
     recalls = result.table[result.table["metric"].str.startswith("recall")]
@@ -64,7 +56,11 @@ def gain(run: str) -> None:
     table = data.ask(retrieval.gain_split, run)
     _, *rows = data.rows(data.GainStep, table)
     best = max(rows, key=lambda step: step.gain)
-    title = f"{best.label.lstrip('+ ').capitalize()} brings most: {points(best.gain)} of Recall@1"
+    title = (
+        f"{best.label.lstrip('+ ').capitalize()} brings most: {points(best.gain)} of Recall@1"
+        if best.gain_low > 0
+        else "No step clearly raises Recall@1"
+    )
     each = (
         f"{r.label} {points(r.gain)} ({100 * r.gain_low:+.1f} to {100 * r.gain_high:+.1f}, p {edits.p_value(r.gain_p)})"
         for r in rows
@@ -85,8 +81,11 @@ def shrinkage(run: str, raw: float) -> None:
     table = data.ask(retrieval.beta_sweep, run, statistics)
     best = max(data.rows(data.SweepPoint, table), key=lambda point: point.recall_1)
     help = words.explain("beta", evaluation.queries, "queries")
-    title = f"Recall@1 is best at β = {best.beta:g}: {percent(best.recall_1)}"
-    widgets.figure(title, charts_retrieval.beta_sweep(table, beta, raw), f"beta-{statistics}", table, help=help)
+    title = f"Recall@1 is highest at β = {best.beta:g}: {percent(best.recall_1)}"
+    alike = [point.beta for point in data.rows(data.SweepPoint, table) if point.recall_1_high >= best.recall_1]
+    note = f"Its intervals do not tell this from {len(alike) - 1} others, β = {min(alike):g} to {max(alike):g}."
+    note = note if len(alike) > 1 else "No other β has an interval that reaches it."
+    widgets.figure(title, charts_retrieval.beta_sweep(table, beta, raw), f"beta-{statistics}", table, note, help=help)
     recalls = ", ".join(f"@{k} {percent(v)}" for k, v in evaluation.recall.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(
@@ -97,10 +96,11 @@ def shrinkage(run: str, raw: float) -> None:
 
 
 @widgets.fragment
-def browser(run: str, result: retrieval.Comparison, before: str, after: str) -> None:
+def browser(run: str, result: retrieval.Comparison, variant: str) -> None:
     """Queries to choose from, and both rankings of the chosen one."""
     widgets.section("Query by query", "Choose a query: both rankings stand side by side, relevant candidates outlined.")
-    frame, label = listings.query_filter(run, result, before, after)
+    before, after = result.before.variant, result.after.variant
+    frame, label = listings.query_filter(run, result, variant)
     if frame.empty:
         widgets.empty("No such query", label, icon=":material/search_off:")
         return
@@ -133,9 +133,12 @@ def page() -> None:
     if listings.nothing_to_find(run):
         return
     name = data.facts(run).name
+    failures.landing(run, selection.variant)
+    widgets.section("What a variant changes", "Both are ranked on the same queries and compared query by query.")
     before, after = sides(selection.variant)
     result = data.ask(retrieval.compare, run, before, after)
     verdict(result, before, after)
+    edits.control(run, before, after)
     leaderboard.measures(run, before, after)
     left, right = st.columns(2, gap="large")
     with left, widgets.guard():
@@ -143,7 +146,7 @@ def page() -> None:
     with right:
         shrinkage(run, float(data.ask(retrieval.evaluate, run, "none").evaluation.recall[1]))
     recommendation.card(run)
-    browser(run, result, before, after)
+    browser(run, result, selection.variant)
     commands = [
         f"retrieval-lens evaluate {words.shell(name)} --variant {words.shell(variant)}" for variant in (before, after)
     ]

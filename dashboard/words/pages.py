@@ -26,7 +26,11 @@ PAGES: dict[str, tuple[str, str, str]] = {
         ":material/balance:",
         "Why two items are similar, concept by concept, to the last digit.",
     ),
-    "retrieval": ("Retrieval", ":material/manage_search:", "What whitening repairs, what it breaks, query by query."),
+    "retrieval": (
+        "Retrieval",
+        ":material/manage_search:",
+        "Which queries fail, what causes it, what repairs them and at what cost.",
+    ),
     "playground": (
         "Playground",
         ":material/draw:",
@@ -122,8 +126,41 @@ LABEL_HELP = (
     "A question mark: weak agreement (F1 below 0.5). Empty: it never fires."
 )
 
-AFTER_HELP = "The variant of all pages; choosing one here changes it in the sidebar too. While that is the raw embeddings, ReAlign is shown here."
-KIND_HELP = "Failing: the best-ranked candidate is wrong after. Fixed: wrong before, right after. Broken: right before, wrong after."
+BEFORE_HELP = (
+    "The variant of the sidebar is compared with this one. Another variant of all pages is chosen in the sidebar."
+)
+CONTROLS_COMING = "Ranking 20 random edits that match this one in number, frequency and energy of concepts."
+CONTROLS_HELP = (
+    "Each control edits as many other concepts, which fire about as often and as strongly, by the same factors, and is "
+    "fitted and ranked like the edit itself. p: (1 + controls that end at least as far on the same side) / (1 + controls)."
+)
+CAUSES_COMING = "Measuring what each concept does to every query when it is switched off."
+CAUSES_HELP = (
+    "Attributed: failures whose margin the concept's own term outweighs. Causal: failures that succeed once it is switched "
+    "off on all items. Broken: successes that fail then."
+)
+BY_HELP = "Cause: by the concept whose switching off repairs them. Error: by what the wrong candidate has right. Hub: by the wrong candidate."
+GROUP_REPAIR_HELP = "Concepts are switched off one after the other: each time the one by which most of the group succeeds, less what breaks elsewhere."
+SMALLEST_HELP = (
+    "Every set of up to three of the active concepts is tried. Of the smallest that repair, the one that breaks least."
+)
+WHAT_IF_HELP = (
+    "Each concept that is active on the query, the right or the wrong candidate is switched off on all items. q: share of "
+    "false alarms among flips up to here, by 100 matched concepts (Benjamini-Hochberg). p: of the change, corrected for all rows (max-T)."
+)
+ERRORS: dict[str, str] = {
+    "same scene": "Same scene, other number, size or place",
+    "wrong background": "Right things, wrong background",
+    "some things": "Some of the things",
+    "wrong things": "Wrong things, right background",
+    "nothing": "Neither things nor background",
+}
+"""Kinds of error as `failure_groups.KINDS` has them."""
+STATISTICS_OF_EDITS = {
+    "refitted": "Statistics are refitted after each edit.",
+    "kept": "The whitening stays as it was fitted before the edit; an applied edit is fitted anew.",
+}
+KIND_HELP = "Failing: the best-ranked candidate is wrong under the variant of the sidebar. Fixed: wrong before, right after. Broken: right before, wrong after."
 FIND_HELP = "In the query's text and id and in the texts of its relevant candidates."
 STATISTICS_HELP = (
     "Where mean and covariance are estimated. Each side's own rows (released code); queries from the support split and candidates from "
