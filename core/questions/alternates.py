@@ -9,6 +9,7 @@ them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from core.analysis.concepts.directions import DictionaryKind
+from core.analysis.concepts.directions import DictionaryKind, DirectionDictionary
 from core.analysis.concepts.measures import concept_table
+from core.analysis.variants import FittedVariant, VariantSpec, fit_variant
 from core.analysis.variants.fitdata import SHARED_FITS, FitData
+from core.errors import NotAvailable
 from core.fingerprint import hash_folder
 from core.memo import Memo
 from core.questions.answers import answer, fit_data
@@ -38,6 +41,12 @@ DIRECTIONS: dict[DictionaryKind, str] = {
 }
 SEED = 0
 FIT_PARTS: tuple[Part, ...] = ("support_queries", "support_candidates", "candidates")
+IN_MEMORY = 8
+"""Dictionaries, and variants fitted with them, that stay in memory per run."""
+_ENCODING = threading.Lock()
+
+Encode = Callable[[np.ndarray], tuple[csr_array, np.ndarray]]
+"""Rows (n, d) to codes (n, c) and offsets (1, d) or (n, d)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +105,8 @@ class Source:
     identity: Mapping[str, Any]
     make: Callable[[Draft], None]
     trained: Mapping[str, Any]
+    encoder: Callable[[Alternate], Encode] | None = None
+    """Makes what codes rows that are not the run's; None where that is not kept (ICA's unmixing)."""
 
 
 def names(run: Run) -> list[str]:
@@ -113,6 +124,47 @@ def alternate(run: Run, name: str) -> Alternate:
         return own(run)
     source = next(source for source in sources(run) if source.name == name)
     return _read(run, source, answer(run, "dictionary", source.identity, source.make))
+
+
+def held(run: Run, name: str) -> Alternate:
+    """`alternate`, kept in memory: for questions about single items."""
+    return run.memo(("alternate", name), lambda: alternate(run, name), limit=IN_MEMORY)
+
+
+def fitted_with(run: Run, name: str, spec: VariantSpec) -> FittedVariant:
+    """The variant fitted on this run, its mean codes those of that dictionary.
+
+    Raises:
+        NotAvailable: the variant edits or removes concepts, which are those of the run's own SAE.
+    """
+    if spec.edits or spec.removed or spec.of_stage("removal"):
+        raise NotAvailable(
+            f"this variant changes concepts of the run's own SAE, which {name} does not know",
+            got=str(spec),
+            todo="choose the own SAE, or a variant without edits and removals",
+        )
+    return run.memo(("fitted with", name, spec), lambda: fit_variant(spec, held(run, name).data(run)), limit=IN_MEMORY)
+
+
+def live_names(run: Run) -> list[str]:
+    """Dictionaries that can code an item that is in no table, the run's own first."""
+    return [OWN] * (run.sae is not None) + [one.name for one in sources(run) if one.encoder is not None]
+
+
+def encode(run: Run, name: str, row: np.ndarray) -> tuple[csr_array, np.ndarray]:
+    """Codes (1, c) and offset (d,) of one embedding (d,) by another dictionary than the run's own.
+
+    Raises:
+        NotAvailable: that dictionary keeps no encoder.
+    """
+    source = next(source for source in sources(run) if source.name == name)
+    if source.encoder is None:
+        raise NotAvailable(f"{name} cannot code a new item", allowed=", ".join(live_names(run)))
+    encoder = source.encoder
+    encode = run.memo(("alternate encoder", name), lambda: encoder(held(run, name)), limit=IN_MEMORY)
+    with _ENCODING:  # an SAE's encoder keeps what it has just seen
+        codes, offset = encode(row[None])
+    return codes, offset[0]
 
 
 def own(run: Run) -> Alternate:
@@ -142,7 +194,10 @@ def _beside(run: Run) -> list[Source]:
     for option in run.saes()[1:]:
         facts, identity = option.folder.facts, {"sae": option.folder.key, "view": str(run.view)}
         make = _sae_maker(run, option.folder.checked, str(facts["input"]))
-        listed.append(Source(f"SAE {option.name}", "sae", str(facts["trained_on"]), identity, make, _trained(facts)))
+        encoder = _sae_encoder(option.folder.checked, str(facts["input"]))
+        listed.append(
+            Source(f"SAE {option.name}", "sae", str(facts["trained_on"]), identity, make, _trained(facts), encoder)
+        )
     return listed
 
 
@@ -160,11 +215,10 @@ def _shipped(run: Run) -> list[Source]:
         if is_own or not fits:
             continue
         label = name.removeprefix(run.model_name).strip("-") or "shipped"
-        make = _sae_maker(run, partial(Path, folder), str(facts.get("input", "raw")))
-        identity = {"sae": hash_folder(folder), "view": str(run.view)}
-        listed.append(
-            Source(f"SAE {label}", "sae", str(facts.get("trained_on", "unknown")), identity, make, _trained(facts))
-        )
+        place, input_ = partial(Path, folder), str(facts.get("input", "raw"))
+        make, encoder = _sae_maker(run, place, input_), _sae_encoder(place, input_)
+        identity, source = {"sae": hash_folder(folder), "view": str(run.view)}, str(facts.get("trained_on", "unknown"))
+        listed.append(Source(f"SAE {label}", "sae", source, identity, make, _trained(facts), encoder))
     return listed
 
 
@@ -190,6 +244,32 @@ def _sae_maker(run: Run, place: Callable[[], Path], input_: str) -> Callable[[Dr
     return make
 
 
+def _sae_encoder(place: Callable[[], Path], input_: str) -> Callable[[Alternate], Encode]:
+    def make(_: Alternate) -> Encode:
+        from core.sae import SaeEncoder
+
+        encoder = SaeEncoder(place(), input_)
+
+        def encode(rows: np.ndarray) -> tuple[csr_array, np.ndarray]:
+            coded = encoder.encode(rows)
+            return csr_array(coded.codes), coded.offset
+
+        return encode
+
+    return make
+
+
+def _direction_encoder(kind: DictionaryKind, k: int) -> Callable[[Alternate], Encode]:
+    """Scores are inner products with the directions themselves; not for ICA, whose unmixing is not kept."""
+
+    def make(other: Alternate) -> Encode:
+        rows, offset = np.asarray(other.dictionary, np.float64), np.asarray(other.offsets["candidates"][0], np.float64)
+        directions = DirectionDictionary(rows, offset, rows.T, k, kind, 0)
+        return lambda new: (directions.encode(np.asarray(new, np.float64)), offset[None])
+
+    return make
+
+
 def _directions(run: Run) -> list[Source]:
     parts: tuple[Part, ...] = tuple(part for part in FIT_PARTS if part in run.parts)
     words = "support split and pool of candidates, without labels"
@@ -199,7 +279,8 @@ def _directions(run: Run) -> list[Source]:
     listed = []
     for kind, name in DIRECTIONS.items():
         identity = {"directions": kind, "size": size, "k": k, "seed": SEED, "fitted_on": list(parts)}
-        listed.append(Source(name, "directions", words, identity, _direction_maker(run, kind, size, k, parts), {}))
+        make, encoder = _direction_maker(run, kind, size, k, parts), _direction_encoder(kind, k)
+        listed.append(Source(name, "directions", words, identity, make, {}, None if kind == "ica" else encoder))
     return listed
 
 

@@ -150,6 +150,16 @@ def check_inside(run: Run, spec: VariantSpec) -> None:
             raise VariantError("no such concept", got=unknown[0], allowed=allowed)
 
 
+def check_unchanged(spec: VariantSpec, what: str) -> None:
+    """NotAvailable where a variant changes the model: what is asked for reads the rows of the unchanged one."""
+    if spec.inside.steps:
+        raise NotAvailable(
+            f"{what} are of the model as it is, and this variant changes concepts inside it",
+            got=str(spec.inside),
+            todo="look at the raw similarity, or at a variant without inside(...)",
+        )
+
+
 def model_under(run: Run, spec: VariantSpec) -> Adapter:
     """The run's model with the changes of a variant; itself where it has none inside. Loaded once per process.
 

@@ -73,19 +73,25 @@ class Labels:
 
 
 def label_all(run: Run) -> Labels:
-    """Label each concept with the attribute of best F1 on the support split, and score it on the test split.
+    """Labels of the concepts of the run's own SAE; see `label_codes`."""
+    return label_codes(run, {part: run.codes(part) for part in run.parts})
+
+
+def label_codes(run: Run, codes: Mapping[Part, Any]) -> Labels:
+    """Label each concept of a dictionary, whose codes of every part are given: with the attribute of best F1 on the
+    support split, scored on the test split.
 
     Only attributes that are more frequent where the concept fires (LIFT) are candidates, from F1 0.15 on. "fox" where
     the test split gives F1 0.5 or more, "fox?" where it gives less, "nearly everything" for a concept without a name
     that fires on most test items, "?" for other ones without a name, "" for one that is dead on them. Without a support
     split one half of the test items chooses and the other scores.
     """
-    choosing, scoring, source = _choosing_and_scoring(run)
+    choosing, scoring, source = _choosing_and_scoring(run, codes)
     known = science.attribute_table(choosing.sets, LEAST_ITEMS, 1.0 if has_truth(run) else MOST_SHARE)
     best, f1 = _best(choosing.codes, known)
     chosen = np.where(f1 > 0, best, -1)
     scored = science.held_out(scoring.codes, science.with_names(scoring.sets, known.names), chosen)
-    share = np.asarray((test_codes(run) > 0).mean(axis=0)).ravel()
+    share = np.asarray((_stacked(codes, TEST_PARTS) > 0).mean(axis=0)).ravel()
     names = [known.names[k].partition(":")[2] if k >= 0 else "" for k in chosen]
     labels = [_label(*one) for one in zip(names, scored.f1.tolist(), share.tolist(), strict=True)]
     columns = {"label": labels, "label_f1": scored.f1, "label_chance": scored.chance, "label_n": scored.fires}
@@ -120,11 +126,19 @@ class _Items:
     codes: sp.csr_array
 
 
-def _choosing_and_scoring(run: Run) -> tuple[_Items, _Items, str]:
-    test = _Items(_sets(run, "test"), test_codes(run))
+def _stacked(codes: Mapping[Part, Any], parts: Sequence[Part]) -> sp.csr_array:
+    return sp.vstack([sp.csr_array(codes[part]) for part in parts], format="csr")
+
+
+def _choosing_and_scoring(run: Run, codes: Mapping[Part, Any]) -> tuple[_Items, _Items, str]:
+    test = _Items(_sets(run, "test"), _stacked(codes, TEST_PARTS))
     if run.has_support:
-        codes = sp.vstack([sp.csr_array(run.codes(part)) for part in SUPPORT_PARTS], format="csr")
-        return _Items(_sets(run, "support"), codes), test, "labels are chosen on the support split, scored on the test"
+        chosen_on = _stacked(codes, SUPPORT_PARTS)
+        return (
+            _Items(_sets(run, "support"), chosen_on),
+            test,
+            "labels are chosen on the support split, scored on the test",
+        )
     first = _first_half(run)
     choosing, scoring = (
         _Items([s for s, mine in zip(test.sets, rows, strict=True) if mine], test.codes[np.flatnonzero(rows)])

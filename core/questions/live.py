@@ -21,9 +21,10 @@ from core.analysis.variants import VariantSpec
 from core.analysis.variants.transform import transform
 from core.captions import CAPTION_REQUEST
 from core.errors import NotAvailable, ShapeMismatch, UserError
+from core.questions.alternates import OWN, encode, fitted_with
 from core.questions.answers import cached_table, fitted, item_frame, side_of, transformed, variant_of
 from core.questions.concepts import Heat, heat_of, table
-from core.questions.inside import model_under
+from core.questions.inside import check_unchanged, model_under
 from core.questions.labels import has_truth
 from core.questions.ranked import Rankings, side_by_side
 from core.questions.similarity import Explanation, explained
@@ -320,17 +321,34 @@ def explain(
     variant: str | VariantSpec = "none",
     top: int = 12,
     modality: Modality | None = None,
+    dictionary: str = OWN,
 ) -> Explanation:
-    """Its similarity to one candidate, concept by concept; the parts sum to the score (docs/study.md section 4)."""
+    """Its similarity to one candidate, concept by concept; the parts sum to the score (docs/study.md section 4).
+
+    `dictionary`: whose concepts, by its name in `alternates.live_names`.
+    """
     rows = len(run.corpus.items("candidates"))
     if not 0 <= candidate_row < rows:
         raise UserError("no such candidate", got=candidate_row, allowed=f"0 to {rows - 1}")
-    spec, coded = variant_of(run, variant), encoded(run, row)
-    state = SideState(
+    spec = variant_of(run, variant)
+    return explained(run, coded_state(run, row, spec, modality, dictionary), candidate_row, spec, top, dictionary)
+
+
+def coded_state(
+    run: Run, row: np.ndarray, variant: VariantSpec, modality: Modality | None = None, dictionary: str = OWN
+) -> SideState:
+    """One embedding (d,) that is in no table as the query of a comparison."""
+    if dictionary == OWN:
+        coded, fit = encoded(run, row), fitted(run, variant)
+        codes, offset = coded.codes, coded.offset[0]
+    else:
+        check_unchanged(variant, "other dictionaries")
+        fit = fitted_with(run, dictionary, variant)
+        codes, offset = encode(run, dictionary, row)
+    return SideState(
         h=np.asarray(row, dtype=np.float64),
-        concepts=coded.codes.indices.astype(np.int64),
-        activations=coded.codes.data.astype(np.float64),
-        transform=side_of(fitted(run, spec), "queries").of(modality),
-        offset=np.asarray(coded.offset[0], dtype=np.float64),
+        concepts=codes.indices.astype(np.int64),
+        activations=codes.data.astype(np.float64),
+        transform=side_of(fit, "queries").of(modality),
+        offset=np.asarray(offset, dtype=np.float64),
     )
-    return explained(run, state, candidate_row, spec, top)

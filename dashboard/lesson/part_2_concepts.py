@@ -15,7 +15,7 @@ from dashboard.charts import lesson as charts_lesson
 from dashboard.charts import modality as charts_modality
 from dashboard.charts import similarity as charts_similarity
 from dashboard.lesson.shared import PICTURE, Subject, story
-from dashboard.parts import explanations, listings, widgets
+from dashboard.parts import explanations, listings, trust, widgets
 from dashboard.words import count, percent
 
 
@@ -116,6 +116,9 @@ def made_of(lesson: Subject) -> str:
         )
     explanation = data.ask(similarity.margin, lesson.run, lesson.query, lesson.right, lesson.wrong, "none", 6)
     with right:
+        trust.bar(explanation)
+        rows = {"query": lesson.query, "candidate": lesson.right, "rival": lesson.wrong}
+        trust.way_out_links(lesson.run, explanation, **rows)
         labels, values, table = explanations.parts_of(explanation)
         digits = 4 if abs(explanation.similarity) < 0.1 else 3
         winner = "wrong" if explanation.similarity < 0 else "right"
@@ -127,15 +130,7 @@ def made_of(lesson: Subject) -> str:
             "Bars to the right speak for the right answer.",
             help=words.explain("contribution"),
         )
-    first = explanations.leading(explanation, "margin")
-    errors = abs(explanation.query_error + explanation.candidate_error)
-    lead = "" if first is None else f" Above all by concept {listings.concept_name(int(first.concept), first.label)}."
-    caution = (
-        " That is as large as the lead: do not read a story into single concepts here."
-        if errors >= abs(explanation.similarity)
-        else ""
-    )
     return (
-        f"The bars add up exactly to the lead of the {winner} answer (residual {explanation.residual:.0e}).{lead} What"
-        f" the SAE does not explain is {errors:.3f} here.{caution}"
+        f"The bars add up exactly to the lead of the {winner} answer (residual {explanation.residual:.0e})."
+        f" {explanations.sentence(explanation, 'margin')}."
     )

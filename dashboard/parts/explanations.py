@@ -16,6 +16,7 @@ from dashboard import data, state, words
 from dashboard.parts import widgets
 from dashboard.parts.listings import concept_columns, concept_name, listing
 from dashboard.words import count, percent, points
+from dashboard.words import trust as trust_words
 
 
 def duel(run: str, query: int, variant: str) -> dict[str, int]:
@@ -93,27 +94,40 @@ def leading(explanation: Explanation, view: str) -> data.Contribution | None:
     return next(iter(speaking or rows), None)
 
 
-def sentence(explanation: Explanation, view: str) -> str:
-    """The explanation in one sentence, as Markdown."""
-    first = leading(explanation, view)
+def sentence(explanation: Explanation, view: str, by: str = trust_words.OWN) -> str:
+    """The explanation in one sentence, as Markdown: what brings most, or that the dictionary `by` cannot explain it."""
+    first, trust = leading(explanation, view), explanation.trust
     if first is None:
-        return "No concept fires on these items."
-    name = f"concept {words.plain(concept_name(first.concept, first.label))}"
-    if view != "margin":
-        return f"Similarity {explanation.similarity:.4f}: {name} contributes {first.contribution:+.4f}"
-    winner = "wrong" if explanation.similarity < 0 else "right"
-    return (
-        f"The {winner} candidate is ahead by {abs(explanation.similarity):.4f}, above all by {name}"
-        f" ({first.contribution:+.4f})"
+        return trust_words.NO_CONCEPT
+    what = "concept" if trust_words.error(by) == "SAE error" else "direction"
+    total = abs(trust.total) if trust.is_margin else trust.total
+    said = {
+        "winner": "wrong" if trust.total < 0 else "right",
+        "total": total,
+        "dictionary": trust_words.dictionary(by),
+        "size": trust.size,
+        "offset": trust.offset,
+        "name": f"{what} {words.plain(concept_name(first.concept, first.label))}",
+        "value": first.contribution,
+    }
+    by_offset = abs(trust.offset) > abs(first.contribution) and (trust.offset < 0) == (trust.total < 0)
+    margin, pair = (
+        (trust_words.UNEXPLAINED_MARGIN, trust_words.UNEXPLAINED_PAIR)
+        if not trust.holds
+        else (trust_words.BY_OFFSET_MARGIN, trust_words.BY_OFFSET_PAIR)
+        if by_offset
+        else (trust_words.BY_CONCEPT_MARGIN, trust_words.BY_CONCEPT_PAIR)
     )
+    return (margin if trust.is_margin else pair).format(**said)
 
 
-def parts_of(explanation: Explanation) -> tuple[list[str], list[float], pd.DataFrame]:
+def parts_of(explanation: Explanation, by: str = trust_words.OWN) -> tuple[list[str], list[float], pd.DataFrame]:
     """Labels and values of the waterfall, and the same as a table."""
+    error = trust_words.error(by)
     rows = data.rows(data.Contribution, explanation.table)
     concepts = [concept_name(row.concept, row.label) for row in rows]
     more = {f"{explanation.rest_count:,} other concepts": explanation.rest, "offset": explanation.offset}
-    more |= {"SAE error, query": explanation.query_error, "SAE error, candidate": explanation.candidate_error}
+    more |= {f"{error}, query": explanation.query_error, f"{error}, candidate": explanation.candidate_error}
     labels, values = [*concepts, *more], [*(row.contribution for row in rows), *more.values()]
     return labels, values, pd.DataFrame({"part": labels, "contribution": values})
 
@@ -137,6 +151,18 @@ def reconciled(explanation: Explanation, total: str) -> None:
     st.caption(
         f"Every part is exact: the sum equals the score but for rounding.{centred}", help=words.word("offset").help
     )
+
+
+def plain_table(explanation: Explanation) -> None:
+    """The concepts of another dictionary than the run's own: to read, not to switch off."""
+    number = st.column_config.NumberColumn
+    columns = concept_columns(["modality_score"], {}) | {
+        "contribution": number("Contribution", help=words.explain("contribution"), format="%+.4f"),
+        "query_activation": number("On query", help=words.explain("activation"), format="%.2f"),
+        "candidate_activation": number("On candidate", help=words.explain("activation"), format="%.2f"),
+        "label": st.column_config.TextColumn("Label", help=words.LABEL_HELP, width=105),
+    }
+    st.dataframe(explanation.table, column_config=columns, height=380, hide_index=True)
 
 
 def contribution_table(explanation: Explanation, view: str, variant: str, key: str) -> int:

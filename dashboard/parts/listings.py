@@ -16,7 +16,7 @@ from core.records import Part
 from dashboard import data, state, words
 from dashboard.charts import base as charts
 from dashboard.data import ItemView
-from dashboard.parts import widgets
+from dashboard.parts import trust, widgets
 from dashboard.parts.edits import p_value
 from dashboard.words import count
 
@@ -294,6 +294,7 @@ def why(run: str, query: int, variant: str) -> None:
     )
     rows: dict[str, Any] = {"query": query, "candidate": contest.right.row, "rival": contest.wrong.row}
     state.link("similarity", label, icon=":material/balance:", variant=variant, **rows)
+    trust.line(run, query, contest.right.row, contest.wrong.row, variant)
 
 
 def truth_table(truth: pd.DataFrame) -> None:

@@ -6,13 +6,24 @@ import streamlit as st
 from core.analysis.variants import parse_variant
 from core.config import OWN_MODEL
 from core.questions import inside as core_inside
-from core.questions import live
+from core.questions import live, token_split
 from core.questions.ranked import Rankings
 from dashboard import data, state, words
 from dashboard.charts import similarity as charts_similarity
-from dashboard.parts import changed_model, edits, explanations, fidelity, listings, live_query, widgets
+from dashboard.parts import (
+    changed_model,
+    edits,
+    explanations,
+    fidelity,
+    listings,
+    live_query,
+    token_maps,
+    trust,
+    widgets,
+)
 from dashboard.parts.live_query import Choice
 from dashboard.words import count, variant_name
+from dashboard.words import trust as trust_words
 
 TOP = 10
 CONCEPTS = 8
@@ -209,13 +220,22 @@ def why(run: str, choice: Choice, lists: Rankings, after: str) -> None:
         space = state.pick(
             st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP
         )
+        through = trust.choose(run, live=True)
     under, modality = after if space == "variant" else "none", choice.query.modality
     asked = data.under(choice.query, under)
-    explanation = data.ask_live(live.explain, run, asked, row, under, 10, modality)
+    if through == trust_words.TOKENS:
+        split = data.ask_item(token_split.split_live, run, asked, (row,), under)
+        picture = data.live_picture(run, choice.query)
+        image = None if picture is None else data.data_uri(live_query.small(picture))
+        token_maps.one(run, split, None, row, image)
+        return
+    explanation = data.ask_live(live.explain, run, asked, row, under, 10, modality, through)
+    st.subheader(explanations.sentence(explanation, "right", through), anchor=False, help=trust_words.RULE_HELP)
+    trust.bar(explanation, through)
+    trust.way_out(run, explanation, through, live=True)
     left, right = st.columns([5, 2], gap="large")
     with left:
-        st.markdown(f"**{explanations.sentence(explanation, 'right')}**")
-        labels, values, table = explanations.parts_of(explanation)
+        labels, values, table = explanations.parts_of(explanation, through)
         title = f"{len(explanation.table)} concepts, {count(explanation.rest_count)} others, offset and SAE errors"
         widgets.figure(
             title,

@@ -1,5 +1,5 @@
-"""Similarity: why the wrong candidate outranked the right one, concept by concept, and what removal of the loudest
-concepts does."""
+"""Similarity: why the wrong candidate outranked the right one, concept by concept or token by token, and what removal
+of the loudest concepts does."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,9 @@ from core.questions import concepts, retrieval, similarity
 from core.questions import removal as removals
 from dashboard import data, state, words
 from dashboard.charts import similarity as charts_similarity
-from dashboard.parts import edits, explanations, fidelity, listings, widgets
+from dashboard.parts import edits, explanations, fidelity, listings, token_maps, trust, widgets
 from dashboard.words import count, percent
+from dashboard.words import trust as trust_words
 
 VIEWS = {"margin": "Right against wrong", "right": "Right", "wrong": "Wrong"}
 THEN = {"none": "nothing", "center": "centring", "realign": "ReAlign"}
@@ -65,48 +66,81 @@ def items(run: str, chosen: Trio, variant: str) -> None:
             explanations.candidate_picker(run, chosen.query, row, variant, name)
 
 
-def space(variant: str) -> tuple[str, str]:
-    """What to explain, and under which variant."""
+def space(run: str, variant: str) -> tuple[str, str, str]:
+    """What to explain, under which variant, and into what it is taken apart."""
+    view = "margin"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        view = state.pick(
-            st.segmented_control, "view", "Explain", list(VIEWS), format_func=VIEWS.get, help=words.word("margin").help
-        )
+        through = trust.choose(run)
+        if through != trust_words.TOKENS:  # tokens show right and wrong beside each other
+            view = state.pick(
+                st.segmented_control, "view", "Explain", list(VIEWS), format_func=VIEWS.get,
+                help=words.word("margin").help,
+            )  # fmt: skip
         if variant == "none":
-            return view, "none"
+            return view, "none", through
         named = {"variant": words.variant_name(variant), "raw": words.variant_name("none")}
         under = state.pick(
             st.segmented_control, "space", "Under", list(named), format_func=named.get, help=words.VARIANT_HELP
         )
-        return view, variant if under == "variant" else "none"
+        return view, variant if under == "variant" else "none", through
 
 
 @widgets.fragment
 def explain(run: str, chosen: Trio, variant: str) -> None:
-    """The waterfall that adds up to the score, and the concepts in it."""
-    view, under = space(variant)
+    """What adds up to the score: concepts of a dictionary, or tokens."""
+    view, under, through = space(run, variant)
+    if through == trust_words.TOKENS:
+        by_tokens(run, chosen, under)
+        return
+    explanation: similarity.Explanation
     if view == "margin":
-        explanation, total = (
-            data.ask(similarity.margin, run, chosen.query, chosen.right, chosen.wrong, under, 12),
-            "margin",
-        )
+        three = chosen.query, chosen.right, chosen.wrong
+        explanation = data.ask(similarity.margin, run, *three, under, 12, through)
     else:
         candidate = chosen.right if view == "right" else chosen.wrong
-        explanation = data.ask(similarity.pair, run, chosen.query, candidate, under, 12)
+        explanation = data.ask(similarity.pair, run, chosen.query, candidate, under, 12, through)
     total = "margin" if view == "margin" else "similarity"
-    st.subheader(explanations.sentence(explanation, view), anchor=False)
+    st.subheader(explanations.sentence(explanation, view, through), anchor=False, help=trust_words.RULE_HELP)
+    trust.bar(explanation, through)
+    trust.way_out(run, explanation, through)
     # What the variant does to all queries may take long: it is filled in once this pair is on screen.
     over_all = st.container()
     left, right = st.columns([6, 5], gap="large")
     with left:
-        labels, values, table = explanations.parts_of(explanation)
+        labels, values, table = explanations.parts_of(explanation, through)
         chart = charts_similarity.parts(labels, values, total, 4 if abs(explanation.similarity) < 0.1 else 3)
         title = f"{len(explanation.table)} concepts, {count(explanation.rest_count)} others, offset and SAE errors"
         widgets.figure(title, chart, f"parts-{view}", table, help=words.explain("contribution"))
         explanations.reconciled(explanation, total)
     with right:
-        concept_beside(run, chosen, explanation, view, variant)
+        if through == trust_words.OWN:
+            concept_beside(run, chosen, explanation, view, variant)
+        else:
+            explanations.plain_table(explanation)
     with over_all:
         edits.effect(run, variant, query=chosen.query)
+
+
+def by_tokens(run: str, chosen: Trio, under: str) -> None:
+    """The same over patches and words, of the whole similarity or of one concept."""
+    concept = None
+    if data.facts(run).concepts:
+        explanation = data.ask(similarity.margin, run, chosen.query, chosen.right, chosen.wrong, under, 12)
+        listed = {str(row.concept): row.label for row in data.rows(data.Contribution, explanation.table)}
+        of = state.pick(
+            st.selectbox,
+            "split-of",
+            "Of",
+            ["all", *listed],
+            format_func=lambda k: (
+                trust_words.OF_WHOLE if k == "all" else f"concept {listings.concept_name(int(k), listed[k])}"
+            ),
+            help=trust_words.CONCEPT_NOTE,
+            width=320,
+        )
+        concept = None if of == "all" else int(of)
+    token_maps.both(run, chosen.query, chosen.right, chosen.wrong, under, concept)
+    token_maps.depth(run, chosen.query, chosen.right)
 
 
 def concept_beside(run: str, chosen: Trio, explanation: similarity.Explanation, view: str, variant: str) -> None:
@@ -185,6 +219,7 @@ def page() -> None:
     with widgets.guard():
         data.run(run).need_sae()  # said once, for all that follows
         explain(run, chosen, selection.variant)
+    with widgets.guard():
         left, right = st.columns(2, gap="large")
         with left:
             population(run)

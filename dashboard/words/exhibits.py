@@ -193,6 +193,19 @@ LABELS: dict[str, str] = {
     "share_fall": "Falls by",
     "cases": "Cases",
     "things": "Things",
+    "method": "Order of the concepts",
+    "deletion": "Deletion, area",
+    "insertion": "Insertion, area",
+    "between": "Insertion − deletion",
+    "beyond_shapley": "Beyond Shapley, hundredths",
+    "beyond_shapley_p": "p, beyond Shapley",
+    "rank_correlation": "Rank correlation with Shapley",
+    "mean_error": "Mean standard error",
+    "worst_gap": "Axiom missed by, at most",
+    "of_attribution": "Of all attribution",
+    "frame": "Instruction and template",
+    "token_share": "Of the tokens",
+    "token_kind": "Kind of token",
 }
 """Column -> heading; others are shown with spaces for underscores."""
 
@@ -209,6 +222,7 @@ CELLS: dict[str, dict[str, str]] = {
     },
     "wanted": {"all": "any", "text": "text", "image": "image", "image,text": "image + text"},
     "modality": {"text": "text", "image": "image", "image,text": "image + text"},
+    "token_kind": {"prompt": "instruction", "template": "chat template", "image": "image patches", "text": "own words"},
     "carrier": {"query error": "SAE error, query", "candidate error": "SAE error, candidate"},
     "mask": {
         "all": "all tokens",
@@ -248,6 +262,8 @@ SHARES = (
     "agreement",
     "of_change",
     "of_margin",
+    "of_attribution",
+    "frame",
     "missed",
 )
 """Columns that start with one of these hold ratios."""

@@ -27,6 +27,8 @@ ON_CONCEPTS = {
     "mediation",
     "modality-bias",
     "inside",
+    "faithfulness",
+    "token-split",
 }
 
 

@@ -149,6 +149,13 @@ QUESTIONS: dict[str, Callable[[Run], Any]] = {
 
 LEFT_OUT = {
     "alternates.sources": "functions that make dictionaries; `alternate` asks them",
+    "alternates.held": "`alternate` in memory",
+    "alternates.fitted_with": "`similarity.pair` asks it",
+    "alternates.live_names": "names",
+    "alternates.encode": "`live.explain` asks it",
+    "labels.label_codes": "`label_all` asks it",
+    "live.coded_state": "`live.explain` asks it",
+    "token_split.*": "needs a model",
     "answers.*": "the cache and the arrays that questions use",
     "concepts.check_concept": "a check",
     "concepts.top_tokens": "needs a model",
@@ -163,6 +170,7 @@ LEFT_OUT = {
     "own_words.*": "needs a model",
     "views.evaluate_rows": "`evaluate_view` asks it",
     "map.*": "UMAP differs between machines",
+    "faithfulness.faithfulness": "the exhibit of that name asks it",
     "fidelity.figures": "`fidelity` asks it",
     "fidelity.of_dictionary": "`dictionaries.sae_fidelity` asks it",
     "remedies.prompt_lines": "lines of a spec",

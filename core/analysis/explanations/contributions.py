@@ -32,6 +32,8 @@ __all__ = [
     "Margin",
     "SideState",
     "contributions",
+    "edit_of",
+    "unit_worths",
     "margin",
     "project_out",
     "random_concepts",
@@ -170,6 +172,35 @@ def _summed(
     )
 
 
+def edit_of(state: SideState, dictionary: Float[np.ndarray, "c d"]) -> Float[np.ndarray, " d"]:
+    """What the variant's edits add to an item's embedding: sum_k (s_k - 1) z_k D_k over its active concepts."""
+    factors = dict(state.transform.edits)
+    shifts = np.array([factors.get(int(k), 1.0) - 1.0 for k in state.concepts])
+    return _weighted_rows(dictionary, state.concepts, shifts * state.activations)
+
+
+def unit_worths(
+    query: SideState, candidate: SideState, dictionary: Float[np.ndarray, "c d"], concept: int
+) -> tuple[float, float]:
+    """What one unit of a concept's activation on the query, and one on the candidate, adds to their cosine, the other
+    item held as it is: s_k a_q (D_k P W_q) . g_c / 2n and its mirror image. 0 where a row is zero.
+
+    With plain codes, worth_q z_qk + worth_c z_ck is the concept's contribution; with centred codes less the same of its
+    mean code.
+    """
+    centred = query.transform.code_mean is not None and candidate.transform.code_mean is not None
+    q, c = _terms(query, dictionary, centred), _terms(candidate, dictionary, centred)
+    norm = float(np.linalg.norm(q.y) * np.linalg.norm(c.y))
+    if norm == 0:
+        return 0.0, 0.0
+    row = np.asarray(dictionary[concept], dtype=np.float64)
+    worths = [
+        dict(side.side.edits).get(concept, 1.0) * side.scale * float(row @ side.back(other.g)) / (2 * norm)
+        for side, other in ((q, c), (c, q))
+    ]
+    return worths[0], worths[1]
+
+
 @dataclass(frozen=True, eq=False)
 class _Terms:
     """The parts of one side in the space of the variant; y = g + offset + error."""
@@ -177,6 +208,8 @@ class _Terms:
     concepts: np.ndarray
     codes: np.ndarray
     """a z', or a z' minus its mean, of `concepts`."""
+    scale: float
+    """a."""
     y: np.ndarray
     g: np.ndarray
     offset: np.ndarray
@@ -204,8 +237,8 @@ def _terms(state: SideState, dictionary: np.ndarray, centred: bool) -> _Terms:
     y = affine(h[None], side)[0]
     if not y.any():
         zero = np.zeros_like(y)
-        return _Terms(state.concepts[:0], z[:0], zero, zero, zero, zero, side)
-    scale = 1 / np.linalg.norm(h) if side.normalises else 1.0
+        return _Terms(state.concepts[:0], z[:0], 0.0, zero, zero, zero, zero, side)
+    scale = float(1 / np.linalg.norm(h)) if side.normalises else 1.0
     concepts, codes = state.concepts, scale * edited
     decoded = _weighted_rows(dictionary, concepts, codes)
     if centred:
@@ -217,7 +250,7 @@ def _terms(state: SideState, dictionary: np.ndarray, centred: bool) -> _Terms:
         decoded = decoded - _mean_row(side, dictionary)
     g = _linear(decoded, side)
     error = _linear(scale * error, side)
-    return _Terms(concepts, codes, y, g, y - g - error, error, side)
+    return _Terms(concepts, codes, scale, y, g, y - g - error, error, side)
 
 
 def _mean_row(side: SideTransform, dictionary: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from core.analysis import retrieval as science
 from core.config import Family
 from core.errors import NotAvailable
 from core.exhibits.shared.records import Option
-from core.questions.alternates import OWN, Alternate, alternate, own, sources
+from core.questions.alternates import OWN, Alternate, held, own, sources
 from core.questions.comparisons import RECALLS, PairedGain, RecallRow
 from core.run import Run
 
@@ -90,7 +90,7 @@ def sae_named(run: Run, name: str) -> Alternate:
     if name not in at_hand:
         raise NotAvailable(f"run {run.name!r} has no dictionary {name!r}", allowed=", ".join(at_hand))
     # Listing the dictionaries at hand hashes their files: once per process is enough.
-    return run.memo(("alternate", name), lambda: alternate(run, name))
+    return held(run, name)
 
 
 def _sae_names(run: Run) -> list[str]:
