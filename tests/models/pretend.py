@@ -49,10 +49,13 @@ class PretendGpu(TorchDispatchMode):
         self._lazy_init = torch.cuda._lazy_init
         if not torch.cuda.is_available():
             torch.cuda._lazy_init = lambda: None
+            torch._C._ensureCUDADeviceGuardSet()  # as FakeTensorMode does: choosing a GPU then does nothing
+        # Tensors that wrap others cannot be made in inference mode.
+        self._inference_mode, torch.inference_mode = torch.inference_mode, torch.no_grad
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
-        torch.cuda._lazy_init = self._lazy_init
+        torch.cuda._lazy_init, torch.inference_mode = self._lazy_init, self._inference_mode
         super().__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

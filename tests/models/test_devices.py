@@ -15,6 +15,7 @@ from zoo import MODELS
 
 from core.config import ModelSpec
 from core.models import load_model
+from core.models.answer import WORD_VIEWS
 from core.models.base import PROJECTED
 from core.records import EmbeddingView, Item
 
@@ -24,7 +25,7 @@ VIEWS = (
     EmbeddingView(1, "mean", "no-outliers"),
     EmbeddingView(-1, "last"),
 )
-WORDS = (EmbeddingView(-1, "answer"), EmbeddingView(-1, "words"))
+WORDS = (EmbeddingView(-1, "answer"), *WORD_VIEWS.values())
 """Read by chat models only."""
 
 
