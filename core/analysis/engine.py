@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -175,15 +175,19 @@ def ahead(blocks: Iterable[T]) -> Iterator[T]:
     from contextvars import copy_context
 
     iterator, end = iter(blocks), object()
+
+    def take() -> object:
+        return next(iterator, end)
+
     context = copy_context()  # whoever waits for this computation is asked in the thread too
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        following = pool.submit(context.run, next, iterator, end)
+        following = pool.submit(context.run, take)
         while True:
             block = following.result()
             if block is end:
                 return
-            following = pool.submit(context.run, next, iterator, end)
-            yield block
+            following = pool.submit(context.run, take)
+            yield cast(T, block)
 
 
 @cache

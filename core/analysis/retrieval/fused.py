@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 
 from core.analysis.retrieval.ranking import Ranked, TopK, rank_relevant, rank_top_k
 from core.analysis.retrieval.rows import VariantRows
-from core.analysis.variants import FitData, FittedVariant, transform
+from core.analysis.variants import FitData, FittedVariant
+from core.analysis.variants.transform import transform
 
 
 def rank_variant(

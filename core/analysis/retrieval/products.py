@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,7 +47,7 @@ class Rows:
 
     given: Given | Array
     """As they were given."""
-    single: Array | None
+    single: Array
     """(n, d) float32 on the engine; None where rows are sparse."""
     norms: np.ndarray
     """(n,) float64, Euclidean."""
@@ -61,12 +62,13 @@ class Rows:
             UserError: NaN or infinity among them: any rank would be made up.
         """
         if issparse(given):
-            squares = np.asarray(given.multiply(given).sum(axis=1), dtype=np.float64).ravel()
-            return cls(given, None, _finite(np.sqrt(squares)), False)
+            wide: Any = given.astype(np.float64)
+            norms = np.sqrt(np.asarray(wide.multiply(wide).sum(axis=1)).ravel())
+            return cls(given, None, _finite(norms * (1 + _gamma(given.shape[1] + 2, UNIT_64))), False)
         rounded = str(given.dtype).removeprefix("torch.") not in ("float32", "float16")
         with np.errstate(over="ignore", under="ignore"):
             single = engine.put(given, "float32")
-        return cls(given, single, _finite(_norms(given, single, rounded)), rounded)
+        return cls(given, single, _finite(_norms(given, single)), rounded)
 
     def taken(self, rows: np.ndarray) -> np.ndarray | csr_array:
         """Some rows in float64, in main memory."""
@@ -75,7 +77,7 @@ class Rows:
         return to_numpy(self.given).astype(np.float64)[rows]
 
 
-def _norms(given: Array, single: Array, rounded: bool) -> np.ndarray:
+def _norms(given: Array, single: Array) -> np.ndarray:
     """Norms from float32 squares, of which no digit but the first matters; in float64 where those may not hold them."""
     xp = namespace(single)
     if isinstance(single, np.ndarray):
@@ -116,7 +118,7 @@ class Products:
         """(n,) float64: how far a product in `single` and its score can be apart, and one unit in the last place."""
         self.doubt = np.where(reach > 0, _gamma(width, UNIT_64) * reach + 1e-300, 0.0)
         """(n,) float64: the same of a float64 product, without that unit."""
-        self.single: Array | None = None
+        self.single: Array = None
         """(n, m) float32 on the engine; None where only exact scores will do."""
         dense = queries.single is not None and candidates.single is not None
         if dense and not only_pairs and reach.max(initial=0.0) < LARGEST:
@@ -172,7 +174,7 @@ class Products:
             some = rows[start : start + step]
             values = self.queries.taken(some) @ right
             values = values.toarray() if issparse(values) else values
-            yield some, self._rounded(values, self.doubt[some, None], lambda at, some=some: (some[at[0]], at[1]))
+            yield some, self._rounded(values, self.doubt[some, None], partial(_within, some))
 
     def _pairs(self, mask: Array) -> tuple[np.ndarray, np.ndarray]:
         flat = to_numpy(namespace(mask).nonzero(mask.reshape(-1))[0])
@@ -180,7 +182,7 @@ class Products:
 
     def _column(self, bound: np.ndarray) -> Array:
         """A bound of every row as float32, rounded down: pairs let in for nothing only cost time."""
-        single = bound.astype(np.float32)
+        single: np.ndarray = bound.astype(np.float32)
         single = np.where(single > bound, np.nextafter(single, np.float32(-np.inf)), single)
         return self.engine.put(single[:, None])
 
@@ -195,7 +197,7 @@ class Products:
         for start in range(0, len(rows), step):
             i, j = rows[start : start + step], columns[start : start + step]
             if issparse(self.queries.given):
-                products = self.queries.taken(i).multiply(self.candidates.taken(j))
+                products: Any = self.queries.taken(i).multiply(self.candidates.taken(j))
                 out[start : start + step] = np.asarray(products.sum(axis=1)).ravel()
             elif on_engine and not isinstance(self.queries.single, np.ndarray):
                 left, right = self.queries.single[self._index(i)], self.candidates.single[self._index(j)]
@@ -215,9 +217,14 @@ class Products:
         return low + np.float32(0.0)  # -0.0 becomes 0.0: the two are equal, but their keys are not
 
     def _exact(self, row: int | np.integer, column: int | np.integer) -> np.float32:
-        one, other = self.queries.given[[row]], self.candidates.given[[column]]
-        one, other = (x.toarray() if issparse(x) else to_numpy(x) for x in (one, other))
+        pair: tuple[Any, Any] = self.queries.given[[row]], self.candidates.given[[column]]
+        one, other = (x.toarray() if issparse(x) else to_numpy(x) for x in pair)
         return rounded_dot(one[0], other[0])
+
+
+def _within(rows: np.ndarray, at: tuple[int, int]) -> tuple[int, int]:
+    """Row and column of the block of an entry of some of its rows."""
+    return int(rows[at[0]]), int(at[1])
 
 
 def rounded_dot(x: np.ndarray, y: np.ndarray) -> np.float32:

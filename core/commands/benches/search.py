@@ -39,7 +39,7 @@ def search(
         ceilings = alone(_ceilings, device, width)
     seconds = {side: median(one["seconds"] for one in runs) for side, runs in measured.items()}
     peaks = {side: max(one["peak_gib"] for one in runs) for side, runs in measured.items()}
-    lists = [measured[side][0].get("top") for side in ("study", "ours")]
+    study, ours = (measured[side][0].get("top") for side in ("study", "ours"))
     figures: dict[str, Any] = {
         "device": device,
         "candidates": candidates,
@@ -58,7 +58,7 @@ def search(
         "ratio": seconds["study"] / seconds["ours"],
         "memory_ratio": peaks["ours"] / peaks["study"],
         "search_over_bare": seconds["ours, search alone"] / seconds["bare products"],
-        "equal_lists": _agreement(*lists) if all(top is not None for top in lists) else None,
+        "equal_lists": None if study is None or ours is None else _agreement(study, ours),
         **ceilings,
         "roofline_seconds": floor,
         "times_roofline": seconds["ours"] / floor,
