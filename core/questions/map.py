@@ -28,7 +28,7 @@ NEAREST = 10
 FEWEST = 5
 """Items from which on UMAP is asked."""
 SECONDS = {"fixed": 25.0, "neighbours": 6e-11, "layout": 1.6e-3}
-"""Measured (docs/speed.md): to import and compile UMAP; per pair of items and dimension; per item."""
+"""Rough rates of two cores: to import and compile UMAP; per pair of items and dimension; per item of the layout."""
 
 
 def points(run: Run, variant: str | VariantSpec = "none") -> pd.DataFrame:
