@@ -7,7 +7,7 @@ While the model computes a batch, a thread reads the pictures of the next ones a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -107,7 +107,7 @@ def _prepared(
         return lambda: adapter.embed(items, views)
 
 
-def ahead(source: Iterator[T], number: int = AHEAD) -> Iterator[T]:
+def ahead(source: Iterator[T], number: int = AHEAD) -> Generator[T, None, None]:
     """The values of an iterator, the next `number` of them made by a thread while the current one is used.
 
     What the iterator raises is raised here in its turn. Where the caller stops early, the value that is being made is

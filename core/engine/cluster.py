@@ -184,7 +184,7 @@ def _join(cluster: Cluster) -> None:
     import ray
 
     try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         todo = "give this command on a machine of the cluster (`ray status` says whether it is one)"
         got = f"--address {cluster.address}: {str(error).splitlines()[0]}"
@@ -204,7 +204,7 @@ def _start(cluster: Cluster, folder: Path) -> None:
                 num_cpus=processors,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 object_store_memory=cluster.object_store or size,
                 _temp_dir=str(folder),
             )

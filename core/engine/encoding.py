@@ -93,7 +93,7 @@ class EncodeJob:
         names, filling = array_names(self.facts, self.views, self.words), {}
         for part, draft in drafts.items():
             filling[part] = Gathering(draft, len(corpus.items(part)), names, self.max_bad_share)
-        pieces = [
+        pieces: list[Row] = [
             {"part": part, "first": window.start, "last": window.stop}
             for part, gathering in filling.items()
             for window in gathering.missing
@@ -147,7 +147,7 @@ def encoded(session: Session, corpus: CorpusOf, job: Job, pieces: Sequence[Row])
     def read(row: Row) -> Row:
         return row | {"items": pack(corpus, row["part"], range(row["first"], row["last"]))}
 
-    ledger = ray.remote(Ledger).options(num_cpus=0, label_selector=session.here).remote(session.workers)
+    ledger: Any = ray.remote(Ledger).options(num_cpus=0, label_selector=session.here).remote(session.workers)
     try:
         with closing(flow(session, pieces, read, Encoder, (job, ledger), anywhere=job.shared is not None)) as rows:
             for row in rows:

@@ -45,7 +45,7 @@ def flow(
     most = min(session.workers, len(pieces))
     # All workers begin at once, idle ones are given up. Two pieces each: the next is there when one is finished.
     pool = ActorPoolStrategy(min_size=1, max_size=most, initial_size=most, max_tasks_in_flight_per_actor=2)
-    dataset = ray.data.from_items(list(pieces), override_num_blocks=len(pieces))
+    dataset: Any = ray.data.from_items(list(pieces), override_num_blocks=len(pieces))
     dataset.context.execution_options.preserve_order = ordered
     dataset = dataset.map(read, num_cpus=READ_CPUS, label_selector=None if anywhere else session.here)
     dataset = dataset.map(
