@@ -231,7 +231,7 @@ class ChangedRun(Run):
     """Whether the support split is part of it."""
 
     @property
-    def corpus(self) -> Corpus:  # type: ignore[override]
+    def corpus(self) -> Corpus:
         return self.original.corpus
 
     @property

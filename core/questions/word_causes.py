@@ -54,7 +54,7 @@ def word_causes(run: Run, layer: int = -1, items: int = ITEMS, seed: int = 0) ->
         NotAvailable: no truth, no model that answers, or no codes at that layer.
     """
     _check(run, layer)
-    arguments = {"layer": layer, "items": items, "seed": seed, "fall": FALL, "least_f1": CONVINCING}
+    arguments: dict[str, Any] = {"layer": layer, "items": items, "seed": seed, "fall": FALL, "least_f1": CONVINCING}
     arguments |= {"controls": [MATCHED, BESIDE], "dictionaries": identities(run)}
     return cached_table(run, "word-causes", arguments, lambda: _compute(run, layer, items, seed))
 

@@ -51,19 +51,20 @@ def by_definition(folder: Path, input_: str, h: torch.Tensor, changes: dict[int,
     one = SAE.load_from_disk(folder, dtype="float32").eval()
     scale = h.norm() if input_ == "normalised" else torch.tensor(1.0)
     z = one.encode((h / scale)[None])
-    before = one.decode(z.clone())[0] * scale
+
+    def decoded(codes: torch.Tensor) -> torch.Tensor:
+        one.encode((h / scale)[None])  # an SAE that normalises remembers the factors of its last call, for one decoding
+        return one.decode(codes.clone())[0] * scale
+
     changed = z.clone()
     for k, (kind, value) in changes.items():
-        one.encode((h / scale)[None])
         if kind == "factor":
             changed[0, k] *= value
         else:  # in embedding units: what the decoder adds for this concept has length `value`
-            unit = z.clone() * 0
+            unit = torch.zeros_like(z)
             unit[0, k] = 1.0
-            length = ((one.decode(unit.clone()) - one.decode(unit * 0))[0] * scale).norm()
-            changed[0, k] = value / length
-    one.encode((h / scale)[None])
-    return h + (one.decode(changed)[0] * scale - before)
+            changed[0, k] = value / (decoded(unit) - decoded(torch.zeros_like(z))).norm()
+    return h + (decoded(changed) - decoded(z))
 
 
 CHANGES = {3: ("factor", 0.0), 7: ("factor", 2.5), 11: ("value", 0.8)}
