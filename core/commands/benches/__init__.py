@@ -1,5 +1,6 @@
 """The benchmarks of `retrieval-lens bench`, one file each. Holds no code of its own.
 
+apart.py     each side in a process of its own
 encoding.py  batched encoding against a plain loop
 corpus.py    a large corpus, made and opened
 profile.py   where the time of encoding goes

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.commands.bench import alone, peak_gib
+from core.commands.benches.apart import alone, peak_gib
 
 
 def scale(items: int, model: str = "demo-clip") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.commands.bench import alone, peak_gib
+from core.commands.benches.apart import alone, peak_gib
 from core.errors import NotAvailable
 from core.records import EmbeddingView, Item
 

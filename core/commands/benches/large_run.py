@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.commands.bench import alone
+from core.commands.benches.apart import alone
 from core.commands.benches.world import Size, large_spec, write_world
 from core.store import Store
 

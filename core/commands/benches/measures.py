@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from core.commands.bench import alone, peak_gib
+from core.commands.benches.apart import alone, peak_gib
 
 SIDES = ("dense", "sparse")
 

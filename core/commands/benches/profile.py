@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from core.commands.bench import peak_gib
+from core.commands.benches.apart import peak_gib
 from core.commands.benches.encoding import WARM_UP, demo_items
 from core.models.base import Adapter, Prepares
 from core.records import EmbeddingView, Item

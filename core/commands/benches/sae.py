@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from core.commands.bench import alone, peak_gib
+from core.commands.benches.apart import alone, peak_gib
 from core.commands.benches.encoding import WARM_UP, demo_items
 
 REPEATS = 5

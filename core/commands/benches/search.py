@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from core.commands.bench import alone, peak_gib
+from core.commands.benches.apart import alone, peak_gib
 
 K = 10
 BARE_BLOCK = 1024, 8192
