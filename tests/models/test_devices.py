@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from pretend import GpuTensor, PretendGpu, moved
-from zoo import MODELS
 
 from core.config import ModelSpec
 from core.models import load_model
@@ -29,10 +28,8 @@ WORDS = (EmbeddingView(-1, "answer"), *WORD_VIEWS.values())
 """Read by chat models only."""
 
 
-@pytest.fixture(scope="module", params=["qwen2-vl", "llava", "clip"])
-def folder(request: pytest.FixtureRequest, llava_folder: Path, clip_folder: Path, tmp_path_factory: Any) -> Path:
-    if request.param == "qwen2-vl":
-        return MODELS["qwen2_vl"](tmp_path_factory.mktemp("qwen2-vl"))
+@pytest.fixture(scope="module", params=["llava", "clip"])
+def folder(request: pytest.FixtureRequest, llava_folder: Path, clip_folder: Path) -> Path:
     return llava_folder if request.param == "llava" else clip_folder
 
 
