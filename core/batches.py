@@ -107,23 +107,27 @@ def _prepared(
         return lambda: adapter.embed(items, views)
 
 
+class _End:
+    """What stands behind the last value."""
+
+
 def ahead(source: Iterator[T], number: int = AHEAD) -> Generator[T, None, None]:
     """The values of an iterator, the next `number` of them made by a thread while the current one is used.
 
     What the iterator raises is raised here in its turn. Where the caller stops early, the value that is being made is
     the last one.
     """
-    end = object()
+    end = _End()
     with ThreadPoolExecutor(1, "ahead") as thread:  # one thread: an iterator is no two threads' business
 
-        def following() -> Future[T | object]:
+        def following() -> Future[T | _End]:
             return thread.submit(next, source, end)
 
         waiting = deque(following() for _ in range(number))
         try:
-            while (value := waiting.popleft().result()) is not end:
+            while not isinstance(value := waiting.popleft().result(), _End):
                 waiting.append(following())
-                yield value  # type: ignore[misc] - `end` is the only other value
+                yield value
         finally:
             for future in waiting:
                 future.cancel()

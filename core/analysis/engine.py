@@ -102,7 +102,9 @@ def available(device: str) -> bool:
         return True
     import torch
 
-    return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(kind, lambda: False)()
+    if kind == "cuda":
+        return bool(torch.cuda.is_available())
+    return kind == "mps" and bool(torch.backends.mps.is_available())
 
 
 def engine(operations: float, *, float64: bool = True) -> Engine:

@@ -52,7 +52,7 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
         what = "area between insertion and deletion, linear contributions minus random orders"
         verdicts.append(_verdict(name, what, linear, "beyond_random", direction(low, high, +1, p), "claim"))
         margin = CLOSE * abs(float(shapley["beyond_random"]))
-        outcome = same(*(float(linear[f"beyond_shapley_{end}"]) for end in ("low", "high")), margin)
+        outcome = same(float(linear["beyond_shapley_low"]), float(linear["beyond_shapley_high"]), margin)
         what = f"the same minus Shapley values, as good within ±{margin:.4f}"
         verdicts.append(_verdict(name, what, linear, "beyond_shapley", outcome, "beside"))
     return tuple(verdicts)

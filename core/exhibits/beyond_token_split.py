@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.exhibits.shared import gate
 from core.exhibits.shared.agreement import percent
-from core.exhibits.shared.records import Exhibit, Option, Outcome, Verdict
+from core.exhibits.shared.records import About, Exhibit, Option, Outcome, Verdict
 from core.exhibits.shared.rows import each_run, joined, need_sae_and_pairs
 from core.questions import token_split
 from core.run import Run
@@ -60,7 +60,7 @@ def judge(table: pd.DataFrame) -> tuple[Verdict, ...]:
                     f" chat template carry {percent(value)} (95% interval {percent(low)} to {percent(high)}, n ="
                     f" {int(row['pairs'])} pairs), being {percent(tokens)} of the tokens: {each}"
                 )
-                about = "claim" if is_all else "beside"
+                about: About = "claim" if is_all else "beside"
                 verdicts.append(
                     Verdict(
                         on=name,

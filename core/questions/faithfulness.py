@@ -171,7 +171,7 @@ def _token_codes(run: Run, pairs: np.ndarray) -> tuple[list[TokenCodes], str]:
     if not token_split.available(run):
         return [], "its embeddings are no mean over token states, or its model is not here"
     about_to_compute()
-    sides = [_mean_codes(run, part, pairs[:, at]) for at, part in enumerate(("queries", "candidates"))]
+    sides = [_mean_codes(run, part, pairs[:, at]) for at, part in enumerate(token_split.SIDES)]
     return list(zip(*sides, strict=True)), ""
 
 

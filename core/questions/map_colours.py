@@ -17,6 +17,7 @@ from core.questions.answers import answer, transformed, variant_of
 from core.questions.concepts import check_concept
 from core.questions.labels import has_truth, test_codes
 from core.questions.retrieval import evaluate
+from core.records import Part
 from core.run import Run
 from core.store import Draft
 
@@ -26,7 +27,7 @@ LISTS = 10
 RANKS = (1, 5, 10, 100)
 """Upper ends of the bands of ranks."""
 NOT_A_QUERY, NOTHING, NOT_A_CANDIDATE = "a candidate", "nothing to find", "a query"
-SIDES = {"queries": "query", "candidates": "candidate"}
+SIDES: dict[Part, str] = {"queries": "query", "candidates": "candidate"}
 
 
 @dataclass(frozen=True, eq=False)

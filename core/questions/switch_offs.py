@@ -66,7 +66,7 @@ class SwitchOffs:
 def both_sides(run: Run, variant: VariantSpec) -> tuple[SideRows, SideRows]:
     """Queries and candidates with the fitted variant."""
     one = fitted(run, variant)
-    query, candidate = (side_rows(run, part, side_of(one, part)) for part in ("queries", "candidates"))  # type: ignore[arg-type]
+    query, candidate = (side_rows(run, part, side_of(one, part)) for part in ("queries", "candidates"))
     return query, candidate
 
 

@@ -237,7 +237,7 @@ def _concept_kinds(run: Run, pairs: int, concepts: int) -> pd.DataFrame:
     top = np.argsort(-attribution.to_numpy(), kind="stable")[:concepts]
     rows, of_queries = sampled_pairs(run, pairs)
     dictionary = np.asarray(run.need_sae().dictionary, dtype=np.float64)
-    codes = [run.codes(part)[rows[:, at]].astype(np.float64) for at, part in enumerate(("queries", "candidates"))]
+    codes = [run.codes(part)[rows[:, at]].astype(np.float64) for at, part in enumerate(SIDES)]
     decoded = [one @ dictionary for one in codes]
     held, tokens = np.zeros((concepts, len(rows), len(KINDS) + 1)), np.zeros((len(rows), len(KINDS)))
     for at, part in enumerate(SIDES):

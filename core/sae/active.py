@@ -41,7 +41,7 @@ class Activation:
         with torch.no_grad():
             # sae-lens computes both again for every block.
             self._norms = sae.W_dec.norm(dim=-1) if getattr(sae.cfg, "rescale_acts_by_decoder_norm", False) else None
-            self._magnitude = sae.W_enc * sae.r_mag.exp() if self.kind == "gated" else None
+            self._magnitude = sae.W_enc * sae.r_mag.exp() if self.kind == "gated" else sae.W_enc
 
     def __call__(self, rows: Tensor) -> Active:
         """The active concepts of rows (b, d)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -170,7 +171,7 @@ def _counted(name: str, names: Sequence[str], parts: Sequence[pd.DataFrame], fra
     return Group(names[at], tuple(map(int, parts[at]["row"])))
 
 
-def _group_table(name: str, shown: pd.DataFrame, rows: list[int], key: str, columns: dict[str, object]) -> int | None:
+def _group_table(name: str, shown: pd.DataFrame, rows: list[int], key: str, columns: dict[str, Any]) -> int | None:
     """A table of groups; the chosen one, by default the first."""
     if not rows:
         return None

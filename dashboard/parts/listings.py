@@ -53,7 +53,11 @@ def show(item: ItemView, foot: Sequence[str] = (), hit: bool = False) -> None:
 
 
 def listing(
-    run: str, part: Part, frame: pd.DataFrame, item_width: int | Literal["large"] = "large", **columns: Sequence[Any]
+    run: str,
+    part: Part,
+    frame: pd.DataFrame,
+    item_width: int | Literal["medium", "large"] = "large",
+    **columns: Sequence[Any],
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """(table, column settings) of items, with thumbnails where they have some; `columns` before the words: a phone
     shows them."""

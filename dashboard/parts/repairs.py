@@ -20,7 +20,7 @@ from dashboard.words import count, points
 def one_query(run: str, variant: str, rows: Sequence[int]) -> None:
     """One failing query: every active concept switched off, and the smallest repair."""
     chosen = state.current().query
-    query = chosen if chosen in rows else rows[0]
+    query = chosen if chosen is not None and chosen in rows else rows[0]
     if len(rows) > 1:
         state.table(
             "query",

@@ -23,7 +23,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
-from core.analysis.arrays import BLOCK_VALUES, unit_rows
+from core.analysis.arrays import unit_rows
+from core.analysis.engine import block_bytes
 from core.analysis.explanations.failures import SideRows
 from core.analysis.variants.expression import VariantSpec
 from core.analysis.variants.fitdata import FitData, RowSet
@@ -300,7 +301,7 @@ def _rounded(scores: np.ndarray) -> np.ndarray:
 
 
 def _query_blocks(n: int, m: int) -> Iterator[slice]:
-    """Blocks of queries whose scores fit into a few times BLOCK_VALUES."""
-    step = max(1, 4 * BLOCK_VALUES // max(1, m))
+    """Blocks of queries whose scores fit into four blocks of memory."""
+    step = max(1, 4 * block_bytes() // 8 // max(1, m))
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))

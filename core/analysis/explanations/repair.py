@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from core.analysis.arrays import BLOCK_VALUES
+from core.analysis.engine import block_bytes
 from core.analysis.explanations.failures import SideRows
 from core.analysis.subspaces import project_out
 from core.analysis.variants.transform import SideTransform, prepare
@@ -78,7 +78,7 @@ class OneQuery:
         relevant ones are among them); in units of the query's length. `sets`: places in `concepts`."""
         out = np.empty(len(sets))
         m = len(self.is_relevant) if among is None else len(among)
-        step = max(1, BLOCK_VALUES // max(1, m, self.query.t.shape[1]))
+        step = max(1, block_bytes() // 8 // max(1, m, self.query.t.shape[1]))
         for start in range(0, len(sets), step):
             checkpoint()
             scores, right = self.scores(sets[start : start + step], among)

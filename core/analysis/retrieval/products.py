@@ -197,7 +197,8 @@ class Products:
         for start in range(0, len(rows), step):
             i, j = rows[start : start + step], columns[start : start + step]
             if issparse(self.queries.given):
-                products: Any = self.queries.taken(i).multiply(self.candidates.taken(j))
+                sparse_rows: Any = self.queries.taken(i)
+                products = sparse_rows.multiply(self.candidates.taken(j))
                 out[start : start + step] = np.asarray(products.sum(axis=1)).ravel()
             elif on_engine and not isinstance(self.queries.single, np.ndarray):
                 left, right = self.queries.single[self._index(i)], self.candidates.single[self._index(j)]
@@ -217,8 +218,9 @@ class Products:
         return low + np.float32(0.0)  # -0.0 becomes 0.0: the two are equal, but their keys are not
 
     def _exact(self, row: int | np.integer, column: int | np.integer) -> np.float32:
-        pair: tuple[Any, Any] = self.queries.given[[row]], self.candidates.given[[column]]
-        one, other = (x.toarray() if issparse(x) else to_numpy(x) for x in pair)
+        left: Any = self.queries.given
+        right: Any = self.candidates.given
+        one, other = (x.toarray() if issparse(x) else to_numpy(x) for x in (left[[row]], right[[column]]))
         return rounded_dot(one[0], other[0])
 
 
@@ -237,7 +239,7 @@ def rounded_dot(x: np.ndarray, y: np.ndarray) -> np.float32:
     else:
         total = sum((Fraction(a) * Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True)), Fraction(0))
         nearest = float(total)
-        rest = float(np.sign(total - Fraction(nearest)))
+        rest = float((total > Fraction(nearest)) - (total < Fraction(nearest)))
     # Rounding twice would be wrong halfway between two float32 numbers. Of the two float64 numbers around the exact one
     # the odd one is never such a half ("round to odd", Boldo & Melquiond 2008).
     wide = np.float64(nearest)

@@ -202,10 +202,10 @@ def _parse_concepts(kind: StepKind, words: list[str]) -> tuple[tuple[int, float]
         raise VariantError(
             f"cannot read the concepts of {kind.name}", got=repr(",".join(words)), allowed=form
         ) from None
-    for _, factor in concepts:
-        if abs(factor) > LARGEST_FACTOR:
+    for _, times in concepts:
+        if abs(times) > LARGEST_FACTOR:
             allowed = f"{-LARGEST_FACTOR:g} to {LARGEST_FACTOR:g}"
-            raise VariantError(f"a factor of {kind.name} is out of range", got=factor, allowed=allowed)
+            raise VariantError(f"a factor of {kind.name} is out of range", got=times, allowed=allowed)
     return concepts
 
 

@@ -17,7 +17,7 @@ nothing of stores; nothing of size items x concepts is dense.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -168,7 +168,9 @@ def _write_split(corpus: Path, split: Split, queries: int, candidates: int, plan
         pa.schema([("query-id", pa.string()), ("corpus-id", pa.string()), ("score", pa.int64())]),
     )
 
-    def write(name: str, start: int, rows: np.ndarray, ids: list[str], texts: list[str | None], modality: Side) -> None:
+    def write(
+        name: str, start: int, rows: np.ndarray, ids: list[str], texts: Sequence[str | None], modality: Side
+    ) -> None:
         vectors[name][start : start + len(rows)] = rows
         columns = {"id": ids, "modality": [modality] * len(ids), "text": texts}
         tables[name].write_table(pa.table(columns, schema=schema))
@@ -186,7 +188,7 @@ def _write_split(corpus: Path, split: Split, queries: int, candidates: int, plan
             continue
         rows = np.stack(made, axis=1).reshape(-1, d)[:kept]
         names = [f"{split}-{n}-{copy}" for n in numbers for copy in range(CAPTIONS)][:kept]
-        texts: list[str | None] = [text for several in captions for text in several][:kept]
+        texts = [text for several in captions for text in several][:kept]
         write(f"{prefix}candidates", start, rows, names, texts, "text")
         linked = [(f"{split}-{name.split('-')[1]}", name) for name in names if int(name.split("-")[1]) < queries]
         if linked:
@@ -195,7 +197,7 @@ def _write_split(corpus: Path, split: Split, queries: int, candidates: int, plan
     for writer in (*tables.values(), pairs):
         writer.close()
     for rows in vectors.values():
-        rows.flush()  # type: ignore[attr-defined]  # a memmap
+        rows.flush()  # a memmap
 
 
 def _scenes(split: Split, number: int) -> Iterator[tuple[np.ndarray, list[list[str]], list[list[str]]]]:
