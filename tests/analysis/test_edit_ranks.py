@@ -42,7 +42,7 @@ REFITTED = [
 
 @pytest.mark.parametrize("text", REFITTED)
 def test_refitted_ranks_are_those_of_the_variant_with_the_edit(world, text, monkeypatch):
-    monkeypatch.setattr(edit_ranks, "BLOCK_VALUES", 50 * 3)  # several blocks of queries
+    monkeypatch.setattr(edit_ranks, "block_bytes", lambda: 8 * 50 * 3)  # several blocks of queries
     spec = parse_variant(text)
     assert can_refit(spec)
     fast = ranks_refitted(spec, world, *sides(world, fit_variant(spec, world)), EDITS)

@@ -9,6 +9,7 @@ from scipy import stats
 
 from core.analysis import retrieval as r
 from core.analysis.retrieval import ranking
+from core.analysis.retrieval.rows import row_source
 from core.errors import ShapeMismatch, UserError
 
 
@@ -220,7 +221,7 @@ def test_bad_input_is_refused(task):
     with pytest.raises(ShapeMismatch, match="80 x 130"):
         r.rank_relevant(queries, candidates, pairs + [0, 100])
     with pytest.raises(ShapeMismatch, match="equal widths"):
-        r.rank_top_k(queries[:, :4], candidates)
+        next(ranking._product_blocks(queries[:, :4], row_source(candidates), None))
     with pytest.raises(UserError):
         r.rank_top_k(queries, candidates, 0)
     with pytest.raises(UserError, match="recall@1"):

@@ -70,7 +70,7 @@ class Rows:
             single = engine.put(given, "float32")
         return cls(given, single, _finite(_norms(given, single)), rounded)
 
-    def taken(self, rows: np.ndarray) -> np.ndarray | csr_array:
+    def taken(self, rows: np.ndarray) -> Given:
         """Some rows in float64, in main memory."""
         if issparse(self.given) or isinstance(self.given, np.ndarray):
             return self.given[rows].astype(np.float64)
@@ -213,7 +213,7 @@ class Products:
         and column of one of them."""
         with np.errstate(over="ignore", under="ignore"):
             low, high = (values - doubt).astype(np.float32), (values + doubt).astype(np.float32)
-        for at in zip(*np.nonzero(low != high), strict=True):
+        for at in zip(*(axis.tolist() for axis in np.nonzero(low != high)), strict=True):
             low[at] = self._exact(*pair(at if len(at) > 1 else at[0]))
         return low + np.float32(0.0)  # -0.0 becomes 0.0: the two are equal, but their keys are not
 
