@@ -38,8 +38,8 @@ def benchmark(model: str = "demo-mllm", number: int = 256) -> dict[str, Any]:
         "plain_items_per_second": number / plain["seconds"],
         "batched_items_per_second": number / batched["seconds"],
         "ratio": plain["seconds"] / batched["seconds"],
-        "plainpeak_gib": plain["peak_gib"],
-        "batchedpeak_gib": batched["peak_gib"],
+        "plain_peak_gib": plain["peak_gib"],
+        "batched_peak_gib": batched["peak_gib"],
         "lowest_cosine": float(_cosines(plain["rows"], batched["rows"]).min()),
     }
 
