@@ -18,6 +18,8 @@ from core.run import Run
 CLOSE = 0.1
 """The linear contributions do as well as Shapley values where they fall short by less than this share of what these
 gain over random orders."""
+SMALLEST_GAP = 1e-9
+"""A breach of completeness below this is rounding, and differs between machines."""
 
 
 def compute(runs: Sequence[Run], pairs: int = 60, variant: str = "none") -> pd.DataFrame:
@@ -36,7 +38,7 @@ def _note(run: Run, table: pd.DataFrame) -> str:
     )
     fall = f"{facts['players']:.1f} concepts active on either item; all of them together add {facts['fall']:+.4f}"
     gap = float(table.set_index("method")["worst_gap"][faithfulness.GRADIENTS])
-    axioms = f"completeness of integrated gradients within {gap:.1e}"
+    axioms = f"completeness of integrated gradients within {max(gap, SMALLEST_GAP):.0e}"
     left = f"; no gradients through token states: {facts['why_no_tokens']}" if facts["why_no_tokens"] else ""
     return f"{run.name}: {sampled}; {fall}; {axioms}{left}"
 

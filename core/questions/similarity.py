@@ -136,8 +136,11 @@ def margin(
     )
 
 
-def stored_state(run: Run, part: Part, row: int, variant: VariantSpec, dictionary: str = OWN) -> science.SideState:
+def stored_state(
+    run: Run, part: Part, row: int, variant: str | VariantSpec, dictionary: str = OWN
+) -> science.SideState:
     """One item of the run as one side of a comparison."""
+    variant = variant_of(run, variant)
     rows = under(run, variant)
     if dictionary == OWN:
         codes, offset = sp.csr_array(rows.codes(part))[[row]], rows.offset(part)

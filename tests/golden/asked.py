@@ -165,6 +165,8 @@ LEFT_OUT = {
     "live.stored_item": "makes an item of what is given",
     "views.evaluate_words": "needs a model",
     "live.embed": "needs a model",
+    "live.rankings_of": "needs a model",
+    "comparisons.ranking_bytes": "an estimate of memory",
     "live.say": "needs a model",
     "live.heat": "needs a model",
     "own_words.*": "needs a model",

@@ -133,12 +133,12 @@ def _ica(centred: np.ndarray, size: int, seed: int) -> _Fitted:
     ica = FastICA(
         _axes(centred, size), whiten="unit-variance", random_state=seed, max_iter=ICA_ITERATIONS, tol=ICA_TOLERANCE
     )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
+    with warnings.catch_warnings():  # not to be recorded: fits in other threads share what is caught
+        warnings.simplefilter("ignore", ConvergenceWarning)
         ica.fit(centred)
     lengths = np.linalg.norm(ica.mixing_, axis=0)
     axes, unmixing = (ica.mixing_ / lengths).T, ica.components_.T * lengths
-    notes = (f"ica: not converged after {ICA_ITERATIONS} iterations",) if caught else ()
+    notes = (f"ica: not converged after {ICA_ITERATIONS} iterations",) if ica.n_iter_ >= ICA_ITERATIONS else ()
     return np.vstack([axes, -axes]), np.hstack([unmixing, -unmixing]), notes
 
 
