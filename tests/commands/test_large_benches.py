@@ -28,7 +28,7 @@ def test_sizes() -> None:
 
 
 def test_a_large_run_is_made_measured_and_holds_what_was_planted(tmp_path: Path) -> None:
-    steps = list(large_run(200, 64, tmp_path))
+    steps = list(large_run(200, 256, tmp_path))
     assert [step.what for step in steps][:6] == [
         "source files written", "ingest", "own embeddings taken in", "SAE taken in", "codes", "the run, all stages"
     ]  # fmt: skip
@@ -40,7 +40,7 @@ def test_a_large_run_is_made_measured_and_holds_what_was_planted(tmp_path: Path)
     codes = run.codes("candidates")
     assert codes.shape == (200, 32_768)
     assert np.diff(codes.indptr).max() <= 50
-    # What fires on every item was planted in every item; of 32,768 concepts in 64 dimensions the SAE finds most.
+    # What fires on every item was planted in every item; of 32,768 concepts in 256 dimensions the SAE finds most.
     fires = np.bincount(codes.indices, minlength=32_768) / 200
     assert np.median(fires[:EVERYWHERE]) > 10 * np.median(fires[fires > 0])
     # Scene n has query n and the candidates 2 n and 2 n + 1.

@@ -101,6 +101,7 @@ def explained(run: Run) -> what_if.Repair:
 
 @pytest.mark.browser
 @pytest.mark.timeout(900)
+@pytest.mark.skipif(not os.environ.get("RETRIEVAL_LENS_LONG_TESTS"), reason="RETRIEVAL_LENS_LONG_TESTS is not set")
 def test_found_explained_repaired_and_exported(run: Run, browser: object, planted_server: str, tmp_path: Path) -> None:
     repair = explained(run)
     query = repair.query

@@ -36,7 +36,7 @@ def test_a_generated_part_is_up_to_date(part: Part) -> None:
 
 
 @pytest.mark.demo
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", [part for part in PARTS if part.needs_runs], ids=part_name)
 def test_findings_agree_with_live_numbers(part: Part, demo_store: object) -> None:
     written, live = part.read().splitlines(), part.make().splitlines()

@@ -17,6 +17,8 @@ from scipy.sparse import csr_array
 from core.commands.benches.apart import alone, peak_gib
 
 SIDES = ("dense", "sparse")
+PAGE_MIB = 4 / 1024
+"""Memory is given out in pages: less than one is not seen."""
 
 
 def measures(
@@ -49,7 +51,7 @@ def measures(
         "seconds": seconds["full"],
         "mib": mib["full"],
         "dense_mib_by_arithmetic": whole,
-        "memory_ratio": whole / mib["full"],
+        "memory_ratio": whole / max(mib["full"], PAGE_MIB),
         "small_pairs": small[0],
         "small_concepts": small[1],
         "small_seconds": seconds["sparse"],
