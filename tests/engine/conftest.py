@@ -1,5 +1,5 @@
-"""Two workers on this machine for all tests of the engine; skipped without Ray, and without RETRIEVAL_LENS_LONG_TESTS: Ray
-gives its own processes 30 seconds to start, which a busy machine does not keep."""
+"""Two workers on this machine for all tests of the engine; skipped without Ray, and unless RETRIEVAL_LENS_LONG_TESTS is
+set: Ray gives its own processes 30 seconds to start, which a busy machine does not keep."""
 
 from __future__ import annotations
 

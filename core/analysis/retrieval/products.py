@@ -172,7 +172,7 @@ class Products:
         step = max(1, self.shape[0] // 8)
         for start in range(0, len(rows), step):
             some = rows[start : start + step]
-            values = self.queries.taken(some) @ right
+            values: Any = self.queries.taken(some) @ right
             values = values.toarray() if issparse(values) else values
             yield some, self._rounded(values, self.doubt[some, None], partial(_within, some))
 
