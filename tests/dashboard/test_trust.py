@@ -59,7 +59,7 @@ def test_the_playground_takes_a_typed_query_apart_into_tokens(run: Run) -> None:
     assert "error by size" in texts(app)
 
 
-def test_a_dual_encoder_offers_no_tokens() -> None:
+def test_a_dual_encoder_offers_no_tokens(run: Run) -> None:
     app = show("similarity", run="small-clip")
     healthy(app, "similarity")
     (box,) = [one for one in app.selectbox if one.label == "Way of explaining"]
