@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -31,7 +31,7 @@ AT_REST = """() => {
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(flags: Sequence[str] = FLAGS) -> Iterator[Browser]:
     """A headless Chromium or Chrome of this machine.
 
     Raises:
@@ -47,7 +47,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         raise NotAvailable("no Chromium or Chrome found", todo="install one, or set CHROME to its path")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(flags))
         try:
             yield browser
         finally:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from core.commands.benches.browser import chromium
 from core.errors import NotAvailable
 
 if TYPE_CHECKING:
@@ -101,23 +100,10 @@ def table(rows: list[Frames]) -> str:
 @contextmanager
 def _page() -> Iterator[Page]:
     """An empty page of a headless Chromium or Chrome of this machine."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        todo = "pip install playwright (it comes with retrieval-lens[test])"
-        raise NotAvailable("the map is measured in a real browser, which playwright drives", todo=todo) from error
-    names = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")
-    path = os.environ.get("CHROME") or next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        raise NotAvailable("no Chromium or Chrome found", todo="install one, or set CHROME to its path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with chromium(FLAGS) as browser:
         page = browser.new_page(viewport={"width": WIDTH + 40, "height": HEIGHT + 260})
         page.set_default_timeout(300_000)
-        try:
-            yield page
-        finally:
-            browser.close()
+        yield page
 
 
 def _assets() -> Path:
